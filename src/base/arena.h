@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,15 +68,23 @@ char *arena_cstr(struct arena *arena, struct slice s);
 struct slice arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* A place to go back to: everything allocated after the mark is released by the rewind. */
+struct slice arena_vprintf(struct arena *arena, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+/*
+ * A place to go back to: everything allocated after the mark is released by the rewind. A block that was grown
+ * after the mark (arena_realloc, a buf) counts as allocated after it.
+ */
 struct arena_mark {
     void *chunk;
     size_t used;
     size_t total;
+    uint64_t serial;
 };
 struct arena_mark arena_mark(struct arena *arena);
 void arena_rewind(struct arena *arena, struct arena_mark mark);
 
-/* Bytes handed out so far, chunks included. */
+/* Bytes handed out so far, rounded up to alignment; what the budget is compared with. */
 size_t arena_used(const struct arena *arena);
+/* 0: unlimited. */
 size_t arena_budget(const struct arena *arena);

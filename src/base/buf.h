@@ -72,7 +72,8 @@ void buf_put_u64(struct buf *b, uint64_t value);
 void buf_put_double(struct buf *b, double value);
 void buf_put_hex(struct buf *b, const void *data, size_t len);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buf_vprintf(struct buf *b, const char *format, va_list args);
+void buf_vprintf(struct buf *b, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 /* Percent-encode everything outside RFC 3986 unreserved. */
 void buf_put_percent(struct buf *b, struct slice s);
 
