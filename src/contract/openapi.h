@@ -1,0 +1,29 @@
+/*
+ * contract/openapi.h - The OpenAPI 3.1 document, from the contracts and the other routes: always true to what is served.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+struct arena;
+struct contract_set;
+
+/* A route that is not a resource's, as the edge knows it. */
+struct openapi_route {
+    const char *method; /* "get" */
+    struct slice path;
+    const char *summary, *tag, *operation_id;
+    bool admin;
+    const char *response_type; /* NULL: application/json */
+};
+struct openapi_options {
+    struct slice title, version, server_url; /* server_url may be "/" */
+    const struct openapi_route *routes;
+    unsigned routes_len;
+};
+void contract_openapi(const struct contract_set *set, const struct openapi_options *options,
+                      struct arena *arena, struct buf *out);

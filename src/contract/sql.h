@@ -1,0 +1,49 @@
+/*
+ * contract/sql.h - The database schema that contracts ask for, and what must change to get there.
+ *
+ * A resource is a rowid table (rowid in order of creation; `id` BLOB unique), STRICT, each constraint of the contract a CHECK, NOT NULL,
+ * UNIQUE or REFERENCES with a name; indexes NAME__by_...; `contains` lists keep a side table NAME__LIST(value, row) by
+ * triggers; full text an FTS5 table NAME__search with external content by triggers; counts are columns kept by triggers on the
+ * referring table.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/problem.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+struct arena;
+struct contract;
+struct contract_field;
+struct contract_set;
+struct store;
+
+/* The whole schema as statements, canonical: one column a line, the same text each time. */
+void contract_sql_schema(const struct contract_set *set, struct buf *out);
+/* Names that the engine needs: the side table of a `contains` list, or empty; the full text table. */
+struct slice contract_sql_list_table(const struct contract *c, const struct contract_field *list, struct arena *arena);
+struct slice contract_sql_search_table(const struct contract *c, struct arena *arena);
+
+struct contract_change {
+    struct slice what; /* "posts: add column subtitle" */
+    bool destructive;  /* loses data */
+};
+struct contract_diff {
+    struct buf up, down; /* statements with comments; empty when nothing differs */
+    struct contract_change *changes;
+    unsigned changes_len;
+    bool destructive;
+    struct slice name; /* a proposal for the migration's name: "add_posts_subtitle" */
+};
+/*
+ * Compare the database (its sqlite_schema, definition by definition) with the contracts. Adding a nullable or defaulted column is ALTER
+ * TABLE ADD COLUMN; anything else about a table rebuilds it (new table, copy, drop, rename; indexes and triggers made anew; foreign
+ * keys kept). `renames` ("posts.titel=posts.title") turn drop + add into a rename. Tables that no contract made (purlin_*, identity_*)
+ * are left alone.
+ */
+enum status contract_sql_diff(const struct contract_set *set, struct store *store,
+                              const struct slice *renames, unsigned renames_len, struct arena *arena,
+                              struct problem *problem, struct contract_diff *ret);
