@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/param.h> /* MIN, MAX: libuv includes it too, and two definitions would clash */
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
@@ -25,5 +26,3 @@
 /* The struct of `type` whose `member` sits at `ptr`. */
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
