@@ -1,0 +1,533 @@
+#include "cmd/config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "base/yaml.h"
+
+#define CONFIG_FILE_BYTES_MAX ((size_t)1 << 20)
+#define SECRET_FILE_BYTES_MAX ((size_t)4096)
+#define SECRET_LEN_MIN 16u
+
+/* Where a value came from, for complaints. */
+struct origin {
+    struct slice file;
+    int line, column;
+};
+
+struct loading {
+    struct arena *arena;
+    struct diag *diag;
+    struct config config;
+    const struct config_source *source;
+    struct slice env_file_text;
+};
+
+enum status file_read(struct arena *arena, struct slice path, size_t bytes_max, struct slice *ret)
+{
+    char *name = arena_cstr(arena, path);
+    if (!name)
+        return STATUS_INVALID;
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        int error = errno;
+        return error == ENOENT || error == ENOTDIR ? STATUS_NOT_FOUND
+               : error == EACCES                   ? STATUS_DENIED
+                                                   : STATUS_UNAVAILABLE;
+    }
+    /* One page more than allowed, so that a file of just the limit still has room for the last read. */
+    struct buf text;
+    buf_init(&text, arena, 4096, bytes_max + 4096);
+    enum status st = STATUS_OK;
+    while (st == STATUS_OK) {
+        char *room = buf_reserve(&text, 4096);
+        ssize_t n = room ? read(fd, room, 4096) : 0;
+        if (n > 0)
+            text.len += (size_t)n;
+        if (!room || text.len > bytes_max)
+            st = STATUS_TOO_LARGE;
+        else if (n < 0)
+            st = STATUS_UNAVAILABLE;
+        else if (n == 0)
+            break;
+    }
+    (void)close(fd);
+    if (st != STATUS_OK)
+        return st;
+    *ret = buf_slice(&text);
+    return STATUS_OK;
+}
+
+static const struct config_key *key_of(struct slice name)
+{
+    for (unsigned i = 0; i < config_keys_len; i++)
+        if (slice_eq(name, slice_cstr(config_keys[i].name)))
+            return &config_keys[i];
+    return NULL;
+}
+
+/* "1MiB", "64 KiB", "500" -> bytes. */
+static bool parse_bytes(struct slice text, int64_t *ret)
+{
+    static const struct {
+        const char *suffix;
+        int64_t factor;
+    } units[] = { { "KiB", 1024 },           { "MiB", 1024 * 1024 }, { "GiB", 1024 * 1024 * 1024 },
+                  { "kB", 1000 },            { "MB", 1000000 },      { "GB", 1000000000 },
+                  { "B", 1 } };
+    int64_t factor = 1;
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        struct slice suffix = slice_cstr(units[i].suffix);
+        if (slice_ends(text, suffix)) {
+            factor = units[i].factor;
+            text = slice_trim(slice_head(text, text.len - suffix.len));
+            break;
+        }
+    }
+    int64_t n;
+    if (!slice_to_i64(text, &n) || n < 0 || __builtin_mul_overflow(n, factor, &n))
+        return false;
+    *ret = n;
+    return true;
+}
+
+static bool parse_boolean(struct slice text, bool *ret)
+{
+    static const struct {
+        const char *text;
+        bool value;
+    } words[] = { { "true", true },   { "on", true },  { "1", true },  { "yes", true },
+                  { "false", false }, { "off", false }, { "0", false }, { "no", false } };
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (slice_eq_nocase(text, slice_cstr(words[i].text))) {
+            *ret = words[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void complain(struct loading *l, const struct config_key *key, const struct origin *origin,
+                     const char *what)
+{
+    diag_add(l->diag, origin->file, origin->line, origin->column, slice_cstr(key->name), SLICE_NULL,
+             "%s", what);
+}
+
+/* The choices with commas, for people. */
+static struct slice choices_text(struct arena *arena, const char *choices)
+{
+    struct buf out;
+    buf_init(&out, arena, 64, 512);
+    struct slice rest = slice_cstr(choices), part;
+    while (slice_split(&rest, '|', &part)) {
+        if (out.len)
+            buf_put_lit(&out, ", ");
+        buf_put_slice(&out, part);
+    }
+    return buf_slice(&out);
+}
+
+static void put_number(struct loading *l, const struct config_key *key, const struct origin *origin,
+                       bool parsed, int64_t value, const char *expected)
+{
+    char text[200];
+    if (!parsed) {
+        (void)snprintf(text, sizeof(text), "must be %s", expected);
+        complain(l, key, origin, text);
+    } else if (value < key->min || value > key->max) {
+        (void)snprintf(text, sizeof(text), "must be from %lld to %lld%s", (long long)key->min,
+                       (long long)key->max,
+                       key->type == CONFIG_DURATION ? " microseconds"
+                       : key->type == CONFIG_BYTES  ? " bytes"
+                                                    : "");
+        complain(l, key, origin, text);
+    } else {
+        *(int64_t *)(void *)((char *)&l->config + key->offset) = value;
+    }
+}
+
+static void put_choice(struct loading *l, const struct config_key *key, const struct origin *origin,
+                       struct slice value)
+{
+    struct slice rest = slice_cstr(key->choices), part;
+    struct slice names[16];
+    unsigned n = 0;
+    while (slice_split(&rest, '|', &part)) {
+        if (slice_eq(part, value)) {
+            *(struct slice *)(void *)((char *)&l->config + key->offset) = part;
+            return;
+        }
+        if (n < ARRAY_LEN(names))
+            names[n++] = part;
+    }
+    diag_add(l->diag, origin->file, origin->line, origin->column, slice_cstr(key->name),
+             diag_suggest(l->arena, value, names, n), "must be one of %.*s",
+             SLICE_ARG(choices_text(l->arena, key->choices)));
+}
+
+static void put_value(struct loading *l, const struct config_key *key, const struct origin *origin,
+                      struct slice value)
+{
+    int64_t number = 0;
+    bool boolean = false;
+    void *at = (char *)&l->config + key->offset;
+    switch (key->type) {
+    case CONFIG_TEXT:
+        if ((int64_t)value.len < key->min || (int64_t)value.len > key->max) {
+            complain(l, key, origin, value.len ? "is too long" : "must not be empty");
+            return;
+        }
+        if (arena_copy(l->arena, value, (struct slice *)at) != STATUS_OK)
+            complain(l, key, origin, "does not fit into memory");
+        return;
+    case CONFIG_INTEGER:
+        put_number(l, key, origin, slice_to_i64(value, &number), number, "a whole number");
+        return;
+    case CONFIG_DURATION:
+        put_number(l, key, origin, clock_parse_duration(value, &number), number,
+                   "a duration such as 500ms, 30s, 5m or 2h");
+        return;
+    case CONFIG_BYTES:
+        put_number(l, key, origin, parse_bytes(value, &number), number, "a size such as 64KiB or 1MiB");
+        return;
+    case CONFIG_BOOLEAN:
+        if (parse_boolean(value, &boolean))
+            *(bool *)at = boolean;
+        else
+            complain(l, key, origin, "must be on or off");
+        return;
+    case CONFIG_CHOICE:
+        put_choice(l, key, origin, value);
+        return;
+    }
+}
+
+/* -- the environment --------------------------------------------------------------------------------- */
+
+/* The value of NAME in KEY=VALUE lines; comments, `export ` and surrounding quotes are allowed. */
+static bool env_file_find(struct slice text, struct slice name, struct slice *ret, int *ret_line)
+{
+    struct slice line;
+    bool found = false;
+    for (int n = 1; slice_split(&text, '\n', &line); n++) {
+        line = slice_trim(line);
+        if (line.len && line.data[line.len - 1] == '\r')
+            line.len--;
+        if (slice_starts(line, SLICE("export ")))
+            line = slice_trim(slice_from(line, 7));
+        size_t equals = slice_find(line, '=');
+        if (!line.len || line.data[0] == '#' || equals == SIZE_MAX)
+            continue;
+        if (!slice_eq(slice_trim(slice_head(line, equals)), name))
+            continue;
+        struct slice value = slice_trim(slice_from(line, equals + 1));
+        if (value.len >= 2 && (value.data[0] == '"' || value.data[0] == '\'') &&
+            value.data[value.len - 1] == value.data[0])
+            value = slice_of(value.data + 1, value.len - 2);
+        *ret = value;
+        *ret_line = n;
+        found = true;
+    }
+    return found;
+}
+
+static bool env_find(const struct loading *l, struct slice name, struct slice *ret, struct origin *origin)
+{
+    for (char **entry = l->source->environ; entry && *entry; entry++) {
+        struct slice pair = slice_cstr(*entry);
+        if (slice_starts(pair, name) && pair.len > name.len && pair.data[name.len] == '=') {
+            *ret = slice_from(pair, name.len + 1);
+            *origin = (struct origin){ .file = SLICE("environment") };
+            return true;
+        }
+    }
+    int line;
+    if (env_file_find(l->env_file_text, name, ret, &line)) {
+        *origin = (struct origin){ .file = l->source->env_file, .line = line };
+        return true;
+    }
+    return false;
+}
+
+/* A secret may stand in a file that NAME_FILE names; a newline at its end is not part of it. */
+static bool secret_file_find(struct loading *l, const struct config_key *key, struct slice *ret,
+                             struct origin *origin)
+{
+    struct slice path;
+    struct slice name = arena_printf(l->arena, "%s_FILE", key->env);
+    if (!env_find(l, name, &path, origin))
+        return false;
+    struct slice text;
+    enum status st = file_read(l->arena, path, SECRET_FILE_BYTES_MAX + 4096, &text);
+    if (st != STATUS_OK) {
+        diag_add(l->diag, origin->file, origin->line, 0, name, SLICE_NULL, "%.*s cannot be read: %s",
+                 SLICE_ARG(path), status_name(st));
+        return false;
+    }
+    while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
+        text.len--;
+    *ret = text;
+    return true;
+}
+
+static void read_environment(struct loading *l)
+{
+    for (unsigned i = 0; i < config_keys_len; i++) {
+        const struct config_key *key = &config_keys[i];
+        struct origin origin = { 0 };
+        struct slice value;
+        bool direct = env_find(l, slice_cstr(key->env), &value, &origin);
+        if (direct && key->secret) {
+            struct slice other;
+            struct origin other_origin;
+            struct slice name = arena_printf(l->arena, "%s_FILE", key->env);
+            if (env_find(l, name, &other, &other_origin))
+                diag_add(l->diag, other_origin.file, other_origin.line, 0, name, SLICE_NULL,
+                         "%s and %s_FILE are both set; keep one", key->env, key->env);
+        }
+        if (!direct && key->secret)
+            direct = secret_file_find(l, key, &value, &origin);
+        /* An empty variable is one that was not set: `PORT= purlin serve`. */
+        if (!direct || (!value.len && !key->secret))
+            continue;
+        put_value(l, key, &origin, value);
+    }
+}
+
+/* -- purlin.yaml ------------------------------------------------------------------------------------- */
+
+/* ${NAME} and ${NAME:-default} inside a value. */
+static struct slice interpolate(struct loading *l, struct slice text, const struct origin *origin,
+                                struct slice key)
+{
+    if (slice_find_slice(text, SLICE("${")) == SIZE_MAX)
+        return text;
+    struct buf out;
+    buf_init(&out, l->arena, text.len + 64, 16384);
+    while (text.len) {
+        size_t start = slice_find_slice(text, SLICE("${"));
+        size_t end = start == SIZE_MAX ? SIZE_MAX : slice_find(slice_from(text, start), '}');
+        if (end == SIZE_MAX) {
+            if (start != SIZE_MAX)
+                diag_add(l->diag, origin->file, origin->line, origin->column, key, SLICE_NULL,
+                         "`${` without `}`");
+            buf_put_slice(&out, text);
+            break;
+        }
+        buf_put_slice(&out, slice_head(text, start));
+        struct slice inner = slice_of(text.data + start + 2, end - 2);
+        text = slice_from(text, start + end + 1);
+        size_t dash = slice_find_slice(inner, SLICE(":-"));
+        struct slice name = dash == SIZE_MAX ? inner : slice_head(inner, dash);
+        struct slice value;
+        struct origin unused;
+        if (env_find(l, name, &value, &unused) && (value.len || dash == SIZE_MAX))
+            buf_put_slice(&out, value);
+        else if (dash != SIZE_MAX)
+            buf_put_slice(&out, slice_from(inner, dash + 2));
+        else
+            diag_add(l->diag, origin->file, origin->line, origin->column, key, SLICE_NULL,
+                     "environment variable %.*s is not set", SLICE_ARG(name));
+    }
+    return buf_slice(&out);
+}
+
+static bool is_group(struct slice name)
+{
+    for (unsigned i = 0; i < config_keys_len; i++) {
+        struct slice full = slice_cstr(config_keys[i].name);
+        if (full.len > name.len && slice_starts(full, name) && full.data[name.len] == '.')
+            return true;
+    }
+    return false;
+}
+
+static void unknown_key(struct loading *l, struct slice name, const struct origin *origin)
+{
+    struct slice names[128];
+    unsigned n = 0;
+    for (unsigned i = 0; i < config_keys_len && n < ARRAY_LEN(names); i++)
+        names[n++] = slice_cstr(config_keys[i].name);
+    diag_add(l->diag, origin->file, origin->line, origin->column, name,
+             diag_suggest(l->arena, name, names, n), "unknown key");
+}
+
+/* A list is taken as comma-separated text. */
+static struct slice joined(struct loading *l, const struct yaml_node *list)
+{
+    struct buf out;
+    buf_init(&out, l->arena, 64, 16384);
+    for (const struct yaml_node *item = list->first; item; item = item->next) {
+        if (out.len)
+            buf_putc(&out, ',');
+        buf_put_slice(&out, item->text);
+    }
+    return buf_slice(&out);
+}
+
+static void read_map(struct loading *l, const struct yaml_node *map, struct slice prefix,
+                     struct slice file, unsigned depth)
+{
+    for (const struct yaml_node *value = map->first; value; value = value->next) {
+        struct origin origin = { file, value->key->line, value->key->column };
+        struct slice name = prefix.len ? arena_printf(l->arena, "%.*s.%.*s", SLICE_ARG(prefix),
+                                                      SLICE_ARG(value->key->text))
+                                       : value->key->text;
+        const struct config_key *key = key_of(name);
+        if (value->kind == YAML_MAP) {
+            if (is_group(name) && depth < 4)
+                read_map(l, value, name, file, depth + 1);
+            else if (key)
+                complain(l, key, &origin, "must be a single value");
+            else
+                unknown_key(l, name, &origin);
+        } else if (!key) {
+            if (is_group(name))
+                diag_add(l->diag, file, origin.line, origin.column, name, SLICE_NULL,
+                         "must hold keys of its own");
+            else
+                unknown_key(l, name, &origin);
+        } else {
+            struct slice text = value->kind == YAML_LIST ? joined(l, value) : value->text;
+            put_value(l, key, &origin, interpolate(l, text, &origin, name));
+        }
+    }
+}
+
+static void read_file(struct loading *l)
+{
+    struct slice path = l->source->file;
+    bool asked = path.len > 0;
+    if (!asked)
+        path = SLICE("purlin.yaml");
+    struct slice text;
+    enum status st = file_read(l->arena, path, CONFIG_FILE_BYTES_MAX, &text);
+    if (st == STATUS_NOT_FOUND && !asked)
+        return;
+    if (st != STATUS_OK) {
+        diag_add(l->diag, path, 0, 0, SLICE_NULL, SLICE_NULL, "the configuration file cannot be read: %s",
+                 status_name(st));
+        return;
+    }
+    struct yaml_node *root = NULL;
+    if (yaml_read(text, path, (struct yaml_limits){ 0 }, l->arena, l->diag, &root) != STATUS_OK)
+        return;
+    if (!root || (root->kind == YAML_SCALAR && yaml_is_null(root)))
+        return;
+    if (root->kind != YAML_MAP) {
+        diag_add(l->diag, path, root->line, root->column, SLICE_NULL, SLICE_NULL,
+                 "the file must hold keys and values");
+        return;
+    }
+    read_map(l, root, SLICE_NULL, path, 0);
+}
+
+/* -- what belongs together ---------------------------------------------------------------------------- */
+
+static bool is_loopback(struct slice host)
+{
+    return slice_starts(host, SLICE("127.")) || slice_eq(host, SLICE("::1"));
+}
+
+static bool is_address(struct arena *arena, struct slice text, bool with_prefix)
+{
+    size_t slash = slice_find(text, '/');
+    int64_t prefix = 0;
+    if (slash != SIZE_MAX) {
+        if (!with_prefix || !slice_to_i64(slice_from(text, slash + 1), &prefix))
+            return false;
+        text = slice_head(text, slash);
+    }
+    char *cstr = arena_cstr(arena, text);
+    unsigned char bytes[16];
+    if (!cstr)
+        return false;
+    if (inet_pton(AF_INET, cstr, bytes) == 1)
+        return prefix >= 0 && prefix <= 32;
+    return inet_pton(AF_INET6, cstr, bytes) == 1 && prefix >= 0 && prefix <= 128;
+}
+
+static void refuse(struct loading *l, const char *key, const char *why)
+{
+    diag_add(l->diag, SLICE("configuration"), 0, 0, slice_cstr(key), SLICE_NULL, "%s", why);
+}
+
+static void check_secret(struct loading *l, const char *key, struct slice value)
+{
+    static const char *const poor[] = { "changeme", "secret", "password", "default", "admin", "example" };
+    if (!value.len)
+        return;
+    if (value.len < SECRET_LEN_MIN)
+        refuse(l, key, "must have at least 16 characters");
+    if (!config_is_production(&l->config))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(poor); i++)
+        if (slice_find_slice(value, slice_cstr(poor[i])) != SIZE_MAX) {
+            refuse(l, key, "is an example secret; production refuses it. `openssl rand -base64 32` makes one");
+            return;
+        }
+}
+
+static void check_whole(struct loading *l)
+{
+    struct config *c = &l->config;
+    if (!is_address(l->arena, c->host, false) && !slice_eq(c->host, SLICE("localhost")))
+        refuse(l, "server.host", "must be an IPv4 or IPv6 address");
+    struct slice rest = c->trusted_proxies, part;
+    while (c->trusted_proxies.len && slice_split(&rest, ',', &part))
+        if (!is_address(l->arena, slice_trim(part), true))
+            refuse(l, "server.trusted_proxies", "must be addresses such as 10.0.0.0/8, comma-separated");
+    if (c->limit_default > c->limit_max)
+        refuse(l, "api.limit_default", "must not be above api.limit_max");
+    if (!slice_starts(c->database_url, SLICE("sqlite:")))
+        refuse(l, "database.url", "must start with sqlite: (PostgreSQL is not part of this version)");
+    check_secret(l, "admin_key", c->admin_key);
+    check_secret(l, "secret", c->secret);
+    if (!config_is_production(c))
+        return;
+    if (!c->limits_enabled)
+        refuse(l, "limits.enabled", "production refuses to run with limits off");
+    if (!is_loopback(c->host) && !c->trusted_proxies.len)
+        refuse(l, "server.trusted_proxies",
+               "production refuses a public address without TLS: name the proxy that terminates TLS, or listen on 127.0.0.1");
+}
+
+static void put_defaults(struct loading *l)
+{
+    const struct origin origin = { .file = SLICE("defaults") };
+    for (unsigned i = 0; i < config_keys_len; i++)
+        put_value(l, &config_keys[i], &origin, slice_cstr(config_keys[i].fallback));
+}
+
+enum status config_load(const struct config_source *source, struct arena *arena, struct diag *diag,
+                        struct config *ret)
+{
+    struct loading l = { .arena = arena, .diag = diag, .source = source };
+    unsigned before = diag->len;
+    put_defaults(&l);
+    if (source->env_file.len) {
+        enum status st = file_read(arena, source->env_file, CONFIG_FILE_BYTES_MAX, &l.env_file_text);
+        if (st != STATUS_OK)
+            diag_add(diag, source->env_file, 0, 0, SLICE_NULL, SLICE_NULL, "the file cannot be read: %s",
+                     status_name(st));
+    }
+    read_file(&l);
+    read_environment(&l);
+    check_whole(&l);
+    if (diag->len > before)
+        return STATUS_INVALID;
+    if (slice_eq(l.config.host, SLICE("localhost")))
+        l.config.host = SLICE("127.0.0.1");
+    *ret = l.config;
+    return STATUS_OK;
+}

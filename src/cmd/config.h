@@ -1,0 +1,129 @@
+/*
+ * cmd/config.h - What the program is told: defaults, then purlin.yaml, then the environment (and --env-file below the
+ * real environment). One table (cmd/config_table.c) names every key; it validates, and the reference, .env.example and the JSON
+ * Schema of purlin.yaml are printed from it.
+ *
+ * Data passes: table defaults -> file (base/yaml) -> environment -> struct config; every problem at once in a diag.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+struct arena;
+struct buf;
+
+struct config {
+    struct slice env; /* development, production */
+    struct slice host;
+    int64_t port;
+    int64_t threads; /* 0: one a core */
+    int64_t grace_us;
+    int64_t drain_delay_us;
+    int64_t request_timeout_us;
+    struct slice trusted_proxies; /* comma-separated */
+
+    int64_t line_bytes;
+    int64_t header_bytes;
+    int64_t headers;
+    int64_t body_bytes;
+    int64_t connections;
+    int64_t head_timeout_us;
+    int64_t body_timeout_us;
+    int64_t idle_timeout_us;
+    int64_t write_timeout_us;
+    int64_t body_rate;
+    bool limits_enabled;
+
+    struct slice database_url;
+    struct slice migrations;
+    struct slice auto_migrate; /* auto, on, off */
+    int64_t readers;
+    int64_t write_queue;
+    int64_t write_batch;
+    int64_t wal_bytes;
+
+    struct slice contracts;
+    struct slice web;
+    struct slice swagger;
+    struct slice admin_key;
+    struct slice secret;
+
+    int64_t limit_default;
+    int64_t limit_max;
+    int64_t batch_max;
+    int64_t expand_depth;
+    int64_t idempotency_ttl_us;
+    bool require_if_match;
+
+    struct slice docs;    /* auto, on, off */
+    struct slice metrics; /* auto, public, admin, off */
+    bool health_aliases;
+
+    struct slice log_level;
+    struct slice log_format; /* auto, json, pretty */
+    bool access_log;
+
+    int64_t offload_threads;
+    int64_t offload_queue;
+};
+
+enum config_type {
+    CONFIG_TEXT,
+    CONFIG_INTEGER,
+    CONFIG_BOOLEAN,
+    CONFIG_DURATION, /* "30s" -> microseconds */
+    CONFIG_BYTES,    /* "1MiB" -> bytes */
+    CONFIG_CHOICE    /* one of `choices`, "a|b|c" */
+};
+
+struct config_key {
+    const char *name; /* in purlin.yaml, dotted: "server.port" */
+    const char *env;
+    enum config_type type;
+    size_t offset; /* in struct config */
+    const char *fallback;
+    const char *choices;
+    int64_t min, max; /* of integers, bytes, and durations (microseconds); text: length */
+    bool secret;      /* also read from ENV_FILE; never printed */
+    bool reloadable;  /* taken over at SIGHUP */
+    const char *help;
+};
+
+extern const struct config_key config_keys[];
+extern const unsigned config_keys_len;
+
+struct config_source {
+    struct slice file;     /* path of purlin.yaml; empty: ./purlin.yaml if it exists */
+    struct slice env_file; /* KEY=VALUE lines; empty: none */
+    char **environ;
+};
+
+/*
+ * Read and validate everything.
+ *
+ * Errors   INVALID with every problem in `diag` (file, line, key); *ret is then untouched.
+ * Memory   texts live in `arena`.
+ * Context  start of the process, or SIGHUP; reads files.
+ */
+enum status config_load(const struct config_source *source, struct arena *arena, struct diag *diag,
+                        struct config *ret);
+static inline bool config_is_production(const struct config *c)
+{
+    return slice_eq(c->env, SLICE("production"));
+}
+
+/* Documents made from the table. */
+void config_print_reference(struct buf *out);   /* Markdown */
+void config_print_env_example(struct buf *out); /* .env.example */
+void config_print_schema(struct buf *out);      /* JSON Schema of purlin.yaml */
+/* What is in force, secrets as "***". */
+void config_print(const struct config *config, struct buf *out);
+
+/* Read a whole file. NOT_FOUND, DENIED, TOO_LARGE (bytes_max) or UNAVAILABLE. */
+enum status file_read(struct arena *arena, struct slice path, size_t bytes_max, struct slice *ret);

@@ -1,0 +1,122 @@
+/*
+ * The one table of configuration keys. Order is the order of the documents.
+ */
+#include <stddef.h>
+
+#include "base/macros.h"
+#include "cmd/config.h"
+
+#define SECOND INT64_C(1000000)
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+const struct config_key config_keys[] = {
+    { "env", "PURLIN_ENV", CONFIG_CHOICE, offsetof(struct config, env), "development", "development|production", 0, 0, false,
+      false, "In production unsafe choices are refused at start, and the documents and metrics are closed "
+             "unless opened." },
+
+    { "server.host", "HOST", CONFIG_TEXT, offsetof(struct config, host), "127.0.0.1", NULL, 1, 255, false, false,
+      "Address to listen on: an IPv4 or IPv6 address. `0.0.0.0` or `::` is every address." },
+    { "server.port", "PORT", CONFIG_INTEGER, offsetof(struct config, port), "8000", NULL, 0, 65535, false, false,
+      "Port to listen on; 0 takes a free one and prints it." },
+    { "server.threads", "PURLIN_THREADS", CONFIG_INTEGER, offsetof(struct config, threads), "0", NULL, 0, 256, false, false,
+      "Event loops, each on a thread of its own; 0 is one for each core." },
+    { "server.grace", "PURLIN_GRACE", CONFIG_DURATION, offsetof(struct config, grace_us), "25s", NULL, 0, 600 * SECOND, false,
+      true, "How long requests in flight may take to finish after SIGTERM." },
+    { "server.drain_delay", "PURLIN_DRAIN_DELAY", CONFIG_DURATION, offsetof(struct config, drain_delay_us), "0s", NULL, 0,
+      60 * SECOND, false, true,
+      "How long to go on accepting after `/health/ready` turned red, so that a balancer can notice." },
+    { "server.request_timeout", "PURLIN_REQUEST_TIMEOUT", CONFIG_DURATION, offsetof(struct config, request_timeout_us), "30s",
+      NULL, 100000, 3600 * SECOND, false, false, "Deadline of one request, queries included." },
+    { "server.trusted_proxies", "TRUSTED_PROXIES", CONFIG_TEXT, offsetof(struct config, trusted_proxies), "", NULL, 0, 4096,
+      false, false,
+      "Addresses (comma-separated, with prefix lengths) of the proxies in front that terminate TLS. Production asks for it "
+      "unless the server listens on loopback only." },
+
+    { "limits.enabled", "PURLIN_LIMITS", CONFIG_BOOLEAN, offsetof(struct config, limits_enabled), "on", NULL, 0, 0, false,
+      false, "Rate limits. This version has none to turn off; `off` is for benchmarks and refused in production." },
+    { "limits.line_bytes", "PURLIN_LIMITS_LINE_BYTES", CONFIG_BYTES, offsetof(struct config, line_bytes), "8KiB", NULL, 256,
+      64 * KIB, false, false, "Request line; beyond: 414." },
+    { "limits.header_bytes", "PURLIN_LIMITS_HEADER_BYTES", CONFIG_BYTES, offsetof(struct config, header_bytes), "16KiB", NULL,
+      1024, 256 * KIB, false, false, "All request headers together; beyond: 431." },
+    { "limits.headers", "PURLIN_LIMITS_HEADERS", CONFIG_INTEGER, offsetof(struct config, headers), "100", NULL, 8, 1000, false,
+      false, "Number of request headers; beyond: 431." },
+    { "limits.body_bytes", "PURLIN_LIMITS_BODY_BYTES", CONFIG_BYTES, offsetof(struct config, body_bytes), "1MiB", NULL, 1024,
+      64 * MIB, false, false, "Request body, counted as it arrives; beyond: 413." },
+    { "limits.connections", "PURLIN_LIMITS_CONNECTIONS", CONFIG_INTEGER, offsetof(struct config, connections), "10000", NULL, 1,
+      1000000, false, false, "Open connections of one loop; beyond: 503." },
+    { "limits.head_timeout", "PURLIN_LIMITS_HEAD_TIMEOUT", CONFIG_DURATION, offsetof(struct config, head_timeout_us), "10s",
+      NULL, 100000, 300 * SECOND, false, false, "From the first byte of a request to the end of its headers; beyond: 408." },
+    { "limits.body_timeout", "PURLIN_LIMITS_BODY_TIMEOUT", CONFIG_DURATION, offsetof(struct config, body_timeout_us), "10s",
+      NULL, 100000, 300 * SECOND, false, false, "Without a byte of an expected body; beyond: 408." },
+    { "limits.idle_timeout", "PURLIN_LIMITS_IDLE_TIMEOUT", CONFIG_DURATION, offsetof(struct config, idle_timeout_us), "75s",
+      NULL, 100000, 3600 * SECOND, false, false, "A kept connection without a request; then it is closed." },
+    { "limits.write_timeout", "PURLIN_LIMITS_WRITE_TIMEOUT", CONFIG_DURATION, offsetof(struct config, write_timeout_us), "30s",
+      NULL, 100000, 3600 * SECOND, false, false, "Without the client taking a byte of the answer." },
+    { "limits.body_rate", "PURLIN_LIMITS_BODY_RATE", CONFIG_INTEGER, offsetof(struct config, body_rate), "500", NULL, 1,
+      1000000, false, false, "Least bytes a second of a request body, after five seconds; below: 408." },
+
+    { "database.url", "DATABASE_URL", CONFIG_TEXT, offsetof(struct config, database_url), "sqlite:data/purlin.db", NULL, 1, 4096,
+      true, false, "`sqlite:PATH`." },
+    { "database.migrations", "PURLIN_MIGRATIONS", CONFIG_TEXT, offsetof(struct config, migrations), "migrations", NULL, 1, 4096,
+      false, false, "Folder of the numbered migration files." },
+    { "database.auto_migrate", "PURLIN_AUTO_MIGRATE", CONFIG_CHOICE, offsetof(struct config, auto_migrate), "auto", "auto|on|off",
+      0, 0, false, false,
+      "Bring the database to the contracts at start. `auto` does so in development, without ever losing data, and "
+      "refuses to start on a difference in production." },
+    { "database.readers", "PURLIN_DATABASE_READERS", CONFIG_INTEGER, offsetof(struct config, readers), "8", NULL, 1, 64, false,
+      false, "Read connections that one loop may open." },
+    { "database.write_queue", "PURLIN_DATABASE_WRITE_QUEUE", CONFIG_INTEGER, offsetof(struct config, write_queue), "4096", NULL,
+      16, 1000000, false, false, "Writes waiting for the writer; beyond: 503." },
+    { "database.write_batch", "PURLIN_DATABASE_WRITE_BATCH", CONFIG_INTEGER, offsetof(struct config, write_batch), "256", NULL, 1,
+      10000, false, false, "Most writes in one commit." },
+    { "database.wal_bytes", "PURLIN_DATABASE_WAL_BYTES", CONFIG_BYTES, offsetof(struct config, wal_bytes), "64MiB", NULL, 1 * MIB,
+      4 * GIB, false, false, "Size of the write-ahead log that starts a checkpoint." },
+
+    { "contracts", "PURLIN_CONTRACTS", CONFIG_TEXT, offsetof(struct config, contracts), "contracts", NULL, 1, 4096, false, false,
+      "Folder of the resource contracts, one YAML file each." },
+    { "web.folder", "PURLIN_WEB", CONFIG_TEXT, offsetof(struct config, web), "web", NULL, 1, 4096, false, false,
+      "Folder of the pages served at `/`." },
+    { "web.swagger", "PURLIN_SWAGGER_UI", CONFIG_TEXT, offsetof(struct config, swagger), "node_modules/swagger-ui-dist", NULL, 1,
+      4096, false, false, "Folder of npm's swagger-ui-dist, for `/docs`." },
+    { "admin_key", "PURLIN_ADMIN_KEY", CONFIG_TEXT, offsetof(struct config, admin_key), "", NULL, 0, 512, true, false,
+      "Bootstrap key: a request with it in `X-API-Key` has the role admin. At least 16 characters; none: no "
+      "admin." },
+    { "secret", "PURLIN_SECRET", CONFIG_TEXT, offsetof(struct config, secret), "", NULL, 0, 512, true, false,
+      "Signs cursors; at least 16 characters, the same on every node. Empty: one is made and kept in the database." },
+
+    { "api.limit_default", "PURLIN_API_LIMIT_DEFAULT", CONFIG_INTEGER, offsetof(struct config, limit_default), "20", NULL, 1, 1000,
+      false, false, "Rows of a list when the client says nothing." },
+    { "api.limit_max", "PURLIN_API_LIMIT_MAX", CONFIG_INTEGER, offsetof(struct config, limit_max), "100", NULL, 1, 1000, false,
+      false, "Most rows of a list." },
+    { "api.batch_max", "PURLIN_API_BATCH_MAX", CONFIG_INTEGER, offsetof(struct config, batch_max), "100", NULL, 1, 1000, false,
+      false, "Most operations of one `POST /api/v1/batch`." },
+    { "api.expand_depth", "PURLIN_API_EXPAND_DEPTH", CONFIG_INTEGER, offsetof(struct config, expand_depth), "3", NULL, 0, 3, false,
+      false, "How deep `?expand=` may go." },
+    { "api.idempotency_ttl", "PURLIN_API_IDEMPOTENCY_TTL", CONFIG_DURATION, offsetof(struct config, idempotency_ttl_us), "24h",
+      NULL, 60 * SECOND, 30 * 86400 * SECOND, false, false, "How long the answer to an `Idempotency-Key` is kept." },
+    { "api.require_if_match", "PURLIN_API_REQUIRE_IF_MATCH", CONFIG_BOOLEAN, offsetof(struct config, require_if_match), "off", NULL, 0,
+      0, false, false, "Refuse PUT, PATCH and DELETE without `If-Match` with 428." },
+
+    { "docs", "PURLIN_DOCS", CONFIG_CHOICE, offsetof(struct config, docs), "auto", "auto|on|off", 0, 0, false, false,
+      "`/docs` and `/openapi.json`; `auto` is on in development." },
+    { "metrics", "PURLIN_METRICS", CONFIG_CHOICE, offsetof(struct config, metrics), "auto", "auto|public|admin|off", 0, 0, false,
+      false, "Who may read `/metrics`; `auto` is public in development and admin in production." },
+    { "health.aliases", "PURLIN_HEALTH_ALIASES", CONFIG_BOOLEAN, offsetof(struct config, health_aliases), "on", NULL, 0, 0, false,
+      false, "Answer `/health`, `/livez`, `/readyz`, `/healthz`, `/api/health`, `/api/ready`, `/api/metrics` too." },
+
+    { "log.level", "LOG_LEVEL", CONFIG_CHOICE, offsetof(struct config, log_level), "info", "debug|info|warn|error|off", 0, 0, false,
+      true, "Least level of the lines that are written." },
+    { "log.format", "LOG_FORMAT", CONFIG_CHOICE, offsetof(struct config, log_format), "auto", "auto|json|pretty", 0, 0, false, false,
+      "`auto` is pretty on a terminal, JSON lines else." },
+    { "log.access", "PURLIN_ACCESS_LOG", CONFIG_BOOLEAN, offsetof(struct config, access_log), "on", NULL, 0, 0, false, false,
+      "One line for each request; successful health checks and metrics are left out." },
+
+    { "offload.threads", "PURLIN_OFFLOAD_THREADS", CONFIG_INTEGER, offsetof(struct config, offload_threads), "2", NULL, 1, 64, false,
+      false, "Threads for work that blocks or burns CPU." },
+    { "offload.queue", "PURLIN_OFFLOAD_QUEUE", CONFIG_INTEGER, offsetof(struct config, offload_queue), "64", NULL, 1, 10000, false,
+      false, "Such work waiting; beyond: 503." },
+};
+
+const unsigned config_keys_len = ARRAY_LEN(config_keys);
