@@ -41,7 +41,12 @@ struct log_options {
     enum log_format format;
 };
 
-/* Start the writer thread. Before it (and after log_stop) lines go straight to stderr. Once per process. */
+/*
+ * Start the writer thread. Before it (and after log_stop) lines go straight to stderr. Not while it runs; a
+ * process that logged may not fork and go on.
+ *
+ * Errors   EXHAUSTED when the system gives no thread.
+ */
 enum status log_start(const struct log_options *options);
 /* Drain every ring, write out, join the writer. Lines logged before the call are all written. */
 void log_stop(void);
@@ -69,9 +74,13 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 #define log_warn(event, ...) log_fields(LOG_LEVEL_WARN, event, __VA_ARGS__)
 #define log_error(event, ...) log_fields(LOG_LEVEL_ERROR, event, __VA_ARGS__)
 
-/* Append a line that the caller formatted already (the access log), newline added by the ring. JSON format
- * only writes it as it is. */
+/* Append a line that the caller formatted already (the access log) as it is; the newline is added. Lines past
+ * 32 KiB are dropped and counted. */
 void log_raw(struct slice json_line);
 
+/* Whether lines are written for people: a caller of log_raw then has fields to log instead. */
+bool log_is_pretty(void);
+
+/* "debug", "info", "warn" or "warning", "error", "off"; in any case. */
 bool log_level_parse(struct slice name, enum log_level *ret);
 uint64_t log_dropped(void); /* lines lost to full rings so far */

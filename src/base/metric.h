@@ -37,25 +37,26 @@ extern const double metric_buckets_seconds[14];
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *m);
 
-/* Declare a metric; returns its index. Start of the process only (one thread). `desc` is copied, its strings
- * must outlive the registry. */
+/* Declare a metric; returns its index (that of the earlier one when the name is known). Start of the process
+ * only (one thread). `desc` and its buckets are copied, its strings must outlive the registry. */
 unsigned metric_declare(struct metrics *m, const struct metric_desc *desc);
 
 /* The series of `metric` with these label values (as many as the metric has labels); creates it at first use.
  * Takes a lock: keep the handle. Any thread. Values are copied. */
 metric_series metric_series_get(struct metrics *m, unsigned metric, const struct slice *values);
 
-/* Counters and gauges: add (gauges may be negative). Any thread; its own cell. */
+/* Counters and gauges: add (gauges may be negative), microseconds for *_seconds. Any thread; its own cell. */
 void metric_add(struct metrics *m, metric_series series, int64_t delta);
 /* Histogram: one observation, microseconds for *_seconds metrics (scaled when rendered), else plain units. */
 void metric_observe(struct metrics *m, metric_series series, int64_t value);
 
-/* A metric whose value is asked for when rendered (queue lengths, process figures). */
+/* A counter or gauge whose value is asked for when rendered (queue lengths, process figures), under the
+ * registry's lock: `read` may not call back into it. */
 typedef double (*metric_read_fn)(void *arg);
 void metric_callback(struct metrics *m, unsigned metric, const struct slice *values,
                      metric_read_fn read, void *arg);
 
-/* Sum over all threads. */
+/* Sum over all threads; of a histogram the number of observations. 0 for a callback. */
 int64_t metric_value(struct metrics *m, metric_series series);
 
 /* OpenMetrics 1.0 text with "# EOF", or Prometheus text 0.0.4 when open_metrics is false. */

@@ -246,6 +246,14 @@ bool utf8_is_valid(struct slice s)
     return true;
 }
 
+size_t utf8_sequence(struct slice s)
+{
+    if (s.len == 0)
+        return 0;
+    return (unsigned char)s.data[0] < 0x80 ? 1
+                                           : sequence_len((const unsigned char *)s.data, s.len);
+}
+
 size_t utf8_count(struct slice s)
 {
     /* Every byte that does not continue a sequence starts one. */

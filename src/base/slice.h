@@ -91,6 +91,9 @@ bool slice_to_double(struct slice s, double *ret);
 /* True when `s` is well-formed UTF-8 (RFC 3629: no overlongs, no surrogates). Zero bytes are allowed. */
 bool utf8_is_valid(struct slice s);
 
+/* Bytes (1 to 4) of the well-formed UTF-8 sequence `s` starts with; 0 when it is malformed or `s` is empty. */
+size_t utf8_sequence(struct slice s);
+
 /* Number of code points in valid UTF-8. */
 size_t utf8_count(struct slice s);
 
