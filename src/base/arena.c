@@ -1,9 +1,10 @@
 /*
- * Allocation is a pointer that moves through a chunk. Two kinds of chunks hang on an arena: small ones, all of
- * one size, filled one after the other; and large ones, each holding a single allocation that does not fit
- * into a small one. Both come from the thread's pool when it has one and go back there, so a warm request
- * touches the heap for neither. The budget costs nothing on the fast path: the end of the current chunk is
- * clipped to it, and only whoever hits the end finds out why.
+ * Allocation is a pointer that moves through a chunk. Two kinds of chunks hang on an arena: small
+ * ones, all of one size, filled one after the other; and large ones, each holding a single
+ * allocation that does not fit into a small one. Both come from the thread's pool when it has one
+ * and go back there, so a warm request touches the heap for neither. The budget costs nothing on
+ * the fast path: the end of the current chunk is clipped to it, and only whoever hits the end finds
+ * out why.
  */
 #include "base/arena.h"
 
@@ -17,7 +18,8 @@
 #define ALIGN_BYTES ((size_t)16)
 #define ALIGN_UP(n) (((n) + (ALIGN_BYTES - 1)) & ~(ALIGN_BYTES - 1))
 
-/* Large chunks come in powers of two, so that one size serves another request; past these, exact sizes. */
+/* Large chunks come in powers of two, so that one size serves another request; past these, exact
+ * sizes. */
 #define LARGE_CLASSES 6u
 #define LARGE_CLASS_BYTES(i) (ARENA_CHUNK_BYTES << (i))
 #define LARGE_CLASS_NONE LARGE_CLASSES
@@ -129,7 +131,7 @@ static struct large *large_take(struct arena_pool *pool, size_t size)
 {
     unsigned class = 0;
     while (class < LARGE_CLASSES && LARGE_CLASS_BYTES(class) < size)
-        class++;
+        class ++;
     if (pool && class != LARGE_CLASS_NONE && pool->free_large[class]) {
         struct large *l = pool->free_large[class];
         pool->free_large[class] = l->older;
@@ -184,7 +186,8 @@ void arena_free(struct arena *a)
 {
     if (!a)
         return;
-    /* The arena itself goes with its first chunk, so read what is needed before giving that away. */
+    /* The arena itself goes with its first chunk, so read what is needed before giving that away.
+     */
     struct arena_pool *pool = a->pool;
     for (struct large *l = a->large, *older; l; l = older) {
         older = l->older;

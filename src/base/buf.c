@@ -10,7 +10,8 @@
 
 #define FIRST_BYTES ((size_t)128)
 
-/* What an empty buffer points at: there, adding nothing to a pointer is not undefined. Never written. */
+/* What an empty buffer points at: there, adding nothing to a pointer is not undefined. Never
+ * written. */
 static char nothing[1];
 
 static char *resize(struct buf *b, size_t cap)
@@ -136,8 +137,9 @@ void buf_put_i64(struct buf *b, int64_t value)
 }
 
 /*
- * Numbers people write (prices, ratings, coordinates) have few decimals: find the fewest that give the number
- * back. m / 10^k is correctly rounded since both are exact, hence it is what any reader will get from the text.
+ * Numbers people write (prices, ratings, coordinates) have few decimals: find the fewest that give
+ * the number back. m / 10^k is correctly rounded since both are exact, hence it is what any reader
+ * will get from the text.
  */
 static bool put_few_decimals(struct buf *b, double value)
 {

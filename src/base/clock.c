@@ -1,7 +1,8 @@
 /*
- * Dates are computed, not asked of the C library: its broken-down time is slow, locale-bound and holds locks.
- * Days since 1970 become year, month and day by counting from 1 March of year 0, so that the leap day is the
- * last of its year (the arithmetic of Howard Hinnant's "chrono-compatible low-level date algorithms").
+ * Dates are computed, not asked of the C library: its broken-down time is slow, locale-bound and
+ * holds locks. Days since 1970 become year, month and day by counting from 1 March of year 0, so
+ * that the leap day is the last of its year (the arithmetic of Howard Hinnant's "chrono-compatible
+ * low-level date algorithms").
  */
 #include "base/clock.h"
 
@@ -57,7 +58,8 @@ struct date {
 
 static struct date date_of_days(int32_t days)
 {
-    /* Shifted by one era of 400 years, to stay above zero: 1970-01-01 is day 719468 since 0000-03-01. */
+    /* Shifted by one era of 400 years, to stay above zero: 1970-01-01 is day 719468 since
+     * 0000-03-01. */
     uint32_t z = (uint32_t)(days + 719468 + 146097);
     uint32_t era = z / 146097;
     uint32_t day_of_era = z - era * 146097;

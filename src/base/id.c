@@ -1,9 +1,9 @@
 /*
- * A UUIDv7 here is 48 bits of milliseconds, a counter of 30 bits and 44 random bits (RFC 9562 section 6.2,
- * methods 1 and 2 together): the counter is seeded at random below half its range each millisecond and counts
- * up within it, so the ids of one thread grow whatever the clock does, and two threads meet with a
- * probability of 2^-73 for each pair of ids in one millisecond. Randomness is fetched from the kernel a page at a
- * time: no system call per id.
+ * A UUIDv7 here is 48 bits of milliseconds, a counter of 30 bits and 44 random bits (RFC 9562
+ * section 6.2, methods 1 and 2 together): the counter is seeded at random below half its range each
+ * millisecond and counts up within it, so the ids of one thread grow whatever the clock does, and
+ * two threads meet with a probability of 2^-73 for each pair of ids in one millisecond. Randomness
+ * is fetched from the kernel a page at a time: no system call per id.
  */
 #include "base/id.h"
 
@@ -99,7 +99,8 @@ static struct uuid next_id(struct sequence *s, int64_t ms)
         s->ms = ms;
         s->counter = counter_seed();
     } else if (++s->counter == COUNTER_LIMIT) {
-        /* Half a thousand million ids in a millisecond, or a clock that stands still: borrow from the future. */
+        /* Half a thousand million ids in a millisecond, or a clock that stands still: borrow from
+         * the future. */
         s->ms++;
         s->counter = counter_seed();
     }

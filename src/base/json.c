@@ -1,9 +1,10 @@
 /*
- * Reading is jansson's; three things are put around it. Its allocator is replaced once for the process by one
- * that takes from the arena of the json_read running on this thread, and from the heap outside of one: a
- * parsed tree needs no freeing and no reference counting, and others who use jansson notice nothing. Its
- * recursion is bounded before it starts by a scan for the deepest nesting, as fibers have small stacks. And its
- * complaints are put into words that mean something to the person who sent the text.
+ * Reading is jansson's; three things are put around it. Its allocator is replaced once for the
+ * process by one that takes from the arena of the json_read running on this thread, and from the
+ * heap outside of one: a parsed tree needs no freeing and no reference counting, and others who use
+ * jansson notice nothing. Its recursion is bounded before it starts by a scan for the deepest
+ * nesting, as fibers have small stacks. And its complaints are put into words that mean something
+ * to the person who sent the text.
  */
 #include "base/json.h"
 
@@ -23,7 +24,8 @@
 
 #define DEPTH_MAX 64u
 
-/* The json_read that runs on this thread, if any. Reading never suspends, so fibers cannot mix theirs up. */
+/* Where jansson allocates on this thread; NULL: the heap. Reading never suspends, so fibers cannot
+ * mix theirs up. */
 static __thread struct {
     struct arena *arena;
     bool exhausted;
@@ -52,7 +54,22 @@ static void set_up_jansson(void)
     json_object_seed(0); /* at random: keys are chosen by whoever sends the text */
 }
 
-/* The index of the next quote or backslash from i on, or len: skips what a string mostly consists of. */
+static void set_up_once(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, set_up_jansson);
+}
+
+struct arena *json_arena_set(struct arena *arena)
+{
+    set_up_once();
+    struct arena *before = reading.arena;
+    reading.arena = arena;
+    return before;
+}
+
+/* The index of the next quote or backslash from i on, or len: skips what a string mostly consists
+ * of. */
 static size_t skip_in_string(const char *p, size_t i, size_t len)
 {
 #if defined(__SSE2__)
@@ -70,7 +87,8 @@ static size_t skip_in_string(const char *p, size_t i, size_t len)
     return i;
 }
 
-/* Where nesting first exceeds depth_max, or SIZE_MAX. Needs no valid JSON: it only counts what jansson could. */
+/* Where nesting first exceeds depth_max, or SIZE_MAX. Needs no valid JSON: it only counts what
+ * jansson could. */
 static size_t find_too_deep(struct slice text, unsigned depth_max)
 {
     const char *p = text.data;
@@ -149,9 +167,6 @@ static void explain(const json_error_t *error, char *reason, size_t size)
 enum status json_read(struct arena *arena, struct slice text, struct json_limits limits,
                       json_t **ret_value, struct json_error_at *ret_error)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, set_up_jansson);
-
     if (text.len > limits.bytes_max)
         return complain(ret_error, STATUS_TOO_LARGE, text, 0, "the text is too long");
     if (text.len == 0)
@@ -162,11 +177,11 @@ enum status json_read(struct arena *arena, struct slice text, struct json_limits
 
     struct arena_mark before = arena_mark(arena);
     json_error_t error;
-    reading.arena = arena;
     reading.exhausted = false;
+    struct arena *outer = json_arena_set(arena);
     json_t *value = json_loadb(text.data, text.len,
                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    reading.arena = NULL;
+    (void)json_arena_set(outer);
     if (value) {
         *ret_value = value;
         return STATUS_OK;
@@ -186,13 +201,15 @@ static inline bool needs_escape(char c)
 
 #define BYTES(c) (UINT64_C(0x0101010101010101) * (c))
 
-/* Whether any of the eight bytes needs an escape. A borrow can only come from a byte that itself does. */
+/* Whether any of the eight bytes needs an escape. A borrow can only come from a byte that itself
+ * does. */
 static inline bool any_needs_escape(uint64_t v)
 {
     uint64_t quote = v ^ BYTES('"');
     uint64_t backslash = v ^ BYTES('\\');
     return (((v - BYTES(0x20)) & ~v) | ((quote - BYTES(1)) & ~quote) |
-            ((backslash - BYTES(1)) & ~backslash)) & BYTES(0x80);
+            ((backslash - BYTES(1)) & ~backslash)) &
+           BYTES(0x80);
 }
 
 /* Copy up to the first byte that needs an escape; how many. `to` has room for all of it. */
@@ -272,7 +289,8 @@ void json_put_string(struct buf *b, struct slice s)
     put_rest_escaped(b, slice_from(s, clean));
 }
 
-/* A real stays one when read back: it gets a fraction if its digits have neither that nor an exponent. */
+/* A real stays one when read back: it gets a fraction if its digits have neither that nor an
+ * exponent. */
 static void put_real(struct buf *b, double value)
 {
     size_t before = b->len;
@@ -356,7 +374,8 @@ void json_put_value(struct buf *b, const json_t *value)
     put_value(b, value, 0);
 }
 
-/* The comma before an item when it is not the first of its array or object; none between key and value. */
+/* The comma before an item when it is not the first of its array or object; none between key and
+ * value. */
 static void begin_item(struct json_out *o)
 {
     if (o->after_key) {

@@ -39,6 +39,14 @@ struct json_error_at {
 enum status json_read(struct arena *arena, struct slice text, struct json_limits limits,
                       json_t **ret_value, struct json_error_at *ret_error);
 
+/*
+ * For code that builds or changes trees by jansson's own functions: from now on they allocate from `arena` on
+ * this thread and free nothing, until this is called with what it returned (NULL: the heap).
+ *
+ * Context  the caller may not suspend in between; jansson answers NULL when the budget is spent.
+ */
+struct arena *json_arena_set(struct arena *arena);
+
 static inline struct slice json_slice(const json_t *value)
 {
     return (struct slice){ .data = json_string_value(value), .len = json_string_length(value) };

@@ -1,9 +1,10 @@
 /*
- * Every thread that logs has a ring of its own: it alone moves the head, the writer thread alone moves the
- * tail, and only whole lines are published, so that neither ever waits for the other and whatever the writer
- * finds can be written as it lies. The writer looks every 50 ms; a producer wakes it earlier only when its
- * ring is half full or somebody should see an error at once, and only if nobody else did: a busy server
- * makes no system call per line. A ring outlives its thread until it is drained.
+ * Every thread that logs has a ring of its own: it alone moves the head, the writer thread alone
+ * moves the tail, and only whole lines are published, so that neither ever waits for the other and
+ * whatever the writer finds can be written as it lies. The writer looks every 50 ms; a producer
+ * wakes it earlier only when its ring is half full or somebody should see an error at once, and
+ * only if nobody else did: a busy server makes no system call per line. A ring outlives its thread
+ * until it is drained.
  */
 #include "base/log.h"
 
@@ -28,7 +29,8 @@
 #define RING_BYTES ((size_t)256 * 1024) /* a power of two */
 #define LINE_BYTES ((size_t)8192)
 #define RAW_BYTES ((size_t)32 * 1024)
-/* Kept free at the end of a line for what closes it: a mark that it was cut, a colour reset, the newline. */
+/* Kept free at the end of a line for what closes it: a mark that it was cut, a colour reset, the
+ * newline. */
 #define TAIL_BYTES ((size_t)32)
 #define WRITER_PERIOD_NS 50000000L
 /* How long log_stop waits for somebody to read a full pipe. */
@@ -37,8 +39,8 @@
 struct ring {
     struct ring *next;
     bool owner_gone;
-    uint64_t dropped; /* written by the owner */
-    char line[LINE_BYTES]; /* the owner formats here */
+    uint64_t dropped;         /* written by the owner */
+    char line[LINE_BYTES];    /* the owner formats here */
     _Alignas(64) size_t head; /* bytes ever published */
     _Alignas(64) size_t tail; /* bytes ever written out */
     _Alignas(64) char data[RING_BYTES];
@@ -234,8 +236,9 @@ static void ring_drain(struct ring *ring)
 }
 
 /*
- * While the writer runs, rings are added at the front and removed only here, so the list is walked without the
- * lock, which a thread that logs its first line must not wait for. The last time it is held throughout.
+ * While the writer runs, rings are added at the front and removed only here, so the list is walked
+ * without the lock, which a thread that logs its first line must not wait for. The last time it is
+ * held throughout.
  */
 static void drain_all(bool last_time)
 {
@@ -324,7 +327,8 @@ static bool is_plain(struct slice s)
     return !odd;
 }
 
-/* What terminals and viewers act on beyond the ASCII controls: DEL, C1 (U+009B starts a sequence), U+2028/9. */
+/* What terminals and viewers act on beyond the ASCII controls: DEL, C1 (U+009B starts a sequence),
+ * U+2028/9. */
 static unsigned control_code(struct slice sequence)
 {
     const unsigned char *p = (const unsigned char *)sequence.data;
@@ -365,7 +369,8 @@ static void put_value(struct buf *b, const struct log_field *field, bool bare_wo
     switch (field->kind) {
     case LOG_KIND_TEXT:
         if (bare_words && field->as.text.len) {
-            /* Words with nothing special in them are easier to read, and to copy, without quotes. */
+            /* Words with nothing special in them are easier to read, and to copy, without quotes.
+             */
             size_t i = 0;
             while (i < field->as.text.len && field->as.text.data[i] > ' ' &&
                    field->as.text.data[i] < 0x7f && !strchr("\"\\=", field->as.text.data[i]))
@@ -464,7 +469,8 @@ static const struct layout layouts[] = {
 
 #define CUT_TEXT_MIN ((size_t)16)
 
-/* A field with what fits of its text, after the whole did not; nothing when even that is not worth it. */
+/* A field with what fits of its text, after the whole did not; nothing when even that is not worth
+ * it. */
 static void put_cut_field(struct buf *b, const struct layout *layout, const struct log_field *field)
 {
     size_t before = b->len;

@@ -1,9 +1,10 @@
 /*
- * A series is a run of 64-bit cells: one for a counter or gauge; for a histogram one per bucket and one for
- * the sum. Each thread has its own copy of all cells, in pages made when first touched, so that adding is an
- * addition to memory no other thread writes. Whoever reads sums over the threads, plus a base that holds what
- * threads counted that have ended since. A handle carries both the number of the series and that of its first
- * cell: adding needs no look-up. Cell 0 belongs to handle 0, and nobody reads it.
+ * A series is a run of 64-bit cells: one for a counter or gauge; for a histogram one per bucket and
+ * one for the sum. Each thread has its own copy of all cells, in pages made when first touched, so
+ * that adding is an addition to memory no other thread writes. Whoever reads sums over the threads,
+ * plus a base that holds what threads counted that have ended since. A handle carries both the
+ * number of the series and that of its first cell: adding needs no look-up. Cell 0 belongs to
+ * handle 0, and nobody reads it.
  */
 #include "base/metric.h"
 
@@ -36,7 +37,7 @@ struct family {
     struct slice unit; /* the last word of the name when it is one; empty otherwise */
     unsigned labels_len;
     unsigned cells;
-    bool in_seconds; /* cells hold microseconds */
+    bool in_seconds;                 /* cells hold microseconds */
     char bounds[BUCKETS_MAX][32];    /* as they are written */
     int64_t thresholds[BUCKETS_MAX]; /* in what metric_observe is given */
     uint32_t first, last;            /* series, in the order they appeared; 0: none */

@@ -26,8 +26,8 @@ static bool fields_grow(struct problem *p, struct arena *arena)
     if (p->fields_len < p->fields_cap)
         return true;
     size_t cap = p->fields_cap ? MIN(p->fields_cap * 2, PROBLEM_FIELDS_MAX) : 4;
-    struct problem_field *fields = arena_realloc(
-        arena, p->fields, p->fields_cap * sizeof(*fields), cap * sizeof(*fields));
+    struct problem_field *fields =
+        arena_realloc(arena, p->fields, p->fields_cap * sizeof(*fields), cap * sizeof(*fields));
     if (!fields)
         return false;
     p->fields = fields;

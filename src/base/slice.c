@@ -100,7 +100,7 @@ bool slice_to_i64(struct slice s, int64_t *ret)
 
 /* The parts of a number in JSON's grammar. */
 struct decimal {
-    uint64_t digits;    /* the first 19 significant ones */
+    uint64_t digits; /* the first 19 significant ones */
     unsigned digits_len;
     int32_t exponent10; /* the value is digits * 10^exponent10, when not cut */
     bool negative;
@@ -202,7 +202,8 @@ static inline uint64_t load64(const char *p)
 
 #define HIGH_BITS UINT64_C(0x8080808080808080)
 
-/* Bytes of the sequence that starts at p (a lead byte >= 0x80), or 0 when it is malformed (RFC 3629). */
+/* Bytes of the sequence that starts at p (a lead byte >= 0x80), or 0 when it is malformed (RFC
+ * 3629). */
 static inline size_t sequence_len(const unsigned char *p, size_t left)
 {
     unsigned char c = p[0];
@@ -250,8 +251,7 @@ size_t utf8_sequence(struct slice s)
 {
     if (s.len == 0)
         return 0;
-    return (unsigned char)s.data[0] < 0x80 ? 1
-                                           : sequence_len((const unsigned char *)s.data, s.len);
+    return (unsigned char)s.data[0] < 0x80 ? 1 : sequence_len((const unsigned char *)s.data, s.len);
 }
 
 size_t utf8_count(struct slice s)
@@ -319,7 +319,8 @@ static inline uint64_t fold(uint64_t a, uint64_t b)
 #define HASH_K1 UINT64_C(0xc2b2ae3d27d4eb4f)
 #define HASH_K2 UINT64_C(0xa0761d6478bd642f)
 
-/* Multiply and fold 16 bytes a step, the construction of wyhash: one multiplication per 16 bytes. */
+/* Multiply and fold 16 bytes a step, the construction of wyhash: one multiplication per 16 bytes.
+ */
 uint64_t hash64(struct slice s, uint64_t seed)
 {
     uint64_t h = seed ^ fold(seed ^ HASH_K0, (uint64_t)s.len ^ HASH_K1);
