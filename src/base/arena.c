@@ -398,6 +398,13 @@ void arena_rewind(struct arena *a, struct arena_mark mark)
     clip_end(a);
 }
 
+struct arena_pool *arena_pool_swap(struct arena *a, struct arena_pool *pool)
+{
+    struct arena_pool *before = a->pool;
+    a->pool = pool;
+    return before;
+}
+
 size_t arena_used(const struct arena *a)
 {
     return a->closed_bytes + (size_t)(a->next - a->base) + a->large_bytes;

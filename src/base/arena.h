@@ -84,6 +84,12 @@ struct arena_mark {
 struct arena_mark arena_mark(struct arena *arena);
 void arena_rewind(struct arena *arena, struct arena_mark mark);
 
+/*
+ * Take chunks from `pool` from now on (NULL: the heap) and return the pool used so far. For an arena lent to another
+ * thread, which must not touch its owner's pool: swap in one's own, work, swap back. Chunks may change pools so.
+ */
+struct arena_pool *arena_pool_swap(struct arena *arena, struct arena_pool *pool);
+
 /* Bytes handed out so far, rounded up to alignment; what the budget is compared with. */
 size_t arena_used(const struct arena *arena);
 /* 0: unlimited. */

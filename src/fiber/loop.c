@@ -321,6 +321,16 @@ void loop_hook_before_poll(struct loop *loop, void (*fn)(void *arg), void *arg)
     loop->hooks_len++;
 }
 
+void loop_unhook_before_poll(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < loop->hooks_len; i++) {
+        if (loop->hooks[i].fn != fn || loop->hooks[i].arg != arg)
+            loop->hooks[kept++] = loop->hooks[i];
+    }
+    loop->hooks_len = kept;
+}
+
 unsigned loop_slot_new(void)
 {
     static unsigned slots;

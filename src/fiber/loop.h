@@ -57,6 +57,8 @@ void loop_post(struct loop *loop, struct loop_post *post);
  * snapshots, flush). Register before loop_run or on the own thread; at most 8.
  */
 void loop_hook_before_poll(struct loop *loop, void (*fn)(void *arg), void *arg);
+/* Take a hook away again (the same fn and arg). Own thread or after the run, not from inside a hook. */
+void loop_unhook_before_poll(struct loop *loop, void (*fn)(void *arg), void *arg);
 
 /*
  * Per-loop service slots: a room keeps its per-loop state (read connections, date cache, ...) in a slot it
