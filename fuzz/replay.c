@@ -1,6 +1,7 @@
 /*
- * fuzz/replay.c - Runs a fuzz target over its corpus with any compiler: each argument is a file or a folder of
- * files. Fails when there is nothing to run, so that a lost corpus does not pass for a good one.
+ * fuzz/replay.c - Runs a fuzz target over its corpus with any compiler: each argument is a file or
+ * a folder of files. Fails when there is nothing to run, so that a lost corpus does not pass for a
+ * good one.
  */
 #include <dirent.h>
 #include <errno.h>
