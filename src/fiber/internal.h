@@ -141,6 +141,9 @@ static inline bool task__has_ready(const struct loop *loop)
     return loop->ready.first || loop->yielded.first;
 }
 
+/* Make `loop` the thread's own; returns what was before. */
+struct loop *loop__self_set(struct loop *loop);
+
 /* The task that runs on this thread, or NULL (overflow.c, in a signal handler). */
 struct task *loop__current_task(void);
 

@@ -31,6 +31,13 @@ struct loop *loop_self(void)
     return self_loop;
 }
 
+struct loop *loop__self_set(struct loop *loop)
+{
+    struct loop *before = self_loop;
+    self_loop = loop;
+    return before;
+}
+
 struct task *loop__current_task(void)
 {
     return self_loop ? self_loop->current : NULL;
@@ -296,8 +303,9 @@ void loop_run(struct loop *loop)
     uv_update_time(&loop->uv);
     while (!__atomic_load_n(&loop->stopping, __ATOMIC_ACQUIRE))
         (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
-    while (task__has_ready(loop) || has_closing(loop))
-        (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+    do
+        (void)uv_run(&loop->uv, UV_RUN_NOWAIT); /* at least once: takes what was posted before the stop */
+    while (task__has_ready(loop) || has_closing(loop));
     __atomic_store_n(&loop->stopping, false, __ATOMIC_RELEASE);
     loop__signal_stack_close();
     self_loop = NULL;

@@ -149,7 +149,14 @@ enum status task_spawn(struct loop *loop, task_fn fn, void *arg, const struct ta
 #endif
     COUNT_ADD(loop->counts.tasks_live, 1);
     COUNT_ADD(loop->counts.tasks_spawned, 1);
+    /* A task may be started before its loop runs; to the task that makes no difference. */
+    bool is_running = loop_self() != NULL;
+    if (!is_running)
+        (void)loop__self_set(loop); /* was NULL */
+    assert(loop_self() == loop);
     resume(task);
+    if (!is_running)
+        (void)loop__self_set(NULL); /* was ours */
     return STATUS_OK;
 }
 

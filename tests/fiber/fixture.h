@@ -16,6 +16,20 @@
 #include "fiber/loop.h"
 #include "fiber/task.h"
 
+/* TSan knows at most some thousand fibers at a time, and everything is slower under it. */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#ifdef UNDER_TSAN
+#define MANY_TASKS 2000u
+#else
+#define MANY_TASKS 10000u
+#endif
+
 #define assert_status(got, want) assert_string_equal(status_name(got), status_name(want))
 
 struct fixture {
