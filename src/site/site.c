@@ -1,0 +1,357 @@
+#include "site/site.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/macros.h"
+#include "contract/contract.h"
+#include "contract/openapi.h"
+#include "fiber/task.h"
+#include "http/http.h"
+#include "resource/resource.h"
+
+#define SITE_FILES_MAX 64u
+#define SITE_FILE_BYTES_MAX ((size_t)4 << 20)
+#define OPENAPI_BYTES_MAX ((size_t)8 << 20)
+
+/* A page may load from its own origin only, and run no inline script; Swagger UI sets styles from script and draws its icons from
+ * data: URLs. */
+#define PAGE_CSP                                                                                   \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "              \
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+struct site_file {
+    struct slice name; /* without folder */
+    struct slice path;
+    const char *type;
+};
+
+struct site {
+    struct site_options options;
+    struct http_app *app;
+    struct arena *arena;
+    struct site_file web[SITE_FILES_MAX];
+    unsigned web_len;
+    struct site_file swagger[SITE_FILES_MAX];
+    unsigned swagger_len;
+};
+
+static const char *type_of(struct slice name)
+{
+    static const struct {
+        const char *suffix, *type;
+    } types[] = {
+        { ".html", "text/html; charset=utf-8" },
+        { ".css", "text/css; charset=utf-8" },
+        { ".js", "text/javascript; charset=utf-8" },
+        { ".svg", "image/svg+xml" },
+        { ".png", "image/png" },
+        { ".ico", "image/x-icon" },
+        { ".json", "application/json" },
+        { ".txt", "text/plain; charset=utf-8" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (slice_ends(name, slice_cstr(types[i].suffix)))
+            return types[i].type;
+    return NULL;
+}
+
+/* The plain files of a folder whose types are served; a missing folder has none. */
+static unsigned list_files(struct arena *arena, struct slice folder, struct site_file *files)
+{
+    char *path = arena_cstr(arena, folder);
+    DIR *dir = path ? opendir(path) : NULL;
+    unsigned len = 0;
+    if (!dir)
+        return 0;
+    for (struct dirent *entry; len < SITE_FILES_MAX && (entry = readdir(dir));) {
+        struct slice name = slice_cstr(entry->d_name);
+        const char *type = type_of(name);
+        if (!type || name.data[0] == '.')
+            continue;
+        struct site_file *file = &files[len];
+        if (arena_copy(arena, name, &file->name) != STATUS_OK)
+            break;
+        file->path = arena_printf(arena, "%s/%s%c", path, entry->d_name, 0);
+        file->type = type;
+        len++;
+    }
+    (void)closedir(dir);
+    return len;
+}
+
+static const struct site_file *find_file(const struct site_file *files, unsigned len, struct slice name)
+{
+    for (unsigned i = 0; i < len; i++)
+        if (slice_eq(files[i].name, name))
+            return &files[i];
+    return NULL;
+}
+
+/* -- reading a file off the loop ------------------------------------------------------------------------ */
+
+struct file_read_job {
+    struct arena *arena;
+    const struct site_file *file;
+    struct slice etag, body;
+    enum status status;
+};
+
+static void read_file(void *arg)
+{
+    struct file_read_job *job = arg;
+    struct stat st;
+    job->status = STATUS_NOT_FOUND;
+    int fd = open(job->file->path.data, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size <= SITE_FILE_BYTES_MAX) {
+        size_t size = (size_t)st.st_size, got = 0;
+        char *data = arena_alloc(job->arena, size ? size : 1);
+        while (data && got < size) {
+            ssize_t n = read(fd, data + got, size - got);
+            if (n <= 0)
+                break;
+            got += (size_t)n;
+        }
+        if (data && got == size) {
+            job->body = slice_of(data, size);
+            job->etag = arena_printf(job->arena, "\"%llx-%zx\"",
+                                     (unsigned long long)st.st_mtim.tv_sec * 1000000000ull +
+                                         (unsigned long long)st.st_mtim.tv_nsec,
+                                     size);
+            job->status = STATUS_OK;
+        }
+    }
+    (void)close(fd);
+}
+
+static enum status send_file(struct task *task, struct http_request *req, const struct site_file *file)
+{
+    struct file_read_job job = { .arena = task_arena(task), .file = file };
+    enum status st = task_offload(task, read_file, &job);
+    if (st == STATUS_OK)
+        st = job.status;
+    if (st != STATUS_OK)
+        return problem_set(task, st, "site/no-file", "There is no such page.");
+    const struct net_header *match = net_header_get(http_net(req), NET_HEADER_IF_NONE_MATCH);
+    http_header_add(req, SLICE("ETag"), job.etag);
+    http_header_add(req, SLICE("Cache-Control"), SLICE("no-cache"));
+    if (match && http_etag_matches(match->value, job.etag, true)) {
+        http_send_empty(req, 304);
+        return STATUS_OK;
+    }
+    http_header_add(req, SLICE("Content-Security-Policy"), SLICE(PAGE_CSP));
+    http_header_add(req, SLICE("Referrer-Policy"), SLICE("no-referrer"));
+    http_send(req, 200, file->type, job.body);
+    return STATUS_OK;
+}
+
+/* -- routes ----------------------------------------------------------------------------------------------- */
+
+static bool wants_html(struct http_request *req)
+{
+    const struct net_header *accept = net_header_get(http_net(req), NET_HEADER_ACCEPT);
+    return accept && slice_find_slice(accept->value, SLICE("text/html")) != SIZE_MAX;
+}
+
+/* What is here, for programs: no version (it helps only those who look for a known hole). */
+static enum status root_json(struct task *task, struct http_request *req, struct site *site)
+{
+    struct buf body;
+    buf_init(&body, task_arena(task), 1024, 65536);
+    struct json_out o = json_out(&body);
+    json_out_object(&o);
+    json_out_kv(&o, "name", "Purlin");
+    json_out_kv(&o, "api", "/api/v1");
+    if (site->options.docs) {
+        json_out_kv(&o, "docs", "/docs");
+        json_out_kv(&o, "openapi", "/openapi.json");
+    }
+    json_out_kv(&o, "health", "/health/ready");
+    struct contract_set *set = resource_set_hold(site->options.engine);
+    json_out_key(&o, SLICE("resources"));
+    json_out_array(&o);
+    for (unsigned i = 0; i < set->len; i++) {
+        const struct contract *c = set->contracts[i];
+        json_out_object(&o);
+        json_out_key(&o, SLICE("name"));
+        json_out_string(&o, c->name);
+        json_out_key(&o, SLICE("path"));
+        json_out_string(&o, arena_printf(task_arena(task), "/api/v1/%.*s", SLICE_ARG(c->name)));
+        json_out_key(&o, SLICE("description"));
+        json_out_string(&o, c->description);
+        json_out_end(&o);
+    }
+    json_out_end(&o);
+    json_out_end(&o);
+    resource_set_release(site->options.engine, set);
+    if (buf_status(&body) != STATUS_OK)
+        return problem_set(task, buf_status(&body), "site/too-large", "The answer grew too large.");
+    http_header_add(req, SLICE("Vary"), SLICE("Accept"));
+    http_send_json(req, 200, buf_slice(&body));
+    return STATUS_OK;
+}
+
+static enum status get_root(struct task *task, struct http_request *req, void *arg)
+{
+    struct site *site = arg;
+    const struct site_file *index = find_file(site->web, site->web_len, SLICE("index.html"));
+    if (!index || !wants_html(req))
+        return root_json(task, req, site);
+    http_header_add(req, SLICE("Vary"), SLICE("Accept"));
+    return send_file(task, req, index);
+}
+
+static enum status get_web(struct task *task, struct http_request *req, void *arg)
+{
+    struct site *site = arg;
+    struct slice name = http_path_param(req, SLICE("file"));
+    const struct site_file *file = find_file(site->web, site->web_len, name);
+    if (!file)
+        return problem_set(task, STATUS_NOT_FOUND, "site/no-file", "There is no such page.");
+    return send_file(task, req, file);
+}
+
+static enum status get_docs(struct task *task, struct http_request *req, void *arg)
+{
+    struct site *site = arg;
+    const struct site_file *page = find_file(site->web, site->web_len, SLICE("docs.html"));
+    if (!page || !find_file(site->swagger, site->swagger_len, SLICE("swagger-ui-bundle.js")))
+        return problem_set(task, STATUS_UNAVAILABLE, "site/no-swagger-ui",
+                           "Swagger UI is not installed: run script/setup, or set PURLIN_SWAGGER_UI to the "
+                           "folder of swagger-ui-dist. The document itself is at /openapi.json.");
+    return send_file(task, req, page);
+}
+
+static enum status get_swagger(struct task *task, struct http_request *req, void *arg)
+{
+    struct site *site = arg;
+    struct slice name = http_path_param(req, SLICE("file"));
+    const struct site_file *file = find_file(site->swagger, site->swagger_len, name);
+    if (!file)
+        return problem_set(task, STATUS_NOT_FOUND, "site/no-file", "There is no such file.");
+    return send_file(task, req, file);
+}
+
+static const char *method_name(enum net_method method)
+{
+    static const char *const names[NET_METHOD_COUNT] = {
+        [NET_METHOD_GET] = "get",       [NET_METHOD_HEAD] = "head",     [NET_METHOD_POST] = "post",
+        [NET_METHOD_PUT] = "put",       [NET_METHOD_PATCH] = "patch",   [NET_METHOD_DELETE] = "delete",
+        [NET_METHOD_OPTIONS] = "options",
+    };
+    return names[method];
+}
+
+void site_openapi(struct http_app *app, const struct contract_set *set, struct arena *arena,
+                  struct buf *out)
+{
+    unsigned len = http_routes_len(app), n = 0;
+    struct openapi_route *routes = arena_array_of(arena, struct openapi_route, len ? len : 1);
+    for (unsigned i = 0; routes && i < len; i++) {
+        const struct http_route *route = http_route_at(app, i);
+        const char *method = method_name(route->method);
+        /* The engine's generic routes have no summary: each contract documents its own paths. */
+        if (!route->summary || !method)
+            continue;
+        routes[n++] = (struct openapi_route){ .method = method,
+                                              .path = slice_cstr(route->pattern),
+                                              .summary = route->summary,
+                                              .tag = route->tag,
+                                              .operation_id = route->operation_id,
+                                              .admin = route->audience == HTTP_ADMIN };
+    }
+    struct openapi_options options = { .title = SLICE("Purlin"), .version = SLICE(PURLIN_VERSION),
+                                       .server_url = SLICE("/"), .routes = routes, .routes_len = n };
+    contract_openapi(set, &options, arena, out);
+}
+
+static enum status get_openapi(struct task *task, struct http_request *req, void *arg)
+{
+    struct site *site = arg;
+    struct buf body;
+    buf_init(&body, task_arena(task), 65536, OPENAPI_BYTES_MAX);
+    struct contract_set *set = resource_set_hold(site->options.engine);
+    site_openapi(site->app, set, task_arena(task), &body);
+    resource_set_release(site->options.engine, set);
+    if (buf_status(&body) != STATUS_OK)
+        return problem_set(task, buf_status(&body), "site/too-large", "The document grew too large.");
+    struct slice etag = arena_printf(task_arena(task), "\"%llx\"",
+                                     (unsigned long long)hash64(buf_slice(&body), 0));
+    const struct net_header *match = net_header_get(http_net(req), NET_HEADER_IF_NONE_MATCH);
+    http_header_add(req, SLICE("ETag"), etag);
+    http_header_add(req, SLICE("Cache-Control"), SLICE("no-cache"));
+    if (match && http_etag_matches(match->value, etag, true))
+        http_send_empty(req, 304);
+    else
+        http_send(req, 200, "application/json", buf_slice(&body));
+    return STATUS_OK;
+}
+
+static enum status add_routes(struct site *site)
+{
+    const struct {
+        const char *pattern;
+        http_handler_fn fn;
+        bool docs;
+        const char *summary, *operation_id;
+    } routes[] = {
+        { "/", get_root, false, "What is here.", "root" },
+        { "/assets/{file}", get_web, false, NULL, NULL },
+        { "/docs", get_docs, true, NULL, NULL },
+        { "/docs/assets/{file}", get_swagger, true, NULL, NULL },
+        { "/openapi.json", get_openapi, true, "This document.", "openapi" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        const char *reason;
+        if (routes[i].docs && !site->options.docs)
+            continue;
+        enum status st = http_route_add(
+            site->app,
+            &(struct http_route){ .method = NET_METHOD_GET, .pattern = routes[i].pattern,
+                                  .handler = routes[i].fn, .arg = site, .body_bytes_max = -1,
+                                  .summary = routes[i].summary, .tag = "documents",
+                                  .operation_id = routes[i].operation_id },
+            &reason);
+        if (st != STATUS_OK)
+            return st;
+    }
+    return STATUS_OK;
+}
+
+enum status site_open(struct http_app *app, const struct site_options *options, struct site **ret)
+{
+    struct arena *arena = arena_new(NULL, (size_t)1 << 20);
+    struct site *site = arena_new_of(arena, struct site);
+    if (!site) {
+        arena_free(arena);
+        return STATUS_EXHAUSTED;
+    }
+    site->arena = arena;
+    site->app = app;
+    site->options = *options;
+    site->web_len = list_files(arena, options->web, site->web);
+    site->swagger_len = list_files(arena, options->swagger, site->swagger);
+    enum status st = add_routes(site);
+    if (st != STATUS_OK) {
+        arena_free(arena);
+        return st;
+    }
+    *ret = site;
+    return STATUS_OK;
+}
+
+void site_close(struct site *site)
+{
+    if (site)
+        arena_free(site->arena);
+}
