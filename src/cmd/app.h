@@ -1,0 +1,66 @@
+/*
+ * cmd/app.h - The application put together: configuration, contracts, database, edge, engine, documents. Rooms open in the order of
+ * app_open_* and close in reverse. Verbs open as much as they need.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/diag.h"
+#include "base/problem.h"
+#include "base/slice.h"
+#include "cmd/cmd.h"
+#include "cmd/config.h"
+
+struct arena;
+struct contract_set;
+struct http_app;
+struct loop;
+struct metrics;
+struct observe;
+struct offload;
+struct resource_engine;
+struct site;
+struct store;
+struct task;
+
+/* The options that every verb takes. */
+struct app_common {
+    struct slice config, env_file;
+};
+#define APP_COMMON_OPTIONS(common)                                                                 \
+    { .name = "--config", .value = "FILE", .help = "Configuration file (default: purlin.yaml).",   \
+      .text = &(common).config },                                                                  \
+    { .name = "--env-file", .value = "FILE", .help = "KEY=VALUE lines below the environment.",     \
+      .text = &(common).env_file }
+
+struct app {
+    struct arena *arena;
+    struct diag diag;
+    struct problem problem;
+    struct config config;
+    struct contract_set *set; /* owned until the engine took it */
+    struct metrics *metrics;
+    struct store *store;
+    struct offload *offload;
+    struct http_app *http;
+    struct resource_engine *engine;
+    struct observe *observe;
+    struct site *site;
+};
+
+/* Each returns an exit status, having said what is wrong. app_close takes whatever was opened. */
+int app_open_config(struct app *app, const struct app_common *common);
+int app_open_contracts(struct app *app);
+int app_open_store(struct app *app, const char *verb, bool create, bool read_only);
+/* Settle what the contracts ask for against what the database has, by `database.auto_migrate`. */
+int app_migrate(struct app *app, const char *verb);
+/* The edge with every route; `loops` for their figures. */
+int app_open_http(struct app *app, const char *verb, struct loop *const *loops, unsigned loops_len);
+void app_close(struct app *app);
+
+/*
+ * For tools: run fn as the one task of a loop of its own on this thread, the store attached. Returns what fn returned; *problem
+ * of the app gets the task's.
+ */
+int app_run_task(struct app *app, int (*fn)(struct task *task, struct app *app, void *arg), void *arg);

@@ -1,0 +1,389 @@
+/*
+ * purlin serve. One loop a core, each with its own listening socket on the same port; signals arrive on the first loop.
+ *
+ * Stopping: readiness turns red, after drain_delay every loop stops accepting and finishes what is in flight, at most for grace; then
+ * the loops end, the writer commits what it has, and the process exits 0. A second signal exits at once.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "cmd/app.h"
+#include "contract/contract.h"
+#include "contract/sql.h"
+#include "fiber/loop.h"
+#include "fiber/task.h"
+#include "http/http.h"
+#include "net/net.h"
+#include "observe/observe.h"
+#include "resource/resource.h"
+#include "store/store.h"
+
+#define LOOPS_MAX 256u
+#define DRAIN_LOOK_EVERY_US (10 * CLOCK_MS)
+
+struct server;
+
+struct worker {
+    struct server *server;
+    struct loop *loop;
+    struct net_server *net;
+    pthread_t thread;
+    struct loop_post drain;
+    struct loop_timer look; /* has everything in flight ended? */
+    int64_t give_up_us;
+};
+
+struct server {
+    struct app *app;
+    struct app_common common;
+    struct worker *workers;
+    struct loop **loops;
+    unsigned len;
+    unsigned port;
+    bool stopping, reloading;
+    uv_signal_t signals[3]; /* SIGTERM, SIGINT, SIGHUP; on the first loop */
+    struct loop_timer drain_delay;
+};
+
+/* -- stopping -------------------------------------------------------------------------------------------- */
+
+static void worker_closed(void *arg)
+{
+    struct worker *w = arg;
+    loop_stop(w->loop);
+}
+
+static void worker_look(struct loop_timer *timer)
+{
+    struct worker *w = CONTAINER_OF(timer, struct worker, look);
+    unsigned open = net_server_connections(w->net);
+    bool late = clock_mono_us() >= w->give_up_us;
+    if (open && !late) {
+        loop_timer_start(w->loop, &w->look, DRAIN_LOOK_EVERY_US, worker_look);
+        return;
+    }
+    if (open)
+        log_warn("server.grace_over", LOG_U64("connections_cut", open),
+                 LOG_U64("loop", loop_index(w->loop)));
+    net_server_close(w->net, worker_closed, w);
+}
+
+static void worker_drain(struct loop_post *post)
+{
+    struct worker *w = CONTAINER_OF(post, struct worker, drain);
+    w->give_up_us = clock_mono_us() + w->server->app->config.grace_us;
+    net_server_drain(w->net);
+    loop_timer_start(w->loop, &w->look, DRAIN_LOOK_EVERY_US, worker_look);
+}
+
+static void drain_all(struct loop_timer *timer)
+{
+    struct server *s = CONTAINER_OF(timer, struct server, drain_delay);
+    for (size_t i = 0; i < ARRAY_LEN(s->signals); i++)
+        uv_unref((uv_handle_t *)&s->signals[i]);
+    for (unsigned i = 0; i < s->len; i++) {
+        s->workers[i].drain.fn = worker_drain;
+        loop_post(s->workers[i].loop, &s->workers[i].drain);
+    }
+}
+
+static void on_stop(uv_signal_t *handle, int number)
+{
+    struct server *s = handle->data;
+    if (s->stopping) {
+        log_warn("server.killed", LOG_I64("signal", number));
+        log_stop();
+        _exit(CMD_FAILED);
+    }
+    s->stopping = true;
+    log_info("server.stopping", LOG_I64("signal", number));
+    http_app_draining_set(s->app->http, true);
+    loop_timer_start(s->loops[0], &s->drain_delay, s->app->config.drain_delay_us, drain_all);
+}
+
+/* -- reloading ------------------------------------------------------------------------------------------- */
+
+static void log_diag(const struct diag *diag)
+{
+    for (unsigned i = 0; i < diag->len; i++)
+        log_error("reload.problem", LOG_TEXT("file", diag->items[i].file),
+                  LOG_I64("line", diag->items[i].line), LOG_TEXT("key", diag->items[i].key),
+                  LOG_TEXT("problem", diag->items[i].message));
+}
+
+/* In the offload pool: read and check everything anew; only when all of it is good does anything change. */
+static void reload_work(void *arg)
+{
+    struct server *s = arg;
+    struct app next;
+    int code = app_open_config(&next, &s->common);
+    if (code == CMD_OK)
+        code = app_open_contracts(&next);
+    if (code != CMD_OK) {
+        log_diag(&next.diag);
+    } else {
+        next.store = s->app->store; /* borrowed */
+        code = app_migrate(&next, "serve");
+        next.store = NULL;
+    }
+    if (code == CMD_OK) {
+        resource_reload(s->app->engine, next.set);
+        next.set = NULL;
+        enum log_level level;
+        if (log_level_parse(next.config.log_level, &level))
+            log_level_set(level);
+        s->app->config.grace_us = next.config.grace_us;
+        s->app->config.drain_delay_us = next.config.drain_delay_us;
+        log_info("server.reloaded", LOG_BOOL("ok", true));
+    } else {
+        log_error("server.reload_refused", LOG_CSTR("kept", "the configuration and contracts in force"));
+    }
+    app_close(&next);
+}
+
+static void reload_task(struct task *task, void *arg)
+{
+    struct server *s = arg;
+    if (task_offload(task, reload_work, s) != STATUS_OK)
+        log_error("server.reload_refused", LOG_CSTR("kept", "the offload pool is full, try again"));
+    s->reloading = false;
+}
+
+static void on_reload(uv_signal_t *handle, int number)
+{
+    struct server *s = handle->data;
+    (void)number;
+    if (s->stopping || s->reloading)
+        return;
+    s->reloading = true;
+    if (task_spawn(s->loops[0], reload_task, s, &(struct task_options){ .name = "reload" }) != STATUS_OK)
+        s->reloading = false;
+}
+
+/* -- starting --------------------------------------------------------------------------------------------- */
+
+static unsigned cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    int n = CPU_COUNT(&set);
+    return n > 0 ? (unsigned)n : 1;
+}
+
+/* Every connection is a descriptor: take what the system allows. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            log_warn("server.descriptors", LOG_I64("errno", errno));
+    }
+}
+
+static void start_log(const struct config *c)
+{
+    enum log_level level = LOG_LEVEL_INFO;
+    (void)log_level_parse(c->log_level, &level);
+    bool pretty = slice_eq(c->log_format, SLICE("pretty")) ||
+                  (slice_eq(c->log_format, SLICE("auto")) && isatty(STDOUT_FILENO));
+    if (log_start(&(struct log_options){ .fd = STDOUT_FILENO, .level = level,
+                                         .format = pretty ? LOG_FORMAT_PRETTY : LOG_FORMAT_JSON }) !=
+        STATUS_OK)
+        (void)fprintf(stderr, "purlin serve: no log writer; lines go to standard error\n");
+}
+
+static int make_loops(struct server *s)
+{
+    const struct config *c = &s->app->config;
+    s->len = c->threads ? (unsigned)c->threads : cores();
+    s->len = MIN(s->len, LOOPS_MAX);
+    s->workers = arena_array_of(s->app->arena, struct worker, s->len);
+    s->loops = arena_array_of(s->app->arena, struct loop *, s->len);
+    for (unsigned i = 0; i < s->len; i++) {
+        struct worker *w = &s->workers[i];
+        w->server = s;
+        if (loop_new(&(struct loop_options){ .index = i }, &w->loop) != STATUS_OK ||
+            store_attach(s->app->store, w->loop) != STATUS_OK) {
+            (void)fprintf(stderr, "purlin serve: an event loop could not be made\n");
+            return CMD_FAILED;
+        }
+        loop_offload_set(w->loop, s->app->offload);
+        s->loops[i] = w->loop;
+    }
+    return CMD_OK;
+}
+
+static int listen_all(struct server *s)
+{
+    const struct config *c = &s->app->config;
+    struct net_server_options options = {
+        .host = c->host,
+        .port = (unsigned)c->port,
+        .reuse_port = true,
+        .metrics = s->app->metrics,
+        .limits = { .line_bytes_max = (unsigned)c->line_bytes,
+                    .headers_bytes_max = (unsigned)c->header_bytes,
+                    .headers_max = (unsigned)c->headers,
+                    .body_bytes_max = c->body_bytes,
+                    .connections_max = (unsigned)c->connections,
+                    .head_timeout_us = c->head_timeout_us,
+                    .body_idle_timeout_us = c->body_timeout_us,
+                    .idle_timeout_us = c->idle_timeout_us,
+                    .write_timeout_us = c->write_timeout_us,
+                    .body_rate_min = (unsigned)c->body_rate },
+    };
+    http_app_serve(s->app->http, &options);
+    for (unsigned i = 0; i < s->len; i++) {
+        const char *reason = "";
+        if (net_server_open(s->loops[i], &options, &s->workers[i].net, &reason) != STATUS_OK) {
+            (void)fprintf(stderr, "purlin serve: cannot listen on %.*s port %u: %s\n",
+                          SLICE_ARG(c->host), options.port, reason);
+            return CMD_FAILED;
+        }
+        options.port = net_server_port(s->workers[i].net); /* the others take the same */
+    }
+    s->port = options.port;
+    return CMD_OK;
+}
+
+static void watch_signals(struct server *s)
+{
+    static const struct {
+        int number;
+        uv_signal_cb fn;
+    } watched[] = { { SIGTERM, on_stop }, { SIGINT, on_stop }, { SIGHUP, on_reload } };
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < ARRAY_LEN(watched); i++) {
+        (void)uv_signal_init(loop_uv(s->loops[0]), &s->signals[i]);
+        s->signals[i].data = s;
+        (void)uv_signal_start(&s->signals[i], watched[i].fn, watched[i].number);
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    loop_run(w->loop);
+    return NULL;
+}
+
+static int run_all(struct server *s)
+{
+    unsigned started = 1;
+    for (; started < s->len; started++) {
+        if (pthread_create(&s->workers[started].thread, NULL, worker_main, &s->workers[started]) != 0)
+            break;
+    }
+    if (started < s->len) {
+        (void)fprintf(stderr, "purlin serve: a thread could not be made\n");
+        log_stop();
+        _exit(CMD_FAILED);
+    }
+    loop_run(s->loops[0]);
+    for (unsigned i = 1; i < s->len; i++)
+        (void)pthread_join(s->workers[i].thread, NULL);
+    return CMD_OK;
+}
+
+static void close_signals(struct server *s)
+{
+    for (size_t i = 0; i < ARRAY_LEN(s->signals); i++)
+        uv_close((uv_handle_t *)&s->signals[i], NULL);
+    (void)uv_run(loop_uv(s->loops[0]), UV_RUN_NOWAIT);
+}
+
+static void announce(struct server *s, int64_t begun_us)
+{
+    const struct config *c = &s->app->config;
+    bool is_v6 = slice_find(c->host, ':') != SIZE_MAX;
+    observe_started(s->app->observe);
+    log_info("server.ready",
+             LOG_TEXT("url", arena_printf(s->app->arena, "http://%s%.*s%s:%u", is_v6 ? "[" : "",
+                                          SLICE_ARG(c->host), is_v6 ? "]" : "", s->port)),
+             LOG_U64("port", s->port), LOG_U64("loops", s->len), LOG_I64("pid", getpid()),
+             LOG_TEXT("env", c->env), LOG_DOUBLE("start_ms", (double)(clock_mono_us() - begun_us) / 1e3));
+    if (!c->admin_key.len)
+        log_info("server.no_admin", LOG_CSTR("hint", "set PURLIN_ADMIN_KEY to have an administrator"));
+}
+
+static int serve_with(struct server *s, int64_t begun_us)
+{
+    int code = app_open_contracts(s->app);
+    if (code == CMD_OK)
+        code = app_open_store(s->app, "serve", true, false);
+    if (code == CMD_OK)
+        code = app_migrate(s->app, "serve");
+    if (code == CMD_OK)
+        code = make_loops(s);
+    if (code == CMD_OK)
+        code = app_open_http(s->app, "serve", s->loops, s->len);
+    if (code == CMD_OK)
+        code = listen_all(s);
+    if (code != CMD_OK)
+        return code;
+    watch_signals(s);
+    announce(s, begun_us);
+    code = run_all(s);
+    close_signals(s);
+    log_info("server.stopped", LOG_I64("exit", code));
+    return code;
+}
+
+static int run(const struct cmd_verb *verb, int argc, char **argv)
+{
+    int64_t begun_us = clock_mono_us();
+    struct app app = { 0 };
+    struct server server = { .app = &app };
+    const struct cmd_option options[] = { APP_COMMON_OPTIONS(server.common) };
+    struct cmd_args args;
+    int code;
+    if (!cmd_args_parse(verb, options, ARRAY_LEN(options), argc, argv, &args, &code))
+        return code;
+    if (args.words_len)
+        return cmd_usage_error(verb, "unexpected argument %.*s", SLICE_ARG(args.words[0]));
+    code = app_open_config(&app, &server.common);
+    if (code != CMD_OK) {
+        app_close(&app);
+        return code;
+    }
+    start_log(&app.config);
+    loop_install_overflow_handler();
+    raise_descriptors();
+    code = serve_with(&server, begun_us);
+    /* A start that failed half-way leaves loops and sockets to the kernel: nothing was promised to anybody yet. */
+    if (code == CMD_OK) {
+        for (unsigned i = 0; i < server.len; i++) {
+            store_detach(app.store, server.loops[i]);
+            loop_free(server.loops[i]);
+        }
+        app_close(&app);
+    } else if (app.store) {
+        store_close(app.store);
+    }
+    log_stop();
+    return code;
+}
+
+const struct cmd_verb cmd_serve = {
+    .name = "serve",
+    .summary = "Serve the contracts over HTTP.",
+    .synopsis = "[--config FILE] [--env-file FILE]",
+    .details = "Listens on http://127.0.0.1:8000 unless told otherwise (HOST, PORT). SIGTERM or SIGINT stops it after\n"
+               "what is in flight; a second one at once. SIGHUP reloads the contracts and what can be reloaded of the\n"
+               "configuration; a bad file is refused and the good one stays in force.",
+    .run = run,
+};
