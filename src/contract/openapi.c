@@ -1,0 +1,650 @@
+/*
+ * The OpenAPI 3.1 document. Everything is written from the model and the table of routes; what is the same for all resources
+ * (errors, list parameters, headers) stands once under components and is referred to.
+ */
+#include "contract/openapi.h"
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/macros.h"
+#include "contract/contract.h"
+#include "contract/example.h"
+
+struct document {
+    struct json_out o;
+    struct arena *arena;
+    const struct contract_set *set;
+};
+
+static void put_ref(struct json_out *o, const char *section, struct slice name)
+{
+    json_out_object(o);
+    json_out_key(o, SLICE("$ref"));
+    /* Names are identifiers of ours: nothing to escape. */
+    json_out_raw(o, SLICE_NULL);
+    buf_printf(o->buf, "\"#/components/%s/%.*s\"", section, SLICE_ARG(name));
+    json_out_end(o);
+}
+
+static void put_ref_member(struct json_out *o, const char *key, const char *section, struct slice name)
+{
+    json_out_key(o, slice_cstr(key));
+    put_ref(o, section, name);
+}
+
+/* -- components that all resources share -------------------------------------------------------------------- */
+
+static const struct {
+    const char *name; /* of the component */
+    int status;
+    const char *description;
+} errors[] = {
+    { "BadRequest", 400, "The request is malformed: its query, headers or JSON." },
+    { "Unauthenticated", 401, "Credentials are needed." },
+    { "Denied", 403, "The caller may not do this." },
+    { "NotFound", 404, "There is no such row, or the caller may not see it." },
+    { "Conflict", 409, "A unique value is taken, a row is referred to, or the same Idempotency-Key is in flight." },
+    { "PreconditionFailed", 412, "If-Match does not name the current version." },
+    { "TooLarge", 413, "The body is larger than allowed." },
+    { "UnsupportedMedia", 415, "The body has another type than the route takes." },
+    { "Invalid", 422, "Fields are wrong; `errors` names each one." },
+    { "PreconditionRequired", 428, "The server asks for If-Match here." },
+    { "TooManyRequests", 429, "A limit is used up; Retry-After says when to come again." },
+    { "Failed", 500, "A mistake of ours; `request_id` finds it in the log." },
+    { "Unavailable", 503, "Overloaded or shutting down; Retry-After says when to come again." },
+};
+
+static const char *error_name(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+        if (errors[i].status == status)
+            return errors[i].name;
+    return "Failed";
+}
+
+static void put_error_components(struct json_out *o)
+{
+    json_out_key(o, SLICE("responses"));
+    json_out_object(o);
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+        json_out_key(o, slice_cstr(errors[i].name));
+        json_out_object(o);
+        json_out_kv(o, "description", errors[i].description);
+        if (errors[i].status == 429 || errors[i].status == 503) {
+            json_out_key(o, SLICE("headers"));
+            json_out_object(o);
+            put_ref_member(o, "Retry-After", "headers", SLICE("RetryAfter"));
+            json_out_end(o);
+        }
+        json_out_key(o, SLICE("content"));
+        json_out_object(o);
+        json_out_key(o, SLICE("application/problem+json"));
+        json_out_object(o);
+        put_ref_member(o, "schema", "schemas", SLICE("Problem"));
+        json_out_end(o);
+        json_out_end(o);
+        json_out_end(o);
+    }
+    json_out_end(o);
+}
+
+static const char problem_schema[] =
+    "{\"type\":\"object\",\"description\":\"RFC 9457 problem details.\","
+    "\"required\":[\"type\",\"title\",\"status\",\"request_id\"],\"properties\":{"
+    "\"type\":{\"type\":\"string\",\"format\":\"uri-reference\",\"description\":\"Names the kind of problem; for programs.\"},"
+    "\"title\":{\"type\":\"string\"},"
+    "\"status\":{\"type\":\"integer\",\"minimum\":400,\"maximum\":599},"
+    "\"detail\":{\"type\":\"string\",\"description\":\"A sentence for people.\"},"
+    "\"instance\":{\"type\":\"string\",\"format\":\"uri-reference\"},"
+    "\"code\":{\"type\":\"string\"},"
+    "\"request_id\":{\"type\":\"string\",\"description\":\"Finds the request in the log.\"},"
+    "\"trace_id\":{\"type\":\"string\"},"
+    "\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"pointer\",\"code\",\"detail\"],"
+    "\"properties\":{\"pointer\":{\"type\":\"string\",\"description\":\"JSON Pointer into the body, or ?name of a query "
+    "parameter.\"},\"code\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"},\"message\":{\"type\":\"string\"}}}}},"
+    "\"examples\":[{\"type\":\"https://purlin.dev/problems/validation\",\"title\":\"Unprocessable Content\",\"status\":422,"
+    "\"detail\":\"Fields are wrong.\",\"request_id\":\"0192f1c0-6f3a-7c3e-9d2b-0a1b2c3d4e5f\",\"errors\":[{\"pointer\":"
+    "\"/title\",\"code\":\"too_long\",\"detail\":\"must have at most 300 characters\"}]}]}";
+
+static const char page_schema[] =
+    "{\"type\":\"object\",\"required\":[\"limit\",\"next\",\"prev\",\"has_more\"],\"properties\":{"
+    "\"limit\":{\"type\":\"integer\"},"
+    "\"next\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page after this one.\"},"
+    "\"prev\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page before this one.\"},"
+    "\"has_more\":{\"type\":\"boolean\"},"
+    "\"total\":{\"type\":\"integer\",\"description\":\"Only when asked for with count=.\"}}}";
+
+static const struct {
+    const char *component, *name, *schema, *description;
+} list_parameters[] = {
+    { "Limit", "limit", "{\"type\":\"integer\",\"minimum\":1,\"default\":20}", "How many rows." },
+    { "Cursor", "cursor", "{\"type\":\"string\"}", "Where to go on: page.next or page.prev of an answer." },
+    { "Offset", "offset", "{\"type\":\"integer\",\"minimum\":0}", "Rows to skip; not together with cursor." },
+    { "Sort", "sort", "{\"type\":\"string\"}", "Fields with commas, - for descending: -created_at,id." },
+    { "Filter", "filter", "{\"type\":\"string\",\"maxLength\":4096}",
+      "A condition in the filter language: score > 10 && \"c\" in tags." },
+    { "Fields", "fields", "{\"type\":\"string\"}", "Only these fields, with commas." },
+    { "Expand", "expand", "{\"type\":\"string\"}", "Related rows to embed, with commas, dots to go deeper." },
+    { "Count", "count", "{\"type\":\"string\",\"enum\":[\"exact\",\"estimated\"]}", "Adds page.total." },
+};
+
+static void put_parameter_components(struct json_out *o)
+{
+    json_out_key(o, SLICE("parameters"));
+    json_out_object(o);
+    for (size_t i = 0; i < ARRAY_LEN(list_parameters); i++) {
+        json_out_key(o, slice_cstr(list_parameters[i].component));
+        json_out_object(o);
+        json_out_kv(o, "name", list_parameters[i].name);
+        json_out_kv(o, "in", "query");
+        json_out_kv(o, "description", list_parameters[i].description);
+        json_out_key(o, SLICE("schema"));
+        json_out_raw(o, slice_cstr(list_parameters[i].schema));
+        json_out_end(o);
+    }
+    static const struct {
+        const char *component, *name, *schema, *description;
+    } headers[] = {
+        { "IfMatch", "If-Match", "{\"type\":\"string\"}", "The ETag that the change is based on." },
+        { "IfNoneMatch", "If-None-Match", "{\"type\":\"string\"}", "The ETag that the client has; 304 when it is current." },
+        { "IdempotencyKey", "Idempotency-Key", "{\"type\":\"string\",\"maxLength\":255}",
+          "Makes a repeated POST safe: the same key with the same body gets the same answer." },
+        { "Prefer", "Prefer", "{\"type\":\"string\"}", "return=minimal or return=representation." },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
+        json_out_key(o, slice_cstr(headers[i].component));
+        json_out_object(o);
+        json_out_kv(o, "name", headers[i].name);
+        json_out_kv(o, "in", "header");
+        json_out_kv(o, "description", headers[i].description);
+        json_out_key(o, SLICE("schema"));
+        json_out_raw(o, slice_cstr(headers[i].schema));
+        json_out_end(o);
+    }
+    json_out_key(o, SLICE("Id"));
+    json_out_raw(o, SLICE("{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"description\":\"The row's id.\","
+                          "\"schema\":{\"type\":\"string\",\"format\":\"uuid\"}}"));
+    json_out_end(o);
+    json_out_key(o, SLICE("headers"));
+    json_out_raw(o, SLICE("{\"ETag\":{\"description\":\"Version of the row as shown.\",\"schema\":{\"type\":\"string\"}},"
+                          "\"Location\":{\"description\":\"Path of the new row.\",\"schema\":{\"type\":\"string\"}},"
+                          "\"Link\":{\"description\":\"rel=next and rel=prev (RFC 8288).\",\"schema\":{\"type\":\"string\"}},"
+                          "\"RetryAfter\":{\"description\":\"Seconds to wait.\",\"schema\":{\"type\":\"integer\"}}}"));
+}
+
+static void put_security_components(struct json_out *o)
+{
+    json_out_key(o, SLICE("securitySchemes"));
+    json_out_raw(o, SLICE("{\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
+                          "\"description\":\"The bootstrap key (PURLIN_ADMIN_KEY) carries the role admin.\"},"
+                          "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
+}
+
+/* -- a resource ------------------------------------------------------------------------------------------------ */
+
+/* "posts" -> "PostsCreate" and so on. */
+static struct slice schema_name(struct document *d, const struct contract *c, const char *suffix)
+{
+    struct buf name;
+    buf_init(&name, d->arena, c->name.len + 16, 256);
+    bool upper = true;
+    for (size_t i = 0; i < c->name.len; i++) {
+        char ch = c->name.data[i];
+        if (ch == '_') {
+            upper = true;
+            continue;
+        }
+        buf_putc(&name, upper && ch >= 'a' && ch <= 'z' ? (char)(ch - 'a' + 'A') : ch);
+        upper = false;
+    }
+    buf_put_cstr(&name, suffix);
+    return buf_slice(&name);
+}
+
+static void put_resource_schemas(struct document *d, const struct contract *c)
+{
+    static const struct {
+        char kind;
+        const char *suffix;
+    } kinds[] = { { 'r', "" }, { 'c', "Create" }, { 'u', "Replace" }, { 'p', "Patch" } };
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        json_out_key(&d->o, schema_name(d, c, kinds[i].suffix));
+        struct buf schema;
+        buf_init(&schema, d->arena, 4096, (size_t)1 << 20);
+        contract_json_schema(c, kinds[i].kind, &schema);
+        json_out_raw(&d->o, buf_slice(&schema));
+    }
+    json_out_key(&d->o, schema_name(d, c, "List"));
+    json_out_object(&d->o);
+    json_out_kv(&d->o, "type", "object");
+    json_out_key(&d->o, SLICE("required"));
+    json_out_raw(&d->o, SLICE("[\"data\",\"page\"]"));
+    json_out_key(&d->o, SLICE("properties"));
+    json_out_object(&d->o);
+    json_out_key(&d->o, SLICE("data"));
+    json_out_object(&d->o);
+    json_out_kv(&d->o, "type", "array");
+    put_ref_member(&d->o, "items", "schemas", schema_name(d, c, ""));
+    json_out_end(&d->o);
+    put_ref_member(&d->o, "page", "schemas", SLICE("Page"));
+    json_out_end(&d->o);
+    json_out_end(&d->o);
+}
+
+struct operation {
+    const char *method;
+    const char *id_prefix; /* "list" -> "listPosts" */
+    const char *summary;
+    const char *const *parameters; /* component names, NULL-terminated */
+    const int *errors;             /* zero-terminated */
+    const char *body;              /* suffix of the body's schema, or NULL */
+    const char *body_type;
+    int success;
+    const char *answer;            /* suffix of the answer's schema, NULL: no body */
+    const char *headers[3];
+    enum contract_action action;
+};
+
+static void put_parameters(struct json_out *o, const char *const *names)
+{
+    json_out_key(o, SLICE("parameters"));
+    json_out_array(o);
+    for (; names && *names; names++)
+        put_ref(o, "parameters", slice_cstr(*names));
+}
+
+static void put_equality_parameters(struct document *d, const struct contract *c)
+{
+    if (c->search_len)
+        json_out_raw(&d->o, SLICE("{\"name\":\"q\",\"in\":\"query\",\"description\":\"Full text; the best match first.\","
+                                  "\"schema\":{\"type\":\"string\",\"maxLength\":500}}"));
+    for (unsigned i = 0; i < c->fields_len; i++) {
+        const struct contract_field *f = c->fields[i];
+        if (f->writeonly || f->type == CONTRACT_JSON || f->type == CONTRACT_MONEY ||
+            f->type == CONTRACT_MEDIA || f->type == CONTRACT_LIST)
+            continue;
+        json_out_object(&d->o);
+        json_out_key(&d->o, SLICE("name"));
+        json_out_string(&d->o, f->name);
+        json_out_kv(&d->o, "in", "query");
+        json_out_kv(&d->o, "description", "Only rows whose field equals this.");
+        json_out_key(&d->o, SLICE("schema"));
+        json_out_raw(&d->o, SLICE("{\"type\":\"string\"}"));
+        json_out_end(&d->o);
+    }
+}
+
+static void put_body(struct document *d, const struct contract *c, const struct operation *op)
+{
+    json_out_key(&d->o, SLICE("requestBody"));
+    json_out_object(&d->o);
+    json_out_key(&d->o, SLICE("required"));
+    json_out_bool(&d->o, true);
+    json_out_key(&d->o, SLICE("content"));
+    json_out_object(&d->o);
+    json_out_key(&d->o, slice_cstr(op->body_type));
+    json_out_object(&d->o);
+    put_ref_member(&d->o, "schema", "schemas", schema_name(d, c, op->body));
+    struct buf example;
+    buf_init(&example, d->arena, 1024, 65536);
+    if (contract__example(c, *op->body == 'P' ? 'p' : 'c', d->arena, &example) == STATUS_OK) {
+        json_out_key(&d->o, SLICE("example"));
+        json_out_raw(&d->o, buf_slice(&example));
+    }
+    json_out_end(&d->o);
+    json_out_end(&d->o);
+    json_out_end(&d->o);
+}
+
+static void put_responses(struct document *d, const struct contract *c, const struct operation *op)
+{
+    struct json_out *o = &d->o;
+    json_out_key(o, SLICE("responses"));
+    json_out_object(o);
+    json_out_key(o, arena_printf(d->arena, "%d", op->success));
+    json_out_object(o);
+    json_out_kv(o, "description", op->success == 201   ? "Created."
+                                  : op->success == 204 ? "Done; there is nothing to say."
+                                                       : "Done.");
+    if (op->headers[0]) {
+        json_out_key(o, SLICE("headers"));
+        json_out_object(o);
+        for (size_t i = 0; i < ARRAY_LEN(op->headers) && op->headers[i]; i++)
+            put_ref_member(o, op->headers[i], "headers", slice_cstr(op->headers[i]));
+        json_out_end(o);
+    }
+    if (op->answer) {
+        json_out_key(o, SLICE("content"));
+        json_out_object(o);
+        json_out_key(o, SLICE("application/json"));
+        json_out_object(o);
+        put_ref_member(o, "schema", "schemas", schema_name(d, c, op->answer));
+        json_out_end(o);
+        json_out_end(o);
+    }
+    json_out_end(o);
+    if (op->success == 200 && op->headers[0] && op->headers[0][0] == 'E' && op->method[0] == 'g')
+        json_out_key(o, SLICE("304")), json_out_raw(o, SLICE("{\"description\":\"Not modified.\"}"));
+    for (const int *status = op->errors; *status; status++)
+        put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
+                       slice_cstr(error_name(*status)));
+    json_out_end(o);
+}
+
+/* What the rule of an action says, for readers; and whether anybody may. */
+static void put_security(struct document *d, const struct contract *c, enum contract_action action)
+{
+    struct slice rule = c->rules_text[action];
+    json_out_key(&d->o, SLICE("security"));
+    json_out_raw(&d->o, slice_eq(rule, SLICE("true")) ? SLICE("[{}]") : SLICE("[{},{\"apiKey\":[]},{\"bearer\":[]}]"));
+    json_out_key(&d->o, SLICE("x-purlin-rules"));
+    json_out_string(&d->o, rule.len ? rule : SLICE("false"));
+}
+
+static void put_limits(struct document *d, const struct contract *c, const char *action)
+{
+    for (unsigned i = 0; i < c->limits_len; i++) {
+        const struct contract_limit *limit = &c->limits[i];
+        if (!slice_eq(limit->action, slice_cstr(action)))
+            continue;
+        json_out_key(&d->o, SLICE("x-purlin-ratelimit"));
+        json_out_object(&d->o);
+        json_out_ki(&d->o, "count", limit->count);
+        json_out_ki(&d->o, "window_seconds", limit->per_us / 1000000);
+        json_out_key(&d->o, SLICE("by"));
+        json_out_string(&d->o, limit->by);
+        json_out_end(&d->o);
+        return;
+    }
+}
+
+static void put_operation(struct document *d, const struct contract *c, const struct operation *op)
+{
+    struct json_out *o = &d->o;
+    json_out_key(o, slice_cstr(op->method));
+    json_out_object(o);
+    json_out_key(o, SLICE("operationId"));
+    json_out_string(o, arena_printf(d->arena, "%s%.*s", op->id_prefix, SLICE_ARG(schema_name(d, c, ""))));
+    json_out_key(o, SLICE("summary"));
+    json_out_string(o, arena_printf(d->arena, op->summary, SLICE_ARG(c->name)));
+    json_out_key(o, SLICE("description"));
+    json_out_string(o, c->description.len ? c->description : c->name);
+    json_out_key(o, SLICE("tags"));
+    json_out_array(o);
+    json_out_string(o, c->name);
+    json_out_end(o);
+    put_security(d, c, op->action);
+    put_limits(d, c, op->id_prefix);
+    put_parameters(o, op->parameters);
+    if (op->id_prefix[0] == 'l' || op->id_prefix[0] == 'e') /* list, export */
+        put_equality_parameters(d, c);
+    json_out_end(o);
+    if (op->body)
+        put_body(d, c, op);
+    put_responses(d, c, op);
+    json_out_end(o);
+}
+
+static const char *const list_params[] = { "Limit", "Cursor", "Offset", "Sort", "Filter",
+                                           "Fields", "Expand", "Count", NULL };
+static const char *const create_params[] = { "IdempotencyKey", "Prefer", NULL };
+static const char *const read_params[] = { "IfNoneMatch", "Fields", "Expand", NULL };
+static const char *const write_params[] = { "IfMatch", "Prefer", NULL };
+static const char *const delete_params[] = { "IfMatch", NULL };
+static const int list_errors[] = { 400, 401, 403, 422, 500, 503, 0 };
+static const int create_errors[] = { 400, 401, 403, 404, 409, 413, 415, 422, 500, 503, 0 };
+static const int read_errors[] = { 400, 401, 403, 404, 500, 503, 0 };
+static const int write_errors[] = { 400, 401, 403, 404, 409, 412, 413, 415, 422, 428, 500, 503, 0 };
+static const int delete_errors[] = { 400, 401, 403, 404, 409, 412, 428, 500, 503, 0 };
+
+static const struct operation collection_operations[] = {
+    { .method = "get", .id_prefix = "list", .summary = "List %.*s.", .parameters = list_params,
+      .errors = list_errors, .success = 200, .answer = "List", .headers = { "Link" }, .action = CONTRACT_READ },
+    { .method = "post", .id_prefix = "create", .summary = "Create one of %.*s.", .parameters = create_params,
+      .errors = create_errors, .body = "Create", .body_type = "application/json", .success = 201, .answer = "",
+      .headers = { "Location", "ETag" }, .action = CONTRACT_CREATE },
+};
+static const struct operation item_operations[] = {
+    { .method = "get", .id_prefix = "read", .summary = "Read one of %.*s.", .parameters = read_params,
+      .errors = read_errors, .success = 200, .answer = "", .headers = { "ETag" }, .action = CONTRACT_READ },
+    { .method = "put", .id_prefix = "replace", .summary = "Replace one of %.*s.", .parameters = write_params,
+      .errors = write_errors, .body = "Replace", .body_type = "application/json", .success = 200, .answer = "",
+      .headers = { "ETag" }, .action = CONTRACT_UPDATE },
+    { .method = "patch", .id_prefix = "patch", .summary = "Change fields of one of %.*s.",
+      .parameters = write_params, .errors = write_errors, .body = "Patch",
+      .body_type = "application/merge-patch+json", .success = 200, .answer = "", .headers = { "ETag" },
+      .action = CONTRACT_UPDATE },
+    { .method = "delete", .id_prefix = "delete", .summary = "Delete one of %.*s.", .parameters = delete_params,
+      .errors = delete_errors, .success = 204, .action = CONTRACT_DELETE },
+};
+static const struct operation restore_operation = {
+    .method = "post", .id_prefix = "restore", .summary = "Take back the deletion of one of %.*s.",
+    .errors = delete_errors, .success = 200, .answer = "", .headers = { "ETag" }, .action = CONTRACT_DELETE
+};
+
+static void put_id_parameter(struct json_out *o)
+{
+    json_out_key(o, SLICE("parameters"));
+    json_out_array(o);
+    put_ref(o, "parameters", SLICE("Id"));
+    json_out_end(o);
+}
+
+static void put_export(struct document *d, const struct contract *c)
+{
+    struct json_out *o = &d->o;
+    json_out_key(o, arena_printf(d->arena, "/api/v1/%.*s/export", SLICE_ARG(c->name)));
+    json_out_object(o);
+    json_out_key(o, SLICE("get"));
+    json_out_object(o);
+    json_out_key(o, SLICE("operationId"));
+    json_out_string(o, arena_printf(d->arena, "export%.*s", SLICE_ARG(schema_name(d, c, ""))));
+    json_out_key(o, SLICE("summary"));
+    json_out_string(o, arena_printf(d->arena, "Stream all %.*s that the caller may read.", SLICE_ARG(c->name)));
+    json_out_key(o, SLICE("description"));
+    json_out_string(o, c->description.len ? c->description : c->name);
+    json_out_key(o, SLICE("tags"));
+    json_out_array(o);
+    json_out_string(o, c->name);
+    json_out_end(o);
+    put_security(d, c, CONTRACT_READ);
+    static const char *const params[] = { "Sort", "Filter", "Fields", NULL };
+    put_parameters(o, params);
+    json_out_raw(o, SLICE("{\"name\":\"format\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"ndjson\",\"csv\"],"
+                          "\"default\":\"ndjson\"}}"));
+    put_equality_parameters(d, c);
+    json_out_end(o);
+    json_out_key(o, SLICE("responses"));
+    json_out_object(o);
+    json_out_key(o, SLICE("200"));
+    json_out_raw(o, SLICE("{\"description\":\"Rows, one a line.\",\"content\":{\"application/x-ndjson\":{\"schema\":{\"type\":"
+                          "\"string\"}},\"text/csv\":{\"schema\":{\"type\":\"string\"}}}}"));
+    for (const int *status = list_errors; *status; status++)
+        put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
+                       slice_cstr(error_name(*status)));
+    json_out_end(o);
+    json_out_end(o);
+    json_out_end(o);
+}
+
+static void put_resource_paths(struct document *d, const struct contract *c)
+{
+    struct json_out *o = &d->o;
+    json_out_key(o, arena_printf(d->arena, "/api/v1/%.*s", SLICE_ARG(c->name)));
+    json_out_object(o);
+    for (size_t i = 0; i < ARRAY_LEN(collection_operations); i++)
+        put_operation(d, c, &collection_operations[i]);
+    json_out_end(o);
+    json_out_key(o, arena_printf(d->arena, "/api/v1/%.*s/{id}", SLICE_ARG(c->name)));
+    json_out_object(o);
+    put_id_parameter(o);
+    for (size_t i = 0; i < ARRAY_LEN(item_operations); i++)
+        put_operation(d, c, &item_operations[i]);
+    json_out_end(o);
+    if (c->soft_delete) {
+        json_out_key(o, arena_printf(d->arena, "/api/v1/%.*s/{id}/restore", SLICE_ARG(c->name)));
+        json_out_object(o);
+        put_id_parameter(o);
+        put_operation(d, c, &restore_operation);
+        json_out_end(o);
+    }
+    put_export(d, c);
+}
+
+/* -- the batch and the other routes -------------------------------------------------------------------------------- */
+
+static const char batch_path[] =
+    "{\"post\":{\"operationId\":\"batch\",\"summary\":\"Run several operations in one transaction.\","
+    "\"description\":\"Operations run in order; one that fails undoes all (mode atomic). A path or body may refer to the id of an "
+    "earlier operation: $ops.0.id, or $name.id when that operation has a ref.\",\"tags\":[\"batch\"],\"security\":[{},{"
+    "\"apiKey\":[]},{\"bearer\":[]}],\"parameters\":[{\"$ref\":\"#/components/parameters/IdempotencyKey\"},{\"name\":\"mode\","
+    "\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"atomic\",\"independent\"],\"default\":\"atomic\"}}],"
+    "\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"required\":["
+    "\"operations\"],\"properties\":{\"operations\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"required\":["
+    "\"method\",\"path\"],\"properties\":{\"method\":{\"type\":\"string\",\"enum\":[\"POST\",\"PUT\",\"PATCH\",\"DELETE\"]},"
+    "\"path\":{\"type\":\"string\"},\"ref\":{\"type\":\"string\"},\"body\":{\"type\":\"object\"}}}}}}}}},"
+    "\"responses\":{\"200\":{\"description\":\"The answer of each operation, in order.\",\"content\":{\"application/json\":{"
+    "\"schema\":{\"type\":\"object\"}}}},\"207\":{\"description\":\"Mode independent: some failed.\",\"content\":{\"application/json\":{"
+    "\"schema\":{\"type\":\"object\"}}}},";
+
+static void put_batch(struct document *d)
+{
+    struct json_out *o = &d->o;
+    json_out_key(o, SLICE("/api/v1/batch"));
+    json_out_raw(o, SLICE(batch_path));
+    bool first = true;
+    for (const int *status = create_errors; *status; status++) {
+        buf_printf(o->buf, "%s\"%d\":{\"$ref\":\"#/components/responses/%s\"}", first ? "" : ",", *status,
+                   error_name(*status));
+        first = false;
+    }
+    buf_put_lit(o->buf, "}}}");
+}
+
+static void put_route(struct document *d, const struct openapi_route *route)
+{
+    struct json_out *o = &d->o;
+    json_out_key(o, slice_cstr(route->method));
+    json_out_object(o);
+    if (route->operation_id)
+        json_out_kv(o, "operationId", route->operation_id);
+    json_out_kv(o, "summary", route->summary);
+    json_out_kv(o, "description", route->summary);
+    json_out_key(o, SLICE("tags"));
+    json_out_array(o);
+    json_out_cstr(o, route->tag ? route->tag : "other");
+    json_out_end(o);
+    json_out_key(o, SLICE("security"));
+    json_out_raw(o, route->admin ? SLICE("[{\"apiKey\":[]},{\"bearer\":[]}]") : SLICE("[{}]"));
+    json_out_key(o, SLICE("responses"));
+    json_out_object(o);
+    json_out_key(o, SLICE("200"));
+    json_out_object(o);
+    json_out_kv(o, "description", "Done.");
+    json_out_key(o, SLICE("content"));
+    json_out_object(o);
+    json_out_key(o, slice_cstr(route->response_type ? route->response_type : "application/json"));
+    json_out_raw(o, SLICE("{}"));
+    json_out_end(o);
+    json_out_end(o);
+    if (route->admin) {
+        put_ref_member(o, "401", "responses", SLICE("Unauthenticated"));
+        put_ref_member(o, "403", "responses", SLICE("Denied"));
+    }
+    put_ref_member(o, "400", "responses", SLICE("BadRequest"));
+    put_ref_member(o, "503", "responses", SLICE("Unavailable"));
+    json_out_end(o);
+    json_out_end(o);
+}
+
+/* Routes of one path stand under one key, wherever they were added. */
+static void put_other_paths(struct document *d, const struct openapi_options *options)
+{
+    for (unsigned i = 0; i < options->routes_len; i++) {
+        bool seen = false;
+        for (unsigned j = 0; j < i && !seen; j++)
+            seen = slice_eq(options->routes[j].path, options->routes[i].path);
+        if (seen)
+            continue;
+        json_out_key(&d->o, options->routes[i].path);
+        json_out_object(&d->o);
+        for (unsigned j = i; j < options->routes_len; j++)
+            if (slice_eq(options->routes[j].path, options->routes[i].path))
+                put_route(d, &options->routes[j]);
+        json_out_end(&d->o);
+    }
+}
+
+static void put_info(struct document *d, const struct openapi_options *options)
+{
+    struct json_out *o = &d->o;
+    json_out_kv(o, "openapi", "3.1.0");
+    json_out_key(o, SLICE("info"));
+    json_out_object(o);
+    json_out_key(o, SLICE("title"));
+    json_out_string(o, options->title);
+    json_out_key(o, SLICE("version"));
+    json_out_string(o, options->version);
+    json_out_kv(o, "description", "Made from the contracts and routes that are served.");
+    json_out_key(o, SLICE("license"));
+    json_out_raw(o, SLICE("{\"name\":\"MIT\",\"identifier\":\"MIT\"}"));
+    json_out_end(o);
+    json_out_key(o, SLICE("servers"));
+    json_out_array(o);
+    json_out_object(o);
+    json_out_key(o, SLICE("url"));
+    json_out_string(o, options->server_url);
+    json_out_end(o);
+    json_out_end(o);
+}
+
+static void put_tags(struct document *d)
+{
+    struct json_out *o = &d->o;
+    json_out_key(o, SLICE("tags"));
+    json_out_array(o);
+    for (unsigned i = 0; i < d->set->len; i++) {
+        json_out_object(o);
+        json_out_key(o, SLICE("name"));
+        json_out_string(o, d->set->contracts[i]->name);
+        json_out_key(o, SLICE("description"));
+        json_out_string(o, d->set->contracts[i]->description);
+        json_out_end(o);
+    }
+    json_out_raw(o, SLICE("{\"name\":\"batch\",\"description\":\"Several operations at once.\"}"));
+    json_out_raw(o, SLICE("{\"name\":\"health\",\"description\":\"How the server is doing.\"}"));
+    json_out_raw(o, SLICE("{\"name\":\"documents\",\"description\":\"What is here.\"}"));
+    json_out_end(o);
+}
+
+void contract_openapi(const struct contract_set *set, const struct openapi_options *options,
+                      struct arena *arena, struct buf *out)
+{
+    struct document d = { .o = json_out(out), .arena = arena, .set = set };
+    json_out_object(&d.o);
+    put_info(&d, options);
+    put_tags(&d);
+    json_out_key(&d.o, SLICE("paths"));
+    json_out_object(&d.o);
+    for (unsigned i = 0; i < set->len; i++)
+        put_resource_paths(&d, set->contracts[i]);
+    put_batch(&d);
+    put_other_paths(&d, options);
+    json_out_end(&d.o);
+    json_out_key(&d.o, SLICE("components"));
+    json_out_object(&d.o);
+    json_out_key(&d.o, SLICE("schemas"));
+    json_out_object(&d.o);
+    json_out_key(&d.o, SLICE("Problem"));
+    json_out_raw(&d.o, SLICE(problem_schema));
+    json_out_key(&d.o, SLICE("Page"));
+    json_out_raw(&d.o, SLICE(page_schema));
+    for (unsigned i = 0; i < set->len; i++)
+        put_resource_schemas(&d, set->contracts[i]);
+    json_out_end(&d.o);
+    put_error_components(&d.o);
+    put_parameter_components(&d.o);
+    put_security_components(&d.o);
+    json_out_end(&d.o);
+    json_out_end(&d.o);
+}
