@@ -1,6 +1,6 @@
 /*
- * fiber/channel.c - A ring of pointers with a queue of tasks at each end. At most one of the queues has somebody: senders
- * wait only when the ring is full, receivers only when it is empty.
+ * fiber/channel.c - A ring of pointers with a queue of tasks at each end. At most one of the queues
+ * has somebody: senders wait only when the ring is full, receivers only when it is empty.
  */
 #include <assert.h>
 #include <stdlib.h>

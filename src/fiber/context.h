@@ -1,6 +1,7 @@
 /*
- * fiber/context.h - Private: the two functions taken from Boost.Context (plain assembly, C linkage), and what the
- * sanitizers and Valgrind must be told when stacks change hands. Everything here is empty in a plain build.
+ * fiber/context.h - Private: the two functions taken from Boost.Context (plain assembly, C
+ * linkage), and what the sanitizers and Valgrind must be told when stacks change hands. Everything
+ * here is empty in a plain build.
  */
 #pragma once
 
@@ -35,7 +36,8 @@ fcontext_t make_fcontext(void *stack_top, size_t size, void (*fn)(struct transfe
 #ifdef FIBER_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#define FIBER_ASAN_LEAVE(fake, bottom, size) __sanitizer_start_switch_fiber((fake), (bottom), (size))
+#define FIBER_ASAN_LEAVE(fake, bottom, size)                                                       \
+    __sanitizer_start_switch_fiber((fake), (bottom), (size))
 #define FIBER_ASAN_ENTER(fake, bottom, size)                                                       \
     __sanitizer_finish_switch_fiber((fake), (bottom), (size))
 #define FIBER_ASAN_UNPOISON(low, size) __asan_unpoison_memory_region((low), (size))

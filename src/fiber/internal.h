@@ -100,8 +100,8 @@ struct task {
     struct task_caller caller;
     struct problem problem;
 #ifdef FIBER_ASAN
-    void *asan_fake;          /* of the task while it does not run */
-    const void *asan_bottom;  /* the resumer's stack */
+    void *asan_fake;         /* of the task while it does not run */
+    const void *asan_bottom; /* the resumer's stack */
     size_t asan_size;
 #endif
 #ifdef FIBER_TSAN
@@ -128,12 +128,13 @@ static inline struct task *task_queue_pop(struct task_queue *queue)
     return task;
 }
 
-/* Only the loop's thread writes a count, so adding needs no atomic instruction, just a store that is not torn. */
+/* Only the loop's thread writes a count, so adding needs no atomic instruction, just a store that
+ * is not torn. */
 #define COUNT_SET(counter, value) __atomic_store_n(&(counter), (value), __ATOMIC_RELAXED)
 #define COUNT_ADD(counter, delta) COUNT_SET(counter, (counter) + (delta))
 
-/* Run what is ready (task.c): everything that was ready when called, then what became ready meanwhile, for a bounded
- * number of rounds. Tasks that yield wait for the next call. */
+/* Run what is ready (task.c): everything that was ready when called, then what became ready
+ * meanwhile, for a bounded number of rounds. Tasks that yield wait for the next call. */
 void task__run_ready(struct loop *loop);
 
 static inline bool task__has_ready(const struct loop *loop)
@@ -147,6 +148,7 @@ struct loop *loop__self_set(struct loop *loop);
 /* The task that runs on this thread, or NULL (overflow.c, in a signal handler). */
 struct task *loop__current_task(void);
 
-/* Give the calling thread the alternate stack that the overflow handler needs, unless it has one (overflow.c). */
+/* Give the calling thread the alternate stack that the overflow handler needs, unless it has one
+ * (overflow.c). */
 void loop__signal_stack_open(void);
 void loop__signal_stack_close(void);

@@ -1,6 +1,6 @@
 /*
- * fiber/latch.c - Latches and semaphores. Both hand over directly: who leaves gives its place to the first in the queue,
- * so nobody who comes by later can take it first.
+ * fiber/latch.c - Latches and semaphores. Both hand over directly: who leaves gives its place to
+ * the first in the queue, so nobody who comes by later can take it first.
  */
 #include <assert.h>
 

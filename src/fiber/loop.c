@@ -1,7 +1,8 @@
 /*
- * fiber/loop.c - The turn of a loop. libuv runs, each iteration: due timers (the wheel), `prepare` (ready tasks, the
- * hooks, then the decision whether the poll may wait), the poll with its I/O callbacks and posts, `check` (the tasks
- * those made ready). A loop with nothing armed and nothing ready sleeps in the poll without end.
+ * fiber/loop.c - The turn of a loop. libuv runs, each iteration: due timers (the wheel), `prepare`
+ * (ready tasks, the hooks, then the decision whether the poll may wait), the poll with its I/O
+ * callbacks and posts, `check` (the tasks those made ready). A loop with nothing armed and nothing
+ * ready sleeps in the poll without end.
  */
 #include "fiber/loop.h"
 
@@ -60,8 +61,8 @@ struct arena_pool *loop_arena_pool(struct loop *loop)
 
 int64_t loop_now_us(const struct loop *loop)
 {
-    /* libuv reads its millisecond clock once after each poll, before the callbacks: when that has moved, ours
-     * is stale. Comparing costs less than reading the clock each iteration. */
+    /* libuv reads its millisecond clock once after each poll, before the callbacks: when that has
+     * moved, ours is stale. Comparing costs less than reading the clock each iteration. */
     struct loop_clock *clock = loop->clock_ref;
     uint64_t uv_ms = uv_now(&loop->uv);
     if (UNLIKELY(uv_ms != clock->uv_ms)) {
@@ -71,24 +72,24 @@ int64_t loop_now_us(const struct loop *loop)
     return clock->now_us;
 }
 
-/* -- timers ---------------------------------------------------------------------------------------- */
+/* -- timers ------------------------------------------------------------------------------------ */
 
 static void on_uv_timer(uv_timer_t *handle);
 
-/* See that the kernel wakes us for the wheel's next event. The uv timer is never moved later: stopping a timer (what
- * nearly every deadline comes to) then costs nothing here, and a wake-up too many comes once at most. */
-static void arm_uv_timer(struct loop *loop)
+/* See that the kernel wakes us by `by_us`. The uv timer is never moved later: stopping a timer
+ * (what nearly every deadline comes to) then costs nothing here, and a wake-up too many comes once
+ * at most. */
+static void arm_uv_timer(struct loop *loop, int64_t by_us)
 {
-    int64_t next_us = wheel_next_us(&loop->wheel);
-    if (next_us >= loop->timer_us)
+    if (LIKELY(by_us >= loop->timer_us))
         return;
-    int64_t wait_us = MAX(next_us - loop_now_us(loop), (int64_t)0);
+    int64_t wait_us = MAX(by_us - loop_now_us(loop), (int64_t)0);
     /* uv's present is cut to the millisecond: one more, or the timer may come a moment early. */
     uint64_t wait_ms = (uint64_t)(wait_us / CLOCK_MS) + 1;
     int rc = uv_timer_start(&loop->timer, on_uv_timer, wait_ms, 0);
     assert(rc == 0);
     (void)rc; /* fails only on a closing handle */
-    loop->timer_us = next_us;
+    loop->timer_us = by_us;
 }
 
 static void run_wheel(struct loop *loop)
@@ -103,7 +104,7 @@ static void on_uv_timer(uv_timer_t *handle)
     struct loop *loop = handle->data;
     loop->timer_us = INT64_MAX;
     run_wheel(loop);
-    arm_uv_timer(loop);
+    arm_uv_timer(loop, wheel_next_us(&loop->wheel));
 }
 
 void loop_timer_start(struct loop *loop, struct loop_timer *timer, int64_t after_us,
@@ -115,12 +116,8 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, int64_t after
     after_us = MAX(after_us, (int64_t)0);
     timer->due_us = after_us > INT64_MAX - now_us ? INT64_MAX : now_us + after_us;
     timer->fn = fn;
-    /* A wheel that slept holds a past tick; bring it to the present so that distances are true. It fires what
-     * is due only from the loop, never under the caller. */
-    if (wheel_next_us(&loop->wheel) > now_us)
-        (void)wheel_run(&loop->wheel, now_us, &(int64_t){ 0 }); /* nothing is due: moves the tick only */
-    wheel_add(&loop->wheel, timer);
-    arm_uv_timer(loop);
+    wheel_catch_up(&loop->wheel, now_us);
+    arm_uv_timer(loop, wheel_add(&loop->wheel, timer));
 }
 
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer)
@@ -129,7 +126,7 @@ void loop_timer_stop(struct loop *loop, struct loop_timer *timer)
         wheel_remove(&loop->wheel, timer);
 }
 
-/* -- posts ----------------------------------------------------------------------------------------- */
+/* -- posts ------------------------------------------------------------------------------------- */
 
 void loop_post(struct loop *loop, struct loop_post *post)
 {
@@ -138,7 +135,8 @@ void loop_post(struct loop *loop, struct loop_post *post)
         post->next = head;
     } while (!__atomic_compare_exchange_n(&loop->posted, &head, post, /* weak= */ true,
                                           __ATOMIC_RELEASE, __ATOMIC_RELAXED));
-    /* `post` may be gone from here on. Who finds the list empty wakes the loop; the others ride along. */
+    /* `post` may be gone from here on. Who finds the list empty wakes the loop; the others ride
+     * along. */
     if (!head)
         (void)uv_async_send(&loop->async); /* fails only on a handle that was never initialised */
 }
@@ -171,7 +169,7 @@ static void on_async(uv_async_t *handle)
         uv_stop(&loop->uv);
 }
 
-/* -- the turn -------------------------------------------------------------------------------------- */
+/* -- the turn ---------------------------------------------------------------------------------- */
 
 static void on_idle(uv_idle_t *handle)
 {
@@ -185,7 +183,8 @@ static void on_prepare(uv_prepare_t *handle)
     task__run_ready(loop);
     for (unsigned i = 0; i < loop->hooks_len; i++)
         loop->hooks[i].fn(loop->hooks[i].arg);
-    /* Still ready: tasks that yielded, or that a hook woke. Look for I/O without waiting, then go on. */
+    /* Still ready: tasks that yielded, or that a hook woke. Look for I/O without waiting, then go
+     * on. */
     bool has_ready = task__has_ready(loop);
     if (has_ready != loop->idle_active) {
         int rc = has_ready ? uv_idle_start(&loop->idle, on_idle) : uv_idle_stop(&loop->idle);
@@ -200,7 +199,7 @@ static void on_check(uv_check_t *handle)
     task__run_ready(handle->data);
 }
 
-/* -- life cycle ------------------------------------------------------------------------------------ */
+/* -- life cycle -------------------------------------------------------------------------------- */
 
 static enum status open_handles(struct loop *loop)
 {
@@ -270,7 +269,8 @@ void loop_free(struct loop *loop)
     assert(self_loop != loop);
     assert(loop->counts.tasks_live == 0);
     run_posts(loop); /* their senders were promised that fn runs */
-    /* Handles of other rooms should be closed by now; one left open must not keep the memory of all. */
+    /* Handles of other rooms should be closed by now; one left open must not keep the memory of
+     * all. */
     uv_walk(&loop->uv, close_if_open, NULL);
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* until the last close callback has run */
     int rc = uv_loop_close(&loop->uv);
@@ -304,7 +304,8 @@ void loop_run(struct loop *loop)
     while (!__atomic_load_n(&loop->stopping, __ATOMIC_ACQUIRE))
         (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
     do
-        (void)uv_run(&loop->uv, UV_RUN_NOWAIT); /* at least once: takes what was posted before the stop */
+        (void)uv_run(&loop->uv,
+                     UV_RUN_NOWAIT); /* at least once: takes what was posted before the stop */
     while (task__has_ready(loop) || has_closing(loop));
     __atomic_store_n(&loop->stopping, false, __ATOMIC_RELEASE);
     loop__signal_stack_close();
@@ -317,7 +318,7 @@ void loop_stop(struct loop *loop)
     (void)uv_async_send(&loop->async); /* fails only on a handle that was never initialised */
 }
 
-/* -- hooks, slots, figures ------------------------------------------------------------------------- */
+/* -- hooks, slots, figures --------------------------------------------------------------------- */
 
 void loop_hook_before_poll(struct loop *loop, void (*fn)(void *arg), void *arg)
 {

@@ -1,7 +1,8 @@
 /*
- * fiber/loop.h - One event loop a thread, on libuv. A loop owns its connections, tasks, stacks, arena chunks
- * and timers; threads share nothing writable and speak by loop_post. Data passes: uv callbacks run on the
- * loop's own stack and either finish at once or wake or spawn a task (fiber/task.h).
+ * fiber/loop.h - One event loop a thread, on libuv. A loop owns its connections, tasks, stacks,
+ * arena chunks and timers; threads share nothing writable and speak by loop_post. Data passes: uv
+ * callbacks run on the loop's own stack and either finish at once or wake or spawn a task
+ * (fiber/task.h).
  */
 #pragma once
 
@@ -39,12 +40,14 @@ struct arena_pool *loop_arena_pool(struct loop *loop);
 /* Monotonic time cached once an iteration. Own thread. */
 int64_t loop_now_us(const struct loop *loop);
 
-/* Log a clear line and die by the default action when a fault hits a task's guard page. Once a process. */
+/* Log a clear line and die by the default action when a fault hits a task's guard page. Once a
+ * process. */
 void loop_install_overflow_handler(void);
 
 /*
- * Have fn(post) run on the loop's thread, in order of posting. Any thread; never blocks; one wake-up (eventfd
- * write) for many posts. The node is the caller's memory and must live until fn runs.
+ * Have fn(post) run on the loop's thread, in order of posting. Any thread; never blocks; one
+ * wake-up (eventfd write) for many posts. The node is the caller's memory and must live until fn
+ * runs.
  */
 struct loop_post {
     struct loop_post *next;
@@ -53,24 +56,28 @@ struct loop_post {
 void loop_post(struct loop *loop, struct loop_post *post);
 
 /*
- * Hooks of one loop: `before_poll` runs when the loop has done all ready work and is about to wait (end read
- * snapshots, flush). Register before loop_run or on the own thread; at most 8.
+ * Hooks of one loop: `before_poll` runs when the loop has done all ready work and is about to wait
+ * (end read snapshots, flush), and each turn too while some task does nothing but yield. Register
+ * before loop_run or on the own thread; at most 8.
  */
 void loop_hook_before_poll(struct loop *loop, void (*fn)(void *arg), void *arg);
-/* Take a hook away again (the same fn and arg). Own thread or after the run, not from inside a hook. */
+/* Take a hook away again (the same fn and arg). Own thread or after the run, not from inside a
+ * hook. */
 void loop_unhook_before_poll(struct loop *loop, void (*fn)(void *arg), void *arg);
 
 /*
- * Per-loop service slots: a room keeps its per-loop state (read connections, date cache, ...) in a slot it
- * allocates once for the process. Get and set on the own thread or before it runs. At most 16 slots.
+ * Per-loop service slots: a room keeps its per-loop state (read connections, date cache, ...) in a
+ * slot it allocates once for the process. Get and set on the own thread or before it runs. At most
+ * 16 slots.
  */
 unsigned loop_slot_new(void);
 void *loop_slot_get(struct loop *loop, unsigned slot);
 void loop_slot_set(struct loop *loop, unsigned slot, void *value);
 
 /*
- * A timeout that needs no heap and no kernel timer of its own: entries of one loop in a hashed wheel with
- * about 10 ms resolution, armed and disarmed in O(1). Zero-initialise the node; own thread only.
+ * A timeout that needs no heap and no kernel timer of its own: entries of one loop in a hashed
+ * wheel with about 10 ms resolution, armed and disarmed in O(1). Zero-initialise the node; own
+ * thread only.
  */
 struct loop_timer {
     struct loop_timer *prev, *next;

@@ -1,8 +1,8 @@
 /*
- * fiber/offload.c - Blocking work on worker threads. A job lies in the frame of the task that waits for it: the lock decides
- * whether it is still queued (and may be withdrawn) or has been taken (and must be waited for, whatever happens).
+ * fiber/offload.c - Blocking work on worker threads. A job lies in the frame of the task that waits
+ * for it: the lock decides whether it is still queued (and may be withdrawn) or has been taken (and
+ * must be waited for, whatever happens).
  */
-#include <assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -165,7 +165,6 @@ static bool withdraw(struct offload *offload, struct offload_job *job)
 enum status task_offload(struct task *task, void (*fn)(void *arg), void *arg)
 {
     struct offload *offload = task_loop(task)->offload;
-    assert(offload);
     if (!offload)
         return STATUS_UNAVAILABLE;
     if (task_is_cancelled(task))

@@ -1,6 +1,7 @@
 /*
- * fiber/overflow.c - A task that outgrows its stack touches the guard below it. The kernel then runs our handler on an
- * alternate stack (the task's own is full), which says which task it was and lets the process die as it would have.
+ * fiber/overflow.c - A task that outgrows its stack touches the guard below it. The kernel then
+ * runs our handler on an alternate stack (the task's own is full), which says which task it was and
+ * lets the process die as it would have.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -31,7 +32,8 @@ static void write_line(const struct task *task)
 {
     char line[256];
     size_t max = sizeof(line) - 1;
-    size_t len = put_text(line, 0, max, "{\"level\":\"error\",\"msg\":\"fiber.stack_overflow\",\"task\":\"");
+    size_t len =
+        put_text(line, 0, max, "{\"level\":\"error\",\"msg\":\"fiber.stack_overflow\",\"task\":\"");
     len = put_text(line, len, max - 2, task->name ? task->name : "unnamed");
     len = put_text(line, len, max, "\"}");
     line[len++] = '\n';
@@ -49,8 +51,8 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
         memset(&next, 0, sizeof(next));
         next.sa_handler = SIG_DFL;
     }
-    /* The faulting instruction runs again, now under the default action or under whoever was here before us
-     * (a sanitizer), with the registers of the fault for the core. */
+    /* The faulting instruction runs again, now under the default action or under whoever was here
+     * before us (a sanitizer), with the registers of the fault for the core. */
     (void)sigaction(signal_number, &next, NULL);
 }
 

@@ -77,8 +77,8 @@ void stack_give(struct stack_pool *pool, struct stack stack)
         unmap_stack(pool, stack);
         return;
     }
-    /* A peak must not pin the deepest pages each of its tasks ever touched. Only tasks beyond the warm ones
-     * pay the call. Advice that is refused changes nothing. */
+    /* A peak must not pin the deepest pages each of its tasks ever touched. Only tasks beyond the
+     * warm ones pay the call. Advice that is refused changes nothing. */
     if (pool->free_len >= STACK_WARM_MAX && pool->stack_bytes > STACK_TOP_KEPT_BYTES)
         (void)madvise(stack.low, pool->stack_bytes - STACK_TOP_KEPT_BYTES, MADV_DONTNEED);
     pool->free[pool->free_len++] = stack;

@@ -1,6 +1,7 @@
 /*
- * fiber/stack.h - Private: the stacks of one loop. Each is a mapping of its own with an unreadable guard below it;
- * freed ones are kept last in, first out, so that the next task starts on memory that is still in the cache.
+ * fiber/stack.h - Private: the stacks of one loop. Each is a mapping of its own with an unreadable
+ * guard below it; freed ones are kept last in, first out, so that the next task starts on memory
+ * that is still in the cache.
  */
 #pragma once
 
@@ -10,7 +11,8 @@
 
 #include "base/status.h"
 
-/* Wider than a page: a frame of up to this size cannot step over it. Costs addresses, not memory. */
+/* Wider than a page: a frame of up to this size cannot step over it. Costs addresses, not memory.
+ */
 #define STACK_GUARD_BYTES ((size_t)65536)
 
 /* This many free stacks keep every page they touched; further ones keep only the top. */

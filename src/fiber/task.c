@@ -1,13 +1,15 @@
 /*
  * fiber/task.c - Tasks: starting, switching, waiting, ending.
  *
- * A switch is one jump in user space: the registers that a call preserves go onto the stack that is left, and come off the
- * one that is entered. The loop (or a task that spawns another) resumes a task; a task gives way to whoever resumed it.
- * The task struct lies at the top of its stack, in the page that its first frames touch anyway, so a warm spawn takes
- * nothing but a stack from the pool.
+ * A switch is one jump in user space: the registers that a call preserves go onto the stack that is
+ * left, and come off the one that is entered. The loop (or a task that spawns another) resumes a
+ * task; a task gives way to whoever resumed it. The task struct lies at the top of its stack, in
+ * the page that its first frames touch anyway, so a warm spawn takes nothing but a stack from the
+ * pool.
  *
- * A parked task becomes ready by task_wake, by the end of its wait or by cancellation, and is queued once: all it
- * learns is that something happened, and it looks again (token, cancelled, time) when it runs.
+ * A parked task becomes ready by task_wake, by the end of its wait or by cancellation, and is
+ * queued once: all it learns is that something happened, and it looks again (token, cancelled,
+ * time) when it runs.
  */
 #include "fiber/task.h"
 
@@ -23,7 +25,7 @@
 /* Tasks that wake each other get this many rounds in one go before the loop looks for I/O. */
 #define READY_ROUNDS_MAX 8u
 
-/* -- switching ------------------------------------------------------------------------------------- */
+/* -- switching --------------------------------------------------------------------------------- */
 
 /* From whoever resumes into the task, until it gives way or ends. True when it ended. */
 static bool switch_in(struct task *task)
@@ -79,7 +81,7 @@ static void task_main(struct transfer from)
     __builtin_unreachable();
 }
 
-/* -- life cycle ------------------------------------------------------------------------------------ */
+/* -- life cycle -------------------------------------------------------------------------------- */
 
 static void count_stacks(struct loop *loop)
 {
@@ -160,7 +162,7 @@ enum status task_spawn(struct loop *loop, task_fn fn, void *arg, const struct ta
     return STATUS_OK;
 }
 
-/* -- what a task carries --------------------------------------------------------------------------- */
+/* -- what a task carries ----------------------------------------------------------------------- */
 
 struct arena *task_arena(struct task *task)
 {
@@ -213,7 +215,7 @@ void task_ids_set(struct task *task, struct slice request_id, struct slice trace
     task->trace_id = trace_id;
 }
 
-/* -- becoming ready -------------------------------------------------------------------------------- */
+/* -- becoming ready ---------------------------------------------------------------------------- */
 
 static void make_ready(struct task *task)
 {
@@ -243,7 +245,8 @@ bool task_is_cancelled(const struct task *task)
 
 void task__run_ready(struct loop *loop)
 {
-    /* Who yielded before this call has its turn in it; who yields during it waits for the next one. */
+    /* Who yielded before this call has its turn in it; who yields during it waits for the next one.
+     */
     if (loop->yielded.first) {
         if (loop->ready.last)
             loop->ready.last->ready_next = loop->yielded.first;
@@ -253,7 +256,8 @@ void task__run_ready(struct loop *loop)
         loop->yielded = (struct task_queue){ NULL, NULL };
     }
     for (unsigned round = 0; round < READY_ROUNDS_MAX && loop->ready.first; round++) {
-        /* One round is the queue as it stands: `last` is run, and what came after it is the next round. */
+        /* One round is the queue as it stands: `last` is run, and what came after it is the next
+         * round. */
         struct task *last = loop->ready.last, *task;
         do {
             task = task_queue_pop(&loop->ready);
@@ -262,7 +266,7 @@ void task__run_ready(struct loop *loop)
     }
 }
 
-/* -- waiting --------------------------------------------------------------------------------------- */
+/* -- waiting ----------------------------------------------------------------------------------- */
 
 static int64_t earlier(int64_t a_us, int64_t b_us)
 {
@@ -289,8 +293,8 @@ static void on_park_timer(struct loop_timer *timer)
         arm_park_timer(task); /* it was still armed for an earlier wait */
 }
 
-/* The timer stays armed when a wait ends before its time: the next wait mostly has the same end (the task's deadline),
- * and then there is nothing to do. */
+/* The timer stays armed when a wait ends before its time: the next wait mostly has the same end
+ * (the task's deadline), and then there is nothing to do. */
 static void arm_park_timer(struct task *task)
 {
     if (loop_timer_is_armed(&task->timer) && task->timer.due_us <= task->park_until_us)
@@ -331,7 +335,8 @@ enum status task_wait_until(struct task *task, int64_t deadline_us)
         return STATUS_CANCELLED;
     if (take_token(task))
         return STATUS_OK;
-    /* task_deadline_set may have moved the end meanwhile; if so this is one of the spurious returns. */
+    /* task_deadline_set may have moved the end meanwhile; if so this is one of the spurious
+     * returns. */
     return is_past(task, earlier(task->deadline_us, deadline_us)) ? STATUS_TIMEOUT : STATUS_OK;
 }
 
@@ -391,7 +396,7 @@ enum status task_sleep(struct task *task, int64_t for_us)
     return st;
 }
 
-/* -- wakes from other threads ---------------------------------------------------------------------- */
+/* -- wakes from other threads ------------------------------------------------------------------ */
 
 static void on_remote(struct loop_post *post)
 {

@@ -1,7 +1,8 @@
 /*
- * fiber/task.h - A task: straight code on a fiber with its own stack, arena, deadline, caller and problem. Only a
- * function whose first parameter is `struct task *` may suspend. A task never changes thread. Cancellation is
- * asked, never forced: the next wait returns CANCELLED and the task leaves through its own frames.
+ * fiber/task.h - A task: straight code on a fiber with its own stack, arena, deadline, caller and
+ * problem. Only a function whose first parameter is `struct task *` may suspend. A task never
+ * changes thread. Cancellation is asked, never forced: the next wait returns CANCELLED and the task
+ * leaves through its own frames.
  */
 #pragma once
 
@@ -18,7 +19,8 @@
 struct arena;
 struct task;
 
-/* Who is asking. Filled by the edge's identity step; anonymous when has_user is false and roles is empty. */
+/* Who is asking. Filled by the edge's identity step; anonymous when has_user is false and roles is
+ * empty. */
 struct task_caller {
     bool has_user;
     struct uuid user;
@@ -36,13 +38,15 @@ struct task_options {
 };
 
 /*
- * Start a task on the loop of this thread; it runs at once, until its first wait, before task_spawn returns.
+ * Start a task on the loop of this thread; it runs at once, until its first wait, before task_spawn
+ * returns.
  *
  * Errors   EXHAUSTED when tasks_max live tasks exist or no stack can be had.
  * Memory   the task is freed when fn returns; do not keep the pointer past that.
  * Context  the loop's own thread, from a uv callback or from another task.
  */
-enum status task_spawn(struct loop *loop, task_fn fn, void *arg, const struct task_options *options);
+enum status task_spawn(struct loop *loop, task_fn fn, void *arg,
+                       const struct task_options *options);
 
 struct arena *task_arena(struct task *task);
 struct loop *task_loop(struct task *task);
@@ -53,7 +57,8 @@ int64_t task_deadline(const struct task *task);                            /* mo
 void task_deadline_set(struct task *task, int64_t deadline_us);
 struct slice task_request_id(const struct task *task); /* may be empty */
 struct slice task_trace_id(const struct task *task);
-void task_ids_set(struct task *task, struct slice request_id, struct slice trace_id); /* outlive it */
+void task_ids_set(struct task *task, struct slice request_id,
+                  struct slice trace_id); /* outlive it */
 
 /* Set the problem of the task and return `st`; printf-like. */
 #define problem_set(task, st, type, ...)                                                           \
@@ -63,14 +68,14 @@ void task_ids_set(struct task *task, struct slice request_id, struct slice trace
 void task_log(struct task *task, enum log_level level, const char *event,
               const struct log_field *fields, unsigned fields_len);
 
-/* -- waiting ------------------------------------------------------------------------------------- */
+/* -- waiting ----------------------------------------------------------------------------------- */
 
 /*
- * Park until task_wake. A wake that came first is not lost: the wait returns at once. Spurious returns are
- * possible, so callers loop over their condition.
+ * Park until task_wake. A wake that came first is not lost: the wait returns at once. Spurious
+ * returns are possible, so callers loop over their condition.
  *
- * Errors   TIMEOUT when the task's deadline passes, CANCELLED when it was asked to stop (and at once on every
- *          later wait).
+ * Errors   TIMEOUT when the task's deadline passes, CANCELLED when it was asked to stop (and at
+ *          once on every later wait).
  */
 enum status task_wait(struct task *task);
 /* As task_wait, with a deadline of its own (monotonic) if earlier than the task's. */
@@ -99,7 +104,7 @@ enum status task_sleep(struct task *task, int64_t for_us);
 void task_cancel(struct task *task);
 bool task_is_cancelled(const struct task *task);
 
-/* -- blocking work --------------------------------------------------------------------------------- */
+/* -- blocking work ----------------------------------------------------------------------------- */
 
 struct offload; /* a bounded pool of worker threads, one per process */
 enum status offload_new(unsigned threads, unsigned queue_max, struct offload **ret);
@@ -107,16 +112,24 @@ void offload_free(struct offload *offload); /* waits for what runs */
 void loop_offload_set(struct loop *loop, struct offload *offload);
 
 /*
- * Run fn(arg) on a worker thread; the task waits, the loop does not. What fn touches belongs to it until this
- * returns: a task cancelled or late while fn runs still waits for it; one that is only queued is withdrawn.
+ * Run fn(arg) on a worker thread; the task waits, the loop does not. What fn touches belongs to it
+ * until this returns: a task cancelled or late while fn runs still waits for it; one that is only
+ * queued is withdrawn.
  *
- * Errors   EXHAUSTED at once when the queue is full (answer 503 with Retry-After); CANCELLED, TIMEOUT when
- *          withdrawn from the queue before it ran; otherwise OK, and fn has run.
+ * Errors   EXHAUSTED at once when the queue is full (answer 503 with Retry-After); CANCELLED,
+ *          TIMEOUT when withdrawn from the queue before it ran; UNAVAILABLE when the loop has no
+ *          pool; otherwise OK, and fn has run.
  */
 enum status task_offload(struct task *task, void (*fn)(void *arg), void *arg);
 uint32_t offload_queued(const struct offload *offload);
 
-/* -- between tasks of one loop ---------------------------------------------------------------------- */
+/* -- between tasks of one loop ----------------------------------------------------------------- */
+
+/*
+ * What can be had without waiting is had even by a task that is cancelled or late, so that cleanup
+ * works; a task that has to wait gets CANCELLED or TIMEOUT as in task_wait. What was handed over
+ * before the cancellation was seen is kept (OK), and the wait after it reports the cancellation.
+ */
 
 /* A latch: one holder at a time, first come first served. Zero-initialise. */
 struct task_waiter;
@@ -141,7 +154,9 @@ void task_sem_give(struct task_sem *sem);
 struct task_channel;
 enum status task_channel_new(unsigned items_max, struct task_channel **ret);
 void task_channel_free(struct task_channel *ch);
-enum status task_channel_send(struct task *task, struct task_channel *ch, void *item); /* waits when full */
+enum status task_channel_send(struct task *task, struct task_channel *ch,
+                              void *item);                              /* waits when full */
 enum status task_channel_try_send(struct task_channel *ch, void *item); /* EXHAUSTED when full */
 enum status task_channel_receive(struct task *task, struct task_channel *ch, void **ret_item);
-void task_channel_close(struct task_channel *ch); /* receivers drain, then NOT_FOUND; senders NOT_FOUND */
+void task_channel_close(
+    struct task_channel *ch); /* receivers drain, then NOT_FOUND; senders NOT_FOUND */

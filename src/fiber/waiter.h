@@ -1,7 +1,8 @@
 /*
- * fiber/waiter.h - Private: the queue of tasks at a latch, semaphore or channel. A waiter lies in the frame of the task
- * that waits; who grants it what it waits for takes it off the queue first, so a task that is cancelled or late can tell
- * whether it still stands there. What was granted is kept even then: the wait after it reports the cancellation.
+ * fiber/waiter.h - Private: the queue of tasks at a latch, semaphore or channel. A waiter lies in
+ * the frame of the task that waits; who grants it what it waits for takes it off the queue first,
+ * so a task that is cancelled or late can tell whether it still stands there. What was granted is
+ * kept even then: the wait after it reports the cancellation.
  */
 #pragma once
 
@@ -43,8 +44,10 @@ static inline void waiter_remove(struct task_waiter **first, struct task_waiter 
         *last = waiter->prev;
 }
 
-/* Take the first waiter off a queue that has one and wake it. It may be read until its task runs. */
-static inline struct task_waiter *waiter_grant(struct task_waiter **first, struct task_waiter **last)
+/* Take the first waiter off a queue that has one and wake it. It may be read until its task runs.
+ */
+static inline struct task_waiter *waiter_grant(struct task_waiter **first,
+                                               struct task_waiter **last)
 {
     struct task_waiter *waiter = *first;
     waiter_remove(first, last, waiter);
@@ -53,7 +56,8 @@ static inline struct task_waiter *waiter_grant(struct task_waiter **first, struc
     return waiter;
 }
 
-/* Stand in the queue until granted (OK), or until the task is late or cancelled (off the queue again). */
+/* Stand in the queue until granted (OK), or until the task is late or cancelled (off the queue
+ * again). */
 static inline enum status waiter_wait(struct task *task, struct task_waiter **first,
                                       struct task_waiter **last, struct task_waiter *waiter)
 {

@@ -1,11 +1,12 @@
 /*
  * fiber/wheel.c - A hierarchical timing wheel (Varghese and Lauck, 1987, scheme 7).
  *
- * Level 0 has a slot for each of the next 64 ticks of 10 ms, level 1 one for each of the next 64 spans of 64 ticks, and
- * so on. A timer goes into the coarsest level that its distance asks for, and when time reaches the start of its slot it
- * moves down ("cascades"). Arming and disarming touch one list and one bit; a word of bits per level says which slots
- * hold timers, so finding the next event reads five words and an idle stretch of any length is skipped in one step.
- * A due time is rounded up to its tick: a timer may be late by a tick, never early.
+ * Level 0 has a slot for each of the next 64 ticks of 10 ms, level 1 one for each of the next 64
+ * spans of 64 ticks, and so on. A timer goes into the coarsest level that its distance asks for,
+ * and when time reaches the start of its slot it moves down ("cascades"). Arming and disarming
+ * touch one list and one bit; a word of bits per level says which slots hold timers, so finding the
+ * next event reads five words and an idle stretch of any length is skipped in one step. A due time
+ * is rounded up to its tick: a timer may be late by a tick, never early.
  */
 #include "fiber/wheel.h"
 
@@ -42,23 +43,26 @@ static int64_t tick_of(int64_t due_us)
                                               : (due_us + WHEEL_TICK_US - 1) / WHEEL_TICK_US;
 }
 
-/* `expires` may be the tick being run (from a cascade), never an earlier one. */
-static void insert(struct wheel *wheel, struct loop_timer *timer, int64_t expires)
+/* Returns the tick at which the slot fires or cascades. `expires` may be the tick being run (from a
+ * cascade), never an earlier one. */
+static int64_t insert(struct wheel *wheel, struct loop_timer *timer, int64_t expires)
 {
     int64_t distance_max = ((int64_t)1 << (WHEEL_SLOT_BITS * WHEEL_LEVELS)) - 1;
     if (expires - wheel->tick > distance_max)
         expires = wheel->tick + distance_max;
     uint64_t distance = (uint64_t)(expires - wheel->tick);
     int level = distance < WHEEL_SLOTS ? 0 : (63 - __builtin_clzll(distance)) / WHEEL_SLOT_BITS;
-    unsigned slot = (unsigned)(expires >> (WHEEL_SLOT_BITS * level)) & (WHEEL_SLOTS - 1);
+    int shift = WHEEL_SLOT_BITS * level;
+    unsigned slot = (unsigned)(expires >> shift) & (WHEEL_SLOTS - 1);
     list_append(&wheel->slots[level][slot], timer);
     wheel->occupied[level] |= (uint64_t)1 << slot;
+    return expires >> shift << shift;
 }
 
-void wheel_add(struct wheel *wheel, struct loop_timer *timer)
+int64_t wheel_add(struct wheel *wheel, struct loop_timer *timer)
 {
     int64_t expires = tick_of(timer->due_us);
-    insert(wheel, timer, MAX(expires, wheel->tick + 1));
+    return insert(wheel, timer, MAX(expires, wheel->tick + 1)) * WHEEL_TICK_US;
 }
 
 void wheel_remove(struct wheel *wheel, struct loop_timer *timer)
@@ -67,8 +71,8 @@ void wheel_remove(struct wheel *wheel, struct loop_timer *timer)
     prev->next = next;
     next->prev = prev;
     timer->prev = timer->next = NULL;
-    /* The list's last timer leaves a head that points at itself. Heads outside the wheel (a batch that is
-     * being fired) have no bit. */
+    /* The list's last timer leaves a head that points at itself. Heads outside the wheel (a batch
+     * that is being fired) have no bit. */
     struct loop_timer *first = &wheel->slots[0][0];
     if (prev == next && prev >= first && prev < first + WHEEL_LEVELS * WHEEL_SLOTS) {
         size_t index = (size_t)(prev - first);
@@ -86,14 +90,21 @@ static int64_t next_tick(const struct wheel *wheel)
             continue;
         int shift = WHEEL_SLOT_BITS * level;
         int64_t at = wheel->tick >> shift;
-        /* Turn the word so that bit 0 is the slot after the present one; the present slot comes last, as its
-         * timers belong to the next round. */
+        /* Turn the word so that bit 0 is the slot after the present one; the present slot comes
+         * last, as its timers belong to the next round. */
         unsigned turn = (unsigned)(at + 1) & (WHEEL_SLOTS - 1);
         uint64_t turned = turn ? (bits >> turn) | (bits << (WHEEL_SLOTS - turn)) : bits;
         int64_t tick = (at + 1 + __builtin_ctzll(turned)) << shift;
         next = MIN(next, tick);
     }
     return next;
+}
+
+void wheel_catch_up(struct wheel *wheel, int64_t now_us)
+{
+    int64_t now_tick = now_us / WHEEL_TICK_US;
+    if (now_tick - wheel->tick >= WHEEL_SLOTS && next_tick(wheel) > now_tick)
+        wheel->tick = now_tick;
 }
 
 int64_t wheel_next_us(const struct wheel *wheel)
@@ -128,7 +139,7 @@ static void cascade(struct wheel *wheel)
         while (batch.next != &batch) {
             struct loop_timer *timer = batch.next;
             wheel_remove(wheel, timer);
-            insert(wheel, timer, MAX(tick_of(timer->due_us), wheel->tick));
+            (void)insert(wheel, timer, MAX(tick_of(timer->due_us), wheel->tick));
         }
     }
 }
@@ -147,8 +158,8 @@ static struct loop_timer *merge(struct loop_timer *a, struct loop_timer *b)
     return first;
 }
 
-/* Timers of one tick are in order of arming; put them in order of due time. Bottom-up merge sort: bins[i] holds a
- * sorted chain of 2^i timers or none. */
+/* Timers of one tick are in order of arming; put them in order of due time. Bottom-up merge sort:
+ * bins[i] holds a sorted chain of 2^i timers or none. */
 static void sort_by_due(struct loop_timer *batch)
 {
     struct loop_timer *bins[48] = { NULL };

@@ -1,5 +1,6 @@
 /*
- * tests/fiber/fixture.h - A loop of its own for each test, and a way to run it until the test's tasks have ended.
+ * tests/fiber/fixture.h - A loop of its own for each test, and a way to run it until the test's
+ * tasks have ended.
  */
 #pragma once
 

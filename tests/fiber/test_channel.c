@@ -1,4 +1,5 @@
-/* tests/fiber/test_channel.c - Channels: order, bounds, closing, and that no item is lost or doubled. */
+/* tests/fiber/test_channel.c - Channels: order, bounds, closing, and that no item is lost or
+ * doubled. */
 #include "fiber/task.h"
 #include "fixture.h"
 
@@ -50,7 +51,8 @@ static void test_channel_keeps_order_and_bound(void **state)
             assert_int_equal(p.sent, ITEMS);
             assert_int_equal(p.received, ITEMS);
             assert_status(p.receive_status, STATUS_NOT_FOUND);
-            /* What was handed to a receiver that has yet to run comes on top of what lies in the ring. */
+            /* What was handed to a receiver that has yet to run comes on top of what lies in the
+             * ring. */
             assert_true(p.ahead_max <= 2 * bounds[i] + 1);
             task_channel_free(p.ch);
         }
@@ -144,12 +146,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_channel_keeps_order_and_bound, setup, teardown),
         cmocka_unit_test(test_channel_refuses_beyond_its_bound),
         cmocka_unit_test_setup_teardown(test_channel_drains_after_close, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_channel_close_ends_waiting_senders_and_receivers, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_channel_item_handed_to_a_cancelled_receiver_arrives, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_channel_item_of_a_cancelled_sender_does_not_arrive, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_channel_close_ends_waiting_senders_and_receivers,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_channel_item_handed_to_a_cancelled_receiver_arrives,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_channel_item_of_a_cancelled_sender_does_not_arrive,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* tests/fiber/test_latch.c - Latches and semaphores: exclusion, order, and what a cancelled waiter leaves behind. */
+/* tests/fiber/test_latch.c - Latches and semaphores: exclusion, order, and what a cancelled waiter
+ * leaves behind. */
 #include <string.h>
 
 #include "fiber/task.h"
@@ -154,7 +155,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_latch_admits_one_at_a_time_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_latch_passes_over_the_cancelled, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_latch_granted_and_cancelled_is_not_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_latch_granted_and_cancelled_is_not_lost, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_sem_admits_as_many_as_places, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sem_passes_over_the_cancelled, setup, teardown),
     };

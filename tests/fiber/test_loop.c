@@ -1,4 +1,5 @@
-/* tests/fiber/test_loop.c - Posts from many threads, timers, hooks, slots, stopping, and that an idle loop sleeps. */
+/* tests/fiber/test_loop.c - Posts from many threads, timers, hooks, slots, stopping, and that an
+ * idle loop sleeps. */
 #include "fiber/loop.h"
 
 #include <pthread.h>
@@ -8,7 +9,7 @@
 #include "fiber/task.h"
 #include "fixture.h"
 
-/* -- posts ----------------------------------------------------------------------------------------- */
+/* -- posts ------------------------------------------------------------------------------------- */
 
 #define SENDERS 8u
 #define POSTS_EACH 100000u
@@ -131,7 +132,7 @@ static void test_loop_remote_wakes_reach_their_tasks(void **state)
     run_to_end(f);
 }
 
-/* -- timers ---------------------------------------------------------------------------------------- */
+/* -- timers ------------------------------------------------------------------------------------ */
 
 #define TIMERS 300u
 
@@ -260,7 +261,7 @@ static void test_loop_sleeps_when_nothing_is_near(void **state)
     assert_true(iterations_in_a_while(f) <= 5);
 }
 
-/* -- the rest -------------------------------------------------------------------------------------- */
+/* -- the rest ---------------------------------------------------------------------------------- */
 
 struct hooked {
     struct fixture *fixture;
@@ -346,11 +347,13 @@ static void test_loop_run_lets_closing_handles_finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_loop_posts_of_many_threads_arrive_in_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_loop_runs_what_was_posted_before_and_after_its_run, setup,
+        cmocka_unit_test_setup_teardown(test_loop_posts_of_many_threads_arrive_in_order, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_loop_runs_what_was_posted_before_and_after_its_run,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_loop_remote_wakes_reach_their_tasks, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_loop_timers_fire_in_order_and_in_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loop_timers_fire_in_order_and_in_time, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_loop_timer_starts_itself_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loop_sleeps_when_nothing_is_near, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loop_hook_runs_before_the_poll, setup, teardown),

@@ -1,4 +1,5 @@
-/* tests/fiber/test_offload.c - Blocking work: results, bounds, withdrawal, and waiting for what already runs. */
+/* tests/fiber/test_offload.c - Blocking work: results, bounds, withdrawal, and waiting for what
+ * already runs. */
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -13,7 +14,7 @@ struct job {
     unsigned value;
     bool ended;
     pthread_t ran_on;
-    int gate[2]; /* a job that blocks reads a byte from it */
+    int gate[2];  /* a job that blocks reads a byte from it */
     bool started; /* atomic */
 };
 
@@ -234,7 +235,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_offload_runs_elsewhere_and_returns, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_offload_refuses_when_the_queue_is_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_offload_refuses_when_the_queue_is_full, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_offload_withdraws_what_is_queued, setup, teardown),
         cmocka_unit_test_setup_teardown(test_offload_waits_for_what_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_offload_runs_whole_or_not_at_all, setup, teardown),

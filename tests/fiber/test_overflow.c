@@ -1,6 +1,7 @@
 /*
- * tests/fiber/test_overflow.c - A task that outgrows its stack dies at its guard and says so; its neighbours' stacks,
- * in memory shared with this process, are found untouched. Other faults die as they always did.
+ * tests/fiber/test_overflow.c - A task that outgrows its stack dies at its guard and says so; its
+ * neighbours' stacks, in memory shared with this process, are found untouched. Other faults die as
+ * they always did.
  */
 #include <signal.h>
 #include <string.h>
@@ -156,8 +157,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_overflow_hits_the_guard_and_says_whose, setup_report,
                                         teardown_report),
-        cmocka_unit_test_setup_teardown(test_overflow_handler_leaves_other_faults_alone, setup_report,
-                                        teardown_report),
+        cmocka_unit_test_setup_teardown(test_overflow_handler_leaves_other_faults_alone,
+                                        setup_report, teardown_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* tests/fiber/test_stack.c - Stacks: guards below each, reuse of the warmest, and memory that goes back. */
+/* tests/fiber/test_stack.c - Stacks: guards below each, reuse of the warmest, and memory that goes
+ * back. */
 #include "fiber/stack.h"
 
 #include <errno.h>

@@ -69,7 +69,7 @@ static void test_task_spawned_by_a_task_returns_to_it(void **state)
     assert_string_equal(n.order, "abcdefFEDCBA");
 }
 
-/* -- a million switches ---------------------------------------------------------------------------- */
+/* -- a million switches ------------------------------------------------------------------------ */
 
 #define SWITCHES 1000000u
 
@@ -153,7 +153,7 @@ static void test_task_that_never_parks_does_not_stop_the_loop(void **state)
     }
 }
 
-/* -- ten thousand parked --------------------------------------------------------------------------- */
+/* -- ten thousand parked ----------------------------------------------------------------------- */
 
 static void test_task_ten_thousand_parked_are_woken(void **state)
 {
@@ -198,7 +198,7 @@ static void test_task_beyond_the_maximum_is_refused(void **state)
     spawn(f->loop, do_nothing, NULL);
 }
 
-/* -- what a task carries --------------------------------------------------------------------------- */
+/* -- what a task carries ----------------------------------------------------------------------- */
 
 static void use_everything(struct task *task, void *arg)
 {
@@ -248,7 +248,8 @@ static void test_task_leaves_an_arena_that_was_given(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_task_runs_at_once_until_its_first_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_task_runs_at_once_until_its_first_wait, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_task_spawned_by_a_task_returns_to_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_task_switches_a_million_times, setup, teardown),
         cmocka_unit_test_setup_teardown(test_task_that_never_parks_does_not_stop_the_loop, setup,

@@ -1,6 +1,6 @@
 /*
- * tests/fiber/test_wait.c - Every kind of wait, ended in every way: by what it waits for, by a deadline, by cancellation
- * while it waits, and at once when the task was late or cancelled before.
+ * tests/fiber/test_wait.c - Every kind of wait, ended in every way: by what it waits for, by a
+ * deadline, by cancellation while it waits, and at once when the task was late or cancelled before.
  */
 #include "fiber/task.h"
 
@@ -12,9 +12,8 @@
 /* How a wait is begun. What it waits for never comes unless a row says so. */
 enum kind { WAIT, WAIT_UNTIL, SLEEP, YIELD, LATCH, SEM, SEND, RECEIVE, OFFLOAD_QUEUED, KINDS };
 
-static const char *const kind_names[] = { "wait",      "wait_until", "sleep",
-                                          "yield",     "latch",      "sem",
-                                          "send",      "receive",    "offload queued" };
+static const char *const kind_names[] = { "wait", "wait_until", "sleep",   "yield",         "latch",
+                                          "sem",  "send",       "receive", "offload queued" };
 
 struct scene {
     struct fixture *fixture;
@@ -101,7 +100,8 @@ static void wait_in_scene(struct task *task, void *arg)
     s->status = begin_wait(task, s);
     s->ended_us = clock_mono_us();
     s->ended = true;
-    /* Only now may the worker go on: sooner, it could take the job before this task could withdraw it. */
+    /* Only now may the worker go on: sooner, it could take the job before this task could withdraw
+     * it. */
     scene_release_worker(s);
     /* Cancelled once is cancelled for good. */
     if (s->status == STATUS_CANCELLED)
@@ -222,7 +222,7 @@ static void test_wait_of_every_kind_knows_a_past_deadline(void **state)
     }
 }
 
-/* -- wakes ----------------------------------------------------------------------------------------- */
+/* -- wakes ------------------------------------------------------------------------------------- */
 
 static void take_wakes(struct task *task, void *arg)
 {
@@ -360,9 +360,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_wait_of_every_kind_is_cancelled, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wait_of_every_kind_is_cancelled_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wait_of_every_kind_ends_at_the_deadline, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wait_of_every_kind_knows_a_past_deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wait_of_every_kind_is_cancelled_at_once, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_wait_of_every_kind_ends_at_the_deadline, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_wait_of_every_kind_knows_a_past_deadline, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_wait_finds_the_wake_that_came_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wait_always_takes_nothing_but_a_wake, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wait_follows_a_deadline_that_moves, setup, teardown),

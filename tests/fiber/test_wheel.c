@@ -1,4 +1,5 @@
-/* tests/fiber/test_wheel.c - The timer wheel under a clock that the test moves: against a plain model, and at the seams. */
+/* tests/fiber/test_wheel.c - The timer wheel under a clock that the test moves: against a plain
+ * model, and at the seams. */
 #include "fiber/wheel.h"
 
 #include "fixture.h"
@@ -43,7 +44,10 @@ static void arm(struct model *m, unsigned i, int64_t after_us)
     e->timer.due_us = m->now_us + after_us;
     e->timer.fn = on_entry;
     e->armed = true;
-    wheel_add(&m->wheel, &e->timer);
+    wheel_catch_up(&m->wheel, m->now_us);
+    int64_t by_us = wheel_add(&m->wheel, &e->timer);
+    assert_true(by_us >= wheel_next_us(&m->wheel));
+    assert_true(by_us < e->timer.due_us + 2 * WHEEL_TICK_US);
 }
 
 static void disarm(struct model *m, unsigned i)
@@ -62,7 +66,8 @@ static void move_to(struct model *m, int64_t now_us)
     for (size_t i = 0; i < ARRAY_LEN(m->entries); i++) {
         struct entry *e = &m->entries[i];
         assert_int_equal(e->armed, loop_timer_is_armed(&e->timer));
-        if (e->armed) { /* not overdue by more than a tick, and the wheel will wake for it in time */
+        if (e->armed) { /* not overdue by more than a tick, and the wheel will wake for it in time
+                         */
             assert_true(e->timer.due_us > now_us - WHEEL_TICK_US);
             assert_true(next_us < e->timer.due_us + WHEEL_TICK_US);
         }
@@ -78,8 +83,10 @@ static uint64_t next_random(uint64_t *seed)
 static void test_wheel_agrees_with_a_model(void **state)
 {
     (void)state;
-    static const int64_t ranges_us[] = { 1,           CLOCK_MS,     WHEEL_TICK_US, CLOCK_SECOND,
-                                         CLOCK_MINUTE, CLOCK_HOUR, CLOCK_DAY,     400 * CLOCK_DAY };
+    static const int64_t ranges_us[] = {
+        1,          CLOCK_MS,  WHEEL_TICK_US,  CLOCK_SECOND, CLOCK_MINUTE,
+        CLOCK_HOUR, CLOCK_DAY, 400 * CLOCK_DAY
+    };
     for (uint64_t seed = 1; seed <= 20; seed++) {
         uint64_t random = seed * 0x9e3779b97f4a7c15u;
         struct model *m = model_new((int64_t)(next_random(&random) % 1000000000));
@@ -150,7 +157,7 @@ static void test_wheel_fires_in_order_even_within_a_tick(void **state)
         o[i].last_us = &last_us;
         o[i].timer.due_us = (int64_t)(next_random(&random) % 100000);
         o[i].timer.fn = check_order;
-        wheel_add(wheel, &o[i].timer);
+        (void)wheel_add(wheel, &o[i].timer);
     }
     assert_int_equal(wheel_run(wheel, 100000, &late_us), 1000);
     assert_int_equal(late_us, 100000 - last_us);
@@ -183,8 +190,8 @@ static void test_wheel_timer_may_stop_one_of_the_same_tick(void **state)
     a.other = &b;
     a.timer = (struct loop_timer){ .due_us = 500, .fn = stop_other };
     b.timer = (struct loop_timer){ .due_us = 400, .fn = stop_other };
-    wheel_add(wheel, &a.timer);
-    wheel_add(wheel, &b.timer);
+    (void)wheel_add(wheel, &a.timer);
+    (void)wheel_add(wheel, &b.timer);
     int64_t late_us = 0;
     assert_int_equal(wheel_run(wheel, CLOCK_SECOND, &late_us), 1);
     assert_int_equal(b.fired, 1);
