@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,7 @@
  * mix theirs up. */
 static __thread struct {
     struct arena *arena;
-    bool exhausted;
+    jmp_buf *on_exhausted; /* where json_read goes on when the budget is spent */
 } reading;
 
 static void *take_memory(size_t size)
@@ -36,8 +37,10 @@ static void *take_memory(size_t size)
     if (!reading.arena)
         return malloc(size);
     void *p = arena_alloc(reading.arena, size);
-    if (!p)
-        reading.exhausted = true;
+    /* jansson 2.14 does not survive every allocation that fails. Nothing is lost by leaving it at
+     * once: all it took is the arena's. */
+    if (!p && reading.on_exhausted)
+        _longjmp(*reading.on_exhausted, 1);
     return p;
 }
 
@@ -164,6 +167,22 @@ static void explain(const json_error_t *error, char *reason, size_t size)
     (void)snprintf(reason, size, "%.*s", (int)len, error->text);
 }
 
+/* False when the arena's budget is spent; else *ret_value is the tree, or NULL and the error says
+ * why. */
+static bool load(struct arena *arena, struct slice text, json_t **ret_value, json_error_t *error)
+{
+    jmp_buf exhausted;
+    struct arena *outer = json_arena_set(arena);
+    reading.on_exhausted = &exhausted;
+    bool fitted = _setjmp(exhausted) == 0;
+    if (fitted)
+        *ret_value = json_loadb(text.data, text.len,
+                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
+    reading.on_exhausted = NULL;
+    (void)json_arena_set(outer);
+    return fitted;
+}
+
 enum status json_read(struct arena *arena, struct slice text, struct json_limits limits,
                       json_t **ret_value, struct json_error_at *ret_error)
 {
@@ -177,18 +196,16 @@ enum status json_read(struct arena *arena, struct slice text, struct json_limits
 
     struct arena_mark before = arena_mark(arena);
     json_error_t error;
-    reading.exhausted = false;
-    struct arena *outer = json_arena_set(arena);
-    json_t *value = json_loadb(text.data, text.len,
-                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    (void)json_arena_set(outer);
+    json_t *value;
+    if (!load(arena, text, &value, &error)) {
+        arena_rewind(arena, before);
+        return complain(ret_error, STATUS_EXHAUSTED, text, 0, "the text takes too much memory");
+    }
     if (value) {
         *ret_value = value;
         return STATUS_OK;
     }
     arena_rewind(arena, before);
-    if (reading.exhausted)
-        return complain(ret_error, STATUS_EXHAUSTED, text, 0, "the text takes too much memory");
     char reason[sizeof(ret_error->reason)];
     explain(&error, reason, sizeof(reason));
     return complain(ret_error, STATUS_INVALID, text, (size_t)MAX(error.position, 0), reason);
