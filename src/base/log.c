@@ -147,10 +147,11 @@ static size_t ring_copy(struct ring *ring, size_t head, struct slice s)
     return head + s.len;
 }
 
-/* Write all of it, or as much as whoever reads can be brought to take; false: the rest is lost. */
-static bool write_all(int fd, struct iovec *iov, int iov_len)
+/* Write all of it, or as much as whoever reads can be brought to take: how much. */
+static size_t write_all(int fd, struct iovec *iov, int iov_len)
 {
     int waited_ms = 0;
+    size_t written = 0;
     while (iov_len > 0) {
         ssize_t n = writev(fd, iov, iov_len);
         if (n < 0 && errno == EAGAIN) {
@@ -158,23 +159,24 @@ static bool write_all(int fd, struct iovec *iov, int iov_len)
             (void)poll(&ready, 1, 50);
             waited_ms += 50;
             if (__atomic_load_n(&hub.stopping, __ATOMIC_RELAXED) && waited_ms > STOP_PATIENCE_MS)
-                return false;
+                break;
             continue;
         }
         if (n < 0 && errno != EINTR)
-            return false;
-        for (size_t left = n < 0 ? 0 : (size_t)n; iov_len > 0;) {
-            size_t take = MIN(left, iov->iov_len);
-            iov->iov_base = (char *)iov->iov_base + take;
-            iov->iov_len -= take;
-            left -= take;
-            if (iov->iov_len)
-                break;
+            break;
+        size_t left = n < 0 ? 0 : (size_t)n;
+        written += left;
+        while (iov_len > 0 && left >= iov->iov_len) {
+            left -= iov->iov_len;
             iov++;
             iov_len--;
         }
+        if (iov_len > 0) {
+            iov->iov_base = (char *)iov->iov_base + left;
+            iov->iov_len -= left;
+        }
     }
-    return true;
+    return written;
 }
 
 /* One line, without its newline, on its way: to this thread's ring, or straight to stderr. */
@@ -226,12 +228,12 @@ static void ring_drain(struct ring *ring)
         { .iov_base = ring->data + at, .iov_len = first },
         { .iov_base = ring->data, .iov_len = len - first },
     };
-    if (!write_all(hub.fd, iov, len > first ? 2 : 1)) {
-        uint64_t lines = 0;
-        for (size_t i = 0; i < len; i++)
-            lines += ring->data[(at + i) & (RING_BYTES - 1)] == '\n';
-        __atomic_fetch_add(&hub.dropped, lines, __ATOMIC_RELAXED);
-    }
+    size_t written = write_all(hub.fd, iov, len > first ? 2 : 1);
+    uint64_t lost = 0;
+    for (size_t i = written; i < len; i++)
+        lost += ring->data[(at + i) & (RING_BYTES - 1)] == '\n';
+    if (lost)
+        __atomic_fetch_add(&hub.dropped, lost, __ATOMIC_RELAXED);
     __atomic_store_n(&ring->tail, tail + len, __ATOMIC_RELEASE);
 }
 
