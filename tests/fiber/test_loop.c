@@ -189,7 +189,7 @@ static void test_loop_timers_fire_in_order_and_in_time(void **state)
     assert_false(g->unordered);
     /* A tick, and a millisecond of the kernel timer; the rest is for a busy machine. */
     print_message("latest timer: %lld us\n", (long long)g->late_max_us);
-    assert_true(g->late_max_us < 250 * CLOCK_MS);
+    assert_true(g->late_max_us < CLOCK_SECOND);
     free(g);
 }
 

@@ -2,6 +2,7 @@
 #include "fiber/task.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "fixture.h"
@@ -245,6 +246,42 @@ static void test_task_leaves_an_arena_that_was_given(void **state)
     arena_free(arena);
 }
 
+static void log_with_and_without_ids(struct task *task, void *arg)
+{
+    (void)arg;
+    const struct log_field fields[] = { LOG_I64("n", 7) };
+    task_log(task, LOG_LEVEL_DEBUG, "test.below_the_level", fields, 1);
+    task_log(task, LOG_LEVEL_INFO, "test.without", fields, 1);
+    task_ids_set(task, SLICE("r-1"), SLICE("t-1"));
+    task_log(task, LOG_LEVEL_INFO, "test.with", fields, 1);
+}
+
+static void test_task_log_says_whose_request_it_was(void **state)
+{
+    struct fixture *f = *state;
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    const struct log_options options = { .fd = fds[1],
+                                         .level = LOG_LEVEL_INFO,
+                                         .format = LOG_FORMAT_JSON };
+    assert_status(log_start(&options), STATUS_OK);
+    spawn(f->loop, log_with_and_without_ids, NULL);
+    log_stop();
+    char text[1024] = { 0 };
+    assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+    close(fds[0]);
+    close(fds[1]);
+    char *with = strchr(text, '\n');
+    assert_non_null(with);
+    *with++ = '\0';
+    assert_null(strstr(text, "below_the_level"));
+    assert_non_null(strstr(text, "\"n\":7"));
+    assert_null(strstr(text, "request_id"));
+    assert_non_null(strstr(with, "\"request_id\":\"r-1\""));
+    assert_non_null(strstr(with, "\"trace_id\":\"t-1\""));
+    assert_non_null(strstr(with, "\"n\":7"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +296,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_task_carries_its_things, setup, teardown),
         cmocka_unit_test_setup_teardown(test_task_leaves_an_arena_that_was_given, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_task_log_says_whose_request_it_was, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

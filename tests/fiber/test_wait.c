@@ -202,7 +202,7 @@ static void test_wait_of_every_kind_ends_at_the_deadline(void **state)
             print_error("kind: %s\n", kind_names[kind]);
         assert_status(s.status, STATUS_TIMEOUT);
         assert_true(s.ended_us >= s.deadline_us);
-        assert_true(s.ended_us - s.deadline_us < CLOCK_SECOND);
+        assert_true(s.ended_us - s.deadline_us < 5 * CLOCK_SECOND);
         scene_close(&s);
     }
 }
@@ -324,7 +324,7 @@ static void test_wait_follows_a_deadline_that_moves(void **state)
         loop_timer_start(f->loop, &m.timer, 1, move_deadline);
         run_to_end(f);
         assert_true(m.ended_us >= m.to_us);
-        assert_true(m.ended_us - m.to_us < CLOCK_SECOND);
+        assert_true(m.ended_us - m.to_us < 5 * CLOCK_SECOND);
     }
 }
 
@@ -341,7 +341,7 @@ static void wait_longer_and_shorter(struct task *task, void *arg)
             st = task_wait_until(task, until_us);
         assert_status(st, STATUS_TIMEOUT);
         int64_t late_us = clock_mono_us() - until_us;
-        assert_true(late_us >= 0 && late_us < CLOCK_SECOND);
+        assert_true(late_us >= 0 && late_us < 5 * CLOCK_SECOND);
     }
     assert_status(task_sleep(task, CLOCK_MS), STATUS_OK);
     /* A sleep that the deadline cuts short says so. */
