@@ -279,6 +279,7 @@ static void *writer_main(void *arg)
         drain_all(/* last_time= */ false);
     }
     tell_dropped();
+    drain_all(/* last_time= */ true);
     return NULL;
 }
 
@@ -292,6 +293,7 @@ enum status log_start(const struct log_options *options)
     log_level_set(options->level);
     __atomic_store_n(&hub.stopping, false, __ATOMIC_RELAXED);
     __atomic_store_n(&hub.wake, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&hub.running, true, __ATOMIC_RELEASE);
 
     /* Signals are the loops' business: the writer is born with all of them blocked. */
     sigset_t all, before;
@@ -299,9 +301,10 @@ enum status log_start(const struct log_options *options)
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&hub.writer, NULL, writer_main, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed)
+    if (failed) {
+        __atomic_store_n(&hub.running, false, __ATOMIC_RELEASE);
         return STATUS_EXHAUSTED;
-    __atomic_store_n(&hub.running, true, __ATOMIC_RELEASE);
+    }
     return STATUS_OK;
 }
 
@@ -311,8 +314,8 @@ void log_stop(void)
         return;
     __atomic_store_n(&hub.stopping, true, __ATOMIC_RELEASE);
     wake_writer();
+    /* The writer drains to the end: on its thread alone a reader that is gone raises no signal. */
     (void)pthread_join(hub.writer, NULL);
-    drain_all(/* last_time= */ true);
 }
 
 void log_level_set(enum log_level level)
