@@ -1,11 +1,12 @@
 /*
- * store/store.h - SQL behind one interface, made for two engines (SQLite now, PostgreSQL next). Reads run in the
- * calling task on a read connection of its loop; writes are functions that run whole inside a transaction
- * (on SQLite: on the one writer thread, a savepoint each, many to a commit). The store knows tables and
- * values, never resources. Text of statements uses $1, $2, ... in order of appearance.
+ * store/store.h - SQL behind one interface, made for two engines (SQLite now, PostgreSQL next).
+ * Reads run in the calling task on a read connection of its loop; writes are functions that run
+ * whole inside a transaction (on SQLite: on the one writer thread, a savepoint each, many to a
+ * commit). The store knows tables and values, never resources. Text of statements uses $1, $2, ...
+ * in order of appearance.
  *
- * Data passes: sql + values -> rows whose columns point into the engine's memory until the next step -> the
- * caller copies or formats them at once.
+ * Data passes: sql + values -> rows whose columns point into the engine's memory until the next
+ * step -> the caller copies or formats them at once.
  */
 #pragma once
 
@@ -25,7 +26,8 @@ struct store_rows;
 struct store_tx;
 struct task;
 
-/* -- values and statements -------------------------------------------------------------------------- */
+/* -- values and statements
+ * -------------------------------------------------------------------------- */
 
 enum store_kind { STORE_NULL, STORE_I64, STORE_DOUBLE, STORE_TEXT, STORE_BLOB };
 
@@ -60,9 +62,9 @@ static inline struct store_value store_blob(struct slice v)
 }
 
 /*
- * A statement being put together: text in a buf, values beside it. store_sql_value writes "$n" and keeps the
- * value, so outside text can never become SQL. Identifiers come from the catalogue through store_sql_name,
- * which quotes them.
+ * A statement being put together: text in a buf, values beside it. store_sql_value writes "$n" and
+ * keeps the value, so outside text can never become SQL. Identifiers come from the catalogue
+ * through store_sql_name, which quotes them.
  */
 #define STORE_VALUES_MAX 256u
 struct store_sql {
@@ -79,50 +81,52 @@ static inline void store_sql_put(struct store_sql *sql, struct slice text)
 #define store_sql_lit(sql, literal) buf_put_lit(&(sql)->text, literal)
 void store_sql_value(struct store_sql *sql, struct store_value value);
 void store_sql_name(struct store_sql *sql, struct slice identifier); /* "quoted" */
-enum status store_sql_status(const struct store_sql *sql);           /* EXHAUSTED when it grew too large */
+enum status store_sql_status(const struct store_sql *sql); /* EXHAUSTED when it grew too large */
 
-/* -- opening ------------------------------------------------------------------------------------------ */
+/* -- opening
+ * ------------------------------------------------------------------------------------------ */
 
 struct store_options {
-    struct slice url;             /* "sqlite:data/purlin.db", "sqlite::memory:" is refused */
-    struct metrics *metrics;      /* may be NULL */
-    unsigned readers_per_loop;    /* read connections a loop may open; 0: 8 */
-    unsigned statements_max;      /* prepared statements kept per connection; 0: 256 */
-    unsigned write_queue_max;     /* waiting writes; beyond it store_write is EXHAUSTED. 0: 4096 */
-    unsigned batch_max;           /* writes in one commit; 0: 256 */
-    int64_t wal_bytes_max;        /* checkpoint beyond; 0: 64 MiB */
+    struct slice url;          /* "sqlite:data/purlin.db", "sqlite::memory:" is refused */
+    struct metrics *metrics;   /* may be NULL */
+    unsigned readers_per_loop; /* read connections a loop may open; 0: 8 */
+    unsigned statements_max;   /* prepared statements kept per connection; 0: 256 */
+    unsigned write_queue_max;  /* waiting writes; beyond it store_write is EXHAUSTED. 0: 4096 */
+    unsigned batch_max;        /* writes in one commit; 0: 256 */
+    int64_t wal_bytes_max;     /* checkpoint beyond; 0: 64 MiB */
     bool read_only;
-    bool create;                  /* make the file (and its folder) when missing */
+    bool create; /* make the file (and its folder) when missing */
 };
 
 /*
  * Open the database, start the writer and checkpoint threads.
  *
- * Errors   INVALID for a URL or file that is no database, UNAVAILABLE when it cannot be opened or is locked by
- *          another program; *problem says which, in words for an operator.
- * Context  start of the process; blocks.
+ * Errors   INVALID for a URL or file that is no database, UNAVAILABLE when it cannot be opened or
+ * is locked by another program; *problem says which, in words for an operator. Context  start of
+ * the process; blocks.
  */
 enum status store_open(const struct store_options *options, struct arena *arena,
                        struct problem *problem, struct store **ret_store);
 /* Finish queued writes, checkpoint, close. No task may be using it. */
 void store_close(struct store *store);
 
-/* Prepare a loop for reads (registers the snapshot hook; connections open lazily). Before loop_run or on its
- * thread. */
+/* Prepare a loop for reads (registers the snapshot hook; connections open lazily). Before loop_run
+ * or on its thread. */
 enum status store_attach(struct store *store, struct loop *loop);
 void store_detach(struct store *store, struct loop *loop); /* closes the loop's connections */
 
-/* -- reads --------------------------------------------------------------------------------------------- */
+/* -- reads
+ * --------------------------------------------------------------------------------------------- */
 
 /*
- * Run a read statement. Many statements of one loop turn share a snapshot that is never older than the last
- * write acknowledged before the call (any loop's).
+ * Run a read statement. Many statements of one loop turn share a snapshot that is never older than
+ * the last write acknowledged before the call (any loop's).
  *
- * Errors   TIMEOUT when the task's deadline passes (also in the middle of a long scan), CANCELLED, EXHAUSTED
- *          when no read connection comes free in time, UNAVAILABLE, INTERNAL for SQL that does not compile
- *          (cause kept in the problem). The problem of the task is set.
- * Memory   *ret_rows holds a connection: close it soon, on every path (CLEANUP(store_rows_close)).
- * Context  suspends: long scans give way to other tasks every ~50 us of work.
+ * Errors   TIMEOUT when the task's deadline passes (also in the middle of a long scan), CANCELLED,
+ * EXHAUSTED when no read connection comes free in time, UNAVAILABLE, INTERNAL for SQL that does not
+ * compile (cause kept in the problem). The problem of the task is set. Memory   *ret_rows holds a
+ * connection: close it soon, on every path (CLEANUP(store_rows_close)). Context  suspends: long
+ * scans give way to other tasks every ~50 us of work.
  */
 enum status store_query(struct task *task, struct store *store, struct slice sql,
                         const struct store_value *values, unsigned values_len,
@@ -142,13 +146,14 @@ static inline void store_rows_closep(struct store_rows **p)
     store_rows_close(*p);
 }
 
-/* store_query and the first store_rows_next together: NOT_FOUND (rows closed) when there is none. */
+/* store_query and the first store_rows_next together: NOT_FOUND (rows closed) when there is none.
+ */
 enum status store_one(struct task *task, struct store *store, struct slice sql,
                       const struct store_value *values, unsigned values_len,
                       struct store_rows **ret_rows);
 
-/* Columns of the current row, from 0. Bytes live until the next step or close. Kinds are converted as SQL does;
- * NULL gives 0, 0.0 or an empty slice with data NULL. */
+/* Columns of the current row, from 0. Bytes live until the next step or close. Kinds are converted
+ * as SQL does; NULL gives 0, 0.0 or an empty slice with data NULL. */
 unsigned store_rows_columns(const struct store_rows *rows);
 struct slice store_rows_name(const struct store_rows *rows, unsigned column);
 enum store_kind store_rows_kind(const struct store_rows *rows, unsigned column);
@@ -157,22 +162,22 @@ int64_t store_rows_i64(const struct store_rows *rows, unsigned column);
 double store_rows_double(const struct store_rows *rows, unsigned column);
 struct slice store_rows_bytes(const struct store_rows *rows, unsigned column); /* TEXT or BLOB */
 
-/* -- writes -------------------------------------------------------------------------------------------- */
+/* -- writes
+ * -------------------------------------------------------------------------------------------- */
 
 /*
- * A write: fn runs once (on PostgreSQL perhaps again after a serialization failure), inside a savepoint; what it
- * returns decides between keeping and undoing it. It may only use store_tx_ functions, the task's arena and
- * problem, and `arg`; it must not wait for anything else.
+ * A write: fn runs once (on PostgreSQL perhaps again after a serialization failure), inside a
+ * savepoint; what it returns decides between keeping and undoing it. It may only use store_tx_
+ * functions, the task's arena and problem, and `arg`; it must not wait for anything else.
  */
 typedef enum status (*store_write_fn)(struct store_tx *tx, void *arg);
 
 /*
  * Run a write and wait until it is durable (committed and synced with its batch).
  *
- * Errors   what fn returned; EXHAUSTED when the queue is full; UNAVAILABLE when the disk is full or fails, or
- *          the batch could not be committed (nothing of it was kept); TIMEOUT and CANCELLED only while still
- *          queued: once it runs, the outcome is waited for.
- * Context  suspends.
+ * Errors   what fn returned; EXHAUSTED when the queue is full; UNAVAILABLE when the disk is full or
+ * fails, or the batch could not be committed (nothing of it was kept); TIMEOUT and CANCELLED only
+ * while still queued: once it runs, the outcome is waited for. Context  suspends.
  */
 enum status store_write(struct task *task, struct store *store, store_write_fn fn, void *arg);
 
@@ -198,8 +203,9 @@ struct store_conflict {
 };
 
 /*
- * Run a statement that returns no rows. ret_changes may be NULL. On a constraint failure the statement alone is
- * undone, CONFLICT returned, *store_tx_conflict filled and no problem set (the caller knows the fields).
+ * Run a statement that returns no rows. ret_changes may be NULL. On a constraint failure the
+ * statement alone is undone, CONFLICT returned, *store_tx_conflict filled and no problem set (the
+ * caller knows the fields).
  */
 enum status store_tx_exec(struct store_tx *tx, struct slice sql, const struct store_value *values,
                           unsigned values_len, int64_t *ret_changes);
@@ -210,8 +216,8 @@ static inline enum status store_tx_exec_sql(struct store_tx *tx, const struct st
 }
 const struct store_conflict *store_tx_conflict(const struct store_tx *tx);
 
-/* Read inside the transaction (RETURNING included); rows as above, store_rows_next on them never suspends on
- * SQLite. CONFLICT as store_tx_exec. Close before the next write on the same table. */
+/* Read inside the transaction (RETURNING included); rows as above, store_rows_next on them never
+ * suspends on SQLite. CONFLICT as store_tx_exec. Close before the next write on the same table. */
 enum status store_tx_query(struct store_tx *tx, struct slice sql, const struct store_value *values,
                            unsigned values_len, struct store_rows **ret_rows);
 static inline enum status store_tx_query_sql(struct store_tx *tx, const struct store_sql *sql,
@@ -227,16 +233,18 @@ enum status store_tx_savepoint(struct store_tx *tx);
 enum status store_tx_release(struct store_tx *tx);  /* keep it */
 enum status store_tx_rollback(struct store_tx *tx); /* undo back to, and forget, the savepoint */
 
-/* -- upkeep --------------------------------------------------------------------------------------------- */
+/* -- upkeep
+ * --------------------------------------------------------------------------------------------- */
 
-/* SQLite's integrity_check and foreign_key_check; each finding is one line in *report. NOT_FOUND: none. Runs in
- * the offload pool. */
+/* SQLite's integrity_check and foreign_key_check; each finding is one line in *report. NOT_FOUND:
+ * none. Runs in the offload pool. */
 enum status store_check(struct task *task, struct store *store, struct buf *report);
 
 typedef void (*store_progress_fn)(void *arg, int64_t done, int64_t total);
 /*
- * Copy the live database to `path` while writes go on (SQLite backup API, then integrity check of the copy, fsync,
- * rename into place). Restore replaces the database of `url`; no process may have it open.
+ * Copy the live database to `path` while writes go on (SQLite backup API, then integrity check of
+ * the copy, fsync, rename into place). Restore replaces the database of `url`; no process may have
+ * it open.
  */
 enum status store_backup(struct task *task, struct store *store, struct slice path,
                          store_progress_fn progress, void *arg);
@@ -251,13 +259,15 @@ struct store_stats {
 };
 void store_stats_read(struct store *store, struct store_stats *ret);
 
-/* -- migrations (store/migrate.c) ------------------------------------------------------------------------ */
+/* -- migrations (store/migrate.c)
+ * ------------------------------------------------------------------------ */
 
 /*
- * Files `NNNN_name.up.sql` and `NNNN_name.down.sql` in a folder. Applied ones stand in table `purlin_migrations`
- * (number, name, checksum of both files, applied_at, down text). One lock for all nodes; each file in its own
- * transaction with foreign keys checked at the end (PRAGMA foreign_key_check), so that table rebuilds work.
- * A statement list runs through sqlite3's own splitter; comments are kept.
+ * Files `NNNN_name.up.sql` and `NNNN_name.down.sql` in a folder. Applied ones stand in table
+ * `purlin_migrations` (number, name, checksum of both files, applied_at, down text). One lock for
+ * all nodes; each file in its own transaction with foreign keys checked at the end (PRAGMA
+ * foreign_key_check), so that table rebuilds work. A statement list runs through sqlite3's own
+ * splitter; comments are kept.
  */
 struct store_migration {
     unsigned number;
@@ -281,20 +291,21 @@ struct store_migrate_options {
     store_progress_fn progress;
     void *arg;
 };
-/* Apply what is pending, oldest first. CONFLICT: an applied file changed, is missing, or the database is newer
- * than the folder (DB6). ret_applied counts. Blocks; start of the process or a tool. */
+/* Apply what is pending, oldest first. CONFLICT: an applied file changed, is missing, or the
+ * database is newer than the folder (DB6). ret_applied counts. Blocks; start of the process or a
+ * tool. */
 enum status store_migrate_up(struct store *store, const struct store_migrate_options *options,
                              struct arena *arena, struct problem *problem, unsigned *ret_applied);
 enum status store_migrate_down(struct store *store, const struct store_migrate_options *options,
                                struct arena *arena, struct problem *problem, unsigned *ret_undone);
 
-/* Run a list of statements in one transaction, blocking, with foreign keys as migrations have them (generated schema
- * of a development database; demo data; tests). */
+/* Run a list of statements in one transaction, blocking, with foreign keys as migrations have them
+ * (generated schema of a development database; demo data; tests). */
 enum status store_script(struct store *store, struct slice sql, struct arena *arena,
                          struct problem *problem);
 
-/* A blocking read for start-up and tools, on the calling thread: calls row(arg, rows) for each row; a status other
- * than OK from it ends the walk and is returned. */
+/* A blocking read for start-up and tools, on the calling thread: calls row(arg, rows) for each row;
+ * a status other than OK from it ends the walk and is returned. */
 enum status store_read_blocking(struct store *store, struct slice sql,
                                 const struct store_value *values, unsigned values_len,
                                 struct arena *arena, struct problem *problem,
