@@ -19,7 +19,6 @@
 
 struct arena;
 struct loop;
-struct metrics;
 struct net_exchange;
 struct net_server;
 struct task;
@@ -131,7 +130,8 @@ struct net_server_options {
     unsigned port;         /* 0: any; net_server_port tells */
     bool reuse_port;       /* SO_REUSEPORT: one listener a loop */
     struct net_limits limits;
-    struct metrics *metrics; /* may be NULL */
+    /* A connection opened (+1) or closed (-1); may be NULL. */
+    void (*on_connections)(int change, void *arg);
     /* A head is complete. Must lead to exactly one answer (net_send, net_stream_end or net_abort), now or later. */
     void (*on_request)(struct net_exchange *x, void *arg);
     /* Something was refused before a request existed: answer with net_send; the connection closes after it. The request
@@ -157,11 +157,16 @@ void net_server_close(struct net_server *server, void (*done)(void *arg), void *
 const struct net_request *net_request_of(struct net_exchange *x);
 struct arena *net_arena(struct net_exchange *x); /* lives until on_done returned */
 struct slice net_peer(struct net_exchange *x);   /* "192.0.2.1" or "2001:db8::1" */
+struct loop *net_loop(struct net_exchange *x);
 int64_t net_started_us(const struct net_exchange *x); /* monotonic, first byte of the head */
 /* A pointer for the receiver, NULL at first. */
 void net_user_set(struct net_exchange *x, void *user);
 void *net_user(struct net_exchange *x);
-/* Told (once, on the loop's stack) when the peer goes away before the answer is complete: cancel the task there. */
+/* Whoever answers from a task holds the exchange while the task runs: on_done waits for the release. */
+void net_hold(struct net_exchange *x);
+void net_release(struct net_exchange *x);
+/* Told (once; at once when it has happened) when the peer goes away before the answer is complete: cancel the task
+ * there. The answer is still owed then, and goes nowhere. */
 void net_on_gone(struct net_exchange *x, void (*fn)(struct net_exchange *x, void *arg), void *arg);
 
 /* The most this request's body may be; set by the route before the first read. Beyond: TOO_LARGE mid-stream. */
@@ -200,3 +205,6 @@ void net_abort(struct net_exchange *x);
 int net_sent_status(const struct net_exchange *x);
 int64_t net_sent_bytes(const struct net_exchange *x); /* body bytes */
 bool net_sent_whole(const struct net_exchange *x);
+
+/* "Not Found"; "Unknown" for what has no phrase. */
+const char *net_reason(int status);

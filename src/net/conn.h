@@ -1,0 +1,197 @@
+/*
+ * net/conn.h - What a server, its connections and their exchanges are made of. Private to the room.
+ *
+ * One server lives on one loop. It has one buffer that every read of an idle connection goes into and one that answers
+ * are gathered in, so that an idle connection owns nothing but struct net_conn, and a request that comes whole and is
+ * answered at once costs one read and one write and touches no heap.
+ *
+ *   state     what its bytes are            leaves it when
+ *   HEAD      a head (none yet: idle)       a head is whole -> BUSY; refused -> BUSY with a refusal
+ *   BUSY      body of the open exchange,    the exchange is over -> HEAD, DRAIN, LINGER or CLOSED
+ *             then pipelined requests
+ *   DRAIN     body that nobody read         it has passed -> HEAD; it is too much or too slow -> CLOSED
+ *   LINGER    anything; thrown away         the peer closed, or had its time -> CLOSED
+ *   CLOSED    none                          the last handle and exchange are gone: freed
+ *
+ * Deadlines are not timers: a sweep over the connections about once a second compares times that the connection
+ * wrote down anyway.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "fiber/loop.h"
+#include "fiber/task.h"
+#include "net/codec.h"
+#include "net/net.h"
+
+/* At most so much of an unread body is read and dropped to keep the connection. */
+#define NET__DRAIN_MAX ((int64_t)64 * 1024)
+/* A closing connection still takes so much, so that the peer gets to read our answer before a reset. */
+#define NET__LINGER_MAX ((size_t)64 << 20)
+#define NET__LINGER_IDLE_US ((int64_t)2 * 1000 * 1000)
+#define NET__LINGER_US ((int64_t)10 * 1000 * 1000)
+/* A peer that shut down its side after a whole request may be waiting for the answer; longer than this it is gone. */
+#define NET__HALF_CLOSED_US ((int64_t)500 * 1000)
+/* Bodies up to this are copied behind their head and go out in one piece with it. */
+#define NET__COPY_MAX ((size_t)16 * 1024)
+#define NET__BUFFER_BYTES ((size_t)64 * 1024)
+#define NET__BODY_GRACE_US ((int64_t)5 * 1000 * 1000)
+
+/* Bytes that wait: unread ones (one block a connection) or unsent ones (a list). */
+struct net__block {
+    struct net__block *next;
+    uv_write_t write;
+    struct net_conn *conn;
+    struct slice rest; /* of an answer's body, sent after the block's own bytes; lives in the exchange */
+    uint32_t start, end, cap;
+    bool in_flight;
+    char data[];
+};
+
+enum net__state { NET__HEAD, NET__BUSY, NET__DRAIN, NET__LINGER, NET__CLOSED };
+
+struct net_conn {
+    uv_tcp_t tcp;
+    struct net_server *server;
+    struct net_conn *prev, *next;
+    struct net_exchange *x;
+    struct net__block *in; /* unread bytes, in order before `fresh` */
+    struct slice fresh;    /* unread bytes in the server's read buffer, during a read callback */
+    struct net__block *out_first, *out_last;
+    size_t out_bytes;      /* in those blocks and not yet taken by libuv's callback */
+    size_t write_seen;     /* libuv's queue at the last sweep: did it shrink? */
+    int64_t since_us;      /* start of what its state waits for */
+    int64_t active_us;     /* last byte read; in LINGER and DRAIN too */
+    int64_t write_us;      /* last progress of writing */
+    int64_t eof_us;        /* when the peer shut down its side; 0: it has not */
+    size_t lingered_bytes;
+    struct net__scan scan;
+    struct net__body body;
+    struct loop_post resume;
+    enum net__state state;
+    bool resuming;      /* resume is posted */
+    bool running;       /* net__conn_run is on the stack */
+    bool stopped;       /* reading is */
+    bool close_after;   /* the answer in hand is the last one */
+    bool unclean;       /* closing now would lose our answer: the peer may be sending still */
+    bool served;        /* had an answer */
+    bool handle_closed; /* libuv is done with tcp */
+    uint8_t peer_len;
+    char peer[46];
+};
+
+enum net__answer { NET__ANSWER_NONE, NET__ANSWER_STREAM, NET__ANSWER_DONE };
+
+struct net_exchange {
+    struct net_request request;
+    struct net_conn *conn;
+    struct arena *arena;
+    void *user;
+    void (*on_gone)(struct net_exchange *x, void *arg);
+    void *on_gone_arg;
+    struct task *reader; /* parked in net_body_read */
+    struct task *writer; /* parked in net_stream_write */
+    int64_t started_us;
+    int64_t body_max;
+    int64_t body_bytes;    /* handed out so far */
+    int64_t body_wait_us;  /* time that reader has waited for them */
+    int64_t wait_since_us; /* 0: it does not wait now */
+    struct slice body_whole; /* when it came with the head */
+    size_t lent;             /* raw bytes at the front of conn->in that the last piece lies in */
+    enum status body_status; /* the first failure of reading it */
+    int64_t sent_bytes;
+    int64_t stream_left; /* of an announced length; -1: chunked or until close */
+    int sent_status;
+    unsigned holds;
+    enum net__answer answer;
+    bool refused;
+    bool gone;
+    bool body_in_queue; /* the answer's body is referenced by a block that is not sent yet */
+    bool chunked_out;
+    bool bodyless;      /* HEAD, 204, 304 */
+    bool has_body_whole;
+    bool continue_sent;
+    bool cut; /* ended by net_abort, or short of its length */
+};
+
+struct net_server {
+    struct loop *loop;
+    struct net_server_options options;
+    struct net_limits limits;
+    uv_tcp_t listener;
+    struct loop_timer sweep;
+    int64_t sweep_every_us;
+    struct net_conn *conns; /* open ones */
+    unsigned conns_len;
+    unsigned handles_len; /* conns and the listener, until libuv closed them and they were freed */
+    struct net_conn *free_conns;
+    unsigned free_conns_len;
+    struct net__block *free_blocks;
+    unsigned free_blocks_len;
+    uint32_t block_bytes;
+    char *read_buffer;
+    size_t read_bytes;
+    char *write_buffer; /* answers of `writer`, not yet given to the kernel */
+    size_t write_len;
+    struct net_conn *writer;
+    int64_t date_until_us;
+    char date[40]; /* "Date: ...\r\n" */
+    uint8_t date_len;
+    unsigned port;
+    bool draining;
+    bool listener_closed;
+    bool closing;
+    void (*on_closed)(void *arg);
+    void *on_closed_arg;
+};
+
+/* -- server.c -- */
+void net__server_forget(struct net_server *s); /* a handle is gone; the last one frees a closing server */
+struct net__block *net__block_take(struct net_server *s);
+void net__block_give(struct net_server *s, struct net__block *b);
+void net__sweep_start(struct net_server *s);
+
+/* -- conn.c -- */
+void net__conn_open(struct net_server *s);        /* the listener has one */
+void net__conn_adopt(struct net_server *s, int fd); /* accepted already */
+/* Go on: take requests off the unread bytes until one waits. Loop's stack only. */
+void net__conn_run(struct net_conn *c);
+/* The same, soon, from wherever: the next turn of the loop. */
+void net__conn_resume(struct net_conn *c);
+/* The peer is gone, or we give up on it: close now. */
+void net__conn_close(struct net_conn *c);
+/* No more requests: close, politely when bytes of the peer may be on their way. */
+void net__conn_finish(struct net_conn *c);
+/* The exchange is over: what comes next? */
+void net__conn_next(struct net_conn *c);
+/* Everything queued was sent. */
+void net__conn_sent(struct net_conn *c);
+void net__conn_sweep(struct net_conn *c, int64_t now_us);
+/* Unread bytes, and having read some. */
+struct slice net__conn_unread(const struct net_conn *c);
+void net__conn_consume(struct net_conn *c, size_t n);
+void net__conn_read_resume(struct net_conn *c);
+/* Move what is left in the read buffer to the connection. */
+void net__conn_keep(struct net_conn *c);
+
+/* -- write.c -- */
+/* Append to the gathered answer; beyond its buffer it is flushed. */
+void net__put(struct net_conn *c, const char *data, size_t len);
+/* Room for `len` contiguous bytes (at most NET__BUFFER_BYTES), NULL when the connection is closed; add what was used
+ * to server->write_len. */
+char *net__reserve(struct net_conn *c, size_t len);
+void net__flush(struct net_conn *c);
+/* Flush with `body` (of the exchange's answer) behind what was gathered, without copying it. */
+void net__flush_with(struct net_conn *c, struct slice body);
+void net__write_drop(struct net_conn *c); /* forget everything unsent */
+void net__date_refresh(struct net_server *s);
+
+/* -- exchange.c -- */
+struct net_exchange *net__exchange_open(struct net_conn *c, int64_t started_us);
+void net__exchange_refuse(struct net_exchange *x, const struct net_refusal *refusal);
+/* Close it if it is answered, sent and released. True when it is over. */
+bool net__exchange_settle(struct net_exchange *x);
+void net__exchange_gone(struct net_exchange *x);

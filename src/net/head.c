@@ -1,0 +1,427 @@
+/*
+ * net/head.c - The head of a request: where it ends, and what it says.
+ *
+ * The scan finds the empty line and checks what concerns lines as such (CR LF and nothing else, no folding, limits).
+ * llhttp then gets the whole head in one piece, so names and values are slices of it. What remains is meaning: framing,
+ * Host, target, expectations.
+ */
+#include "net/codec.h"
+
+#include <string.h>
+
+#include "base/macros.h"
+
+const struct net_refusal net__malformed = { 400, "http/malformed",
+                                            "The request is not well-formed HTTP/1.1." };
+const struct net_refusal net__line_too_long = { 414, "http/uri-too-long",
+                                                "The request line is longer than this server reads." };
+const struct net_refusal net__headers_too_large = {
+    431, "http/headers-too-large", "The request has more header fields than this server reads."
+};
+const struct net_refusal net__version = { 505, "http/version-not-supported",
+                                          "This server speaks HTTP/1.1." };
+const struct net_refusal net__not_implemented = { 501, "http/method-not-implemented",
+                                                  "This server does not know the method." };
+const struct net_refusal net__coding = { 501, "http/transfer-coding-not-implemented",
+                                         "This server knows no transfer coding but chunked." };
+const struct net_refusal net__expectation = { 417, "http/expectation-failed",
+                                              "This server meets no expectation but 100-continue." };
+const struct net_refusal net__too_slow = { 408, "http/request-timeout",
+                                           "The request did not arrive in time." };
+const struct net_refusal net__too_many = { 503, "http/too-many-connections",
+                                           "The server has all the connections it can take." };
+
+const bool net__is_token[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['!'] = true,
+    ['#'] = true,         ['$'] = true,         ['%'] = true,         ['&'] = true,
+    ['\''] = true,        ['*'] = true,         ['+'] = true,         ['-'] = true,
+    ['.'] = true,         ['^'] = true,         ['_'] = true,         ['`'] = true,
+    ['|'] = true,         ['~'] = true,
+};
+
+/* -- the scan -------------------------------------------------------------------------------------------- */
+
+#define EMPTY_LINES_MAX 2u /* before a request line: RFC 9112 2.2 asks for at least one */
+
+/* What does not begin with a token is no HTTP: say so before its line ends (it may never, as with a TLS hello). */
+static bool begins_badly(const char *data, size_t len)
+{
+    size_t n = MIN(len, 24u);
+    for (size_t i = 0; i < n; i++) {
+        if (data[i] == ' ')
+            return i == 0;
+        if (!net__is_token[(unsigned char)data[i]] && data[i] != '\r' && data[i] != '\n')
+            return true;
+    }
+    return false;
+}
+
+/* A line without its end was looked at; is there still room for the rest of it? */
+static const struct net_refusal *limit_of(const struct net__scan *scan, size_t end,
+                                          const struct net_limits *limits)
+{
+    if (scan->lines == 0)
+        return end - scan->line_start > limits->line_bytes_max ? &net__line_too_long : NULL;
+    if (end - scan->headers_start > limits->headers_bytes_max || scan->lines > limits->headers_max + 1)
+        return &net__headers_too_large;
+    return NULL;
+}
+
+/* A whole line ends at data[end], its LF. */
+static const struct net_refusal *check_line(struct net__scan *scan, const char *data, size_t end,
+                                            const struct net_limits *limits)
+{
+    const char *line = data + scan->line_start;
+    size_t len = end - scan->line_start;
+    /* The first CR of the line must be the one before its LF. */
+    const char *cr = memchr(line, '\r', len);
+    if (!cr || cr != data + end - 1)
+        return &net__malformed;
+    if (scan->lines > 0 && (line[0] == ' ' || line[0] == '\t' || line[0] == ':'))
+        return &net__malformed;
+    return limit_of(scan, end - 1, limits);
+}
+
+enum net__scan_result net__scan_head(struct net__scan *scan, const char *data, size_t len,
+                                     const struct net_limits *limits,
+                                     const struct net_refusal **ret_refusal)
+{
+    if (scan->lines == 0 && begins_badly(data + scan->line_start, len - scan->line_start)) {
+        *ret_refusal = &net__malformed;
+        return NET__SCAN_REFUSED;
+    }
+    while (scan->at < len) {
+        const char *lf = memchr(data + scan->at, '\n', len - scan->at);
+        if (!lf) {
+            scan->at = (uint32_t)len;
+            break;
+        }
+        size_t end = (size_t)(lf - data);
+        bool is_empty = end == scan->line_start + 1u && data[end - 1] == '\r';
+        const struct net_refusal *refusal = NULL;
+        if (!is_empty)
+            refusal = check_line(scan, data, end, limits);
+        else if (scan->lines == 0 && end >= 2 * EMPTY_LINES_MAX)
+            refusal = &net__malformed;
+        if (refusal) {
+            *ret_refusal = refusal;
+            return NET__SCAN_REFUSED;
+        }
+        scan->at = scan->line_start = (uint32_t)end + 1;
+        if (is_empty && scan->lines > 0)
+            return NET__SCAN_WHOLE;
+        if (is_empty)
+            scan->head_start = scan->line_start;
+        else if (scan->lines++ == 0)
+            scan->headers_start = scan->line_start;
+    }
+    const struct net_refusal *refusal = limit_of(scan, len, limits);
+    if (!refusal)
+        return NET__SCAN_MORE;
+    *ret_refusal = refusal;
+    return NET__SCAN_REFUSED;
+}
+
+/* -- the request line ------------------------------------------------------------------------------------ */
+
+struct slice net_method_text(enum net_method method)
+{
+    static const struct slice texts[NET_METHOD_COUNT] = {
+        [NET_METHOD_GET] = { "GET", 3 },         [NET_METHOD_HEAD] = { "HEAD", 4 },
+        [NET_METHOD_POST] = { "POST", 4 },       [NET_METHOD_PUT] = { "PUT", 3 },
+        [NET_METHOD_PATCH] = { "PATCH", 5 },     [NET_METHOD_DELETE] = { "DELETE", 6 },
+        [NET_METHOD_OPTIONS] = { "OPTIONS", 7 }, [NET_METHOD_OTHER] = { "_OTHER", 6 },
+    };
+    return texts[method];
+}
+
+static enum net_method method_of(struct slice text)
+{
+    for (unsigned m = 0; m < NET_METHOD_OTHER; m++) {
+        if (slice_eq(text, net_method_text((enum net_method)m)))
+            return (enum net_method)m;
+    }
+    return NET_METHOD_OTHER;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* "HTTP/1.x"; higher minor versions are to be treated as 1.1 (RFC 9110 6.2), which llhttp must be told. */
+static const struct net_refusal *parse_version(char *at, size_t len, unsigned *ret_minor)
+{
+    if (len != 8 || memcmp(at, "HTTP/", 5) != 0 || !is_digit(at[5]) || at[6] != '.' ||
+        !is_digit(at[7]))
+        return &net__malformed;
+    if (at[5] != '1')
+        return &net__version;
+    if (at[7] > '1')
+        at[7] = '1';
+    *ret_minor = (unsigned)(at[7] - '0');
+    return NULL;
+}
+
+/* method SP target SP version, one space each. `len` is without the CR LF. */
+static const struct net_refusal *parse_line(struct arena *arena, char *line, size_t len,
+                                            struct net_request *r)
+{
+    char *end = line + len;
+    char *target = memchr(line, ' ', len);
+    if (!target || target == line)
+        return &net__malformed;
+    for (const char *p = line; p < target; p++) {
+        if (!net__is_token[(unsigned char)*p])
+            return &net__malformed;
+    }
+    r->method_text = slice_of(line, (size_t)(target - line));
+    r->method = method_of(r->method_text);
+    target++;
+    char *version = memchr(target, ' ', (size_t)(end - target));
+    if (!version || version == target)
+        return &net__malformed;
+    size_t target_len = (size_t)(version - target);
+    version++;
+    const struct net_refusal *refusal =
+        parse_version(version, (size_t)(end - version), &r->version_minor);
+    if (refusal)
+        return refusal;
+    if (r->method == NET_METHOD_OTHER)
+        return &net__not_implemented;
+    enum status st = net__target_parse(arena, slice_of(target, target_len),
+                                       r->method == NET_METHOD_OPTIONS, r);
+    return st == STATUS_OK ? NULL : &net__malformed;
+}
+
+/* -- header fields --------------------------------------------------------------------------------------- */
+
+enum net_header_id net__header_id(const char *name, size_t len)
+{
+#define IS(id, literal)                                                                            \
+    if (memcmp(name, (literal), sizeof(literal) - 1) == 0)                                         \
+    return NET_HEADER_##id
+    switch (len) {
+    case 4:
+        IS(HOST, "host");
+        break;
+    case 5:
+        IS(RANGE, "range");
+        break;
+    case 6:
+        IS(ACCEPT, "accept");
+        IS(COOKIE, "cookie");
+        IS(ORIGIN, "origin");
+        IS(EXPECT, "expect");
+        IS(PREFER, "prefer");
+        break;
+    case 7:
+        IS(REFERER, "referer");
+        IS(UPGRADE, "upgrade");
+        break;
+    case 8:
+        IS(IF_MATCH, "if-match");
+        IS(IF_RANGE, "if-range");
+        break;
+    case 9:
+        IS(X_API_KEY, "x-api-key");
+        IS(FORWARDED, "forwarded");
+        break;
+    case 10:
+        IS(USER_AGENT, "user-agent");
+        IS(CONNECTION, "connection");
+        IS(TRACESTATE, "tracestate");
+        break;
+    case 11:
+        IS(TRACEPARENT, "traceparent");
+        break;
+    case 12:
+        IS(CONTENT_TYPE, "content-type");
+        IS(X_REQUEST_ID, "x-request-id");
+        break;
+    case 13:
+        IS(AUTHORIZATION, "authorization");
+        IS(IF_NONE_MATCH, "if-none-match");
+        break;
+    case 14:
+        IS(CONTENT_LENGTH, "content-length");
+        break;
+    case 15:
+        IS(ACCEPT_ENCODING, "accept-encoding");
+        IS(IDEMPOTENCY_KEY, "idempotency-key");
+        IS(X_FORWARDED_FOR, "x-forwarded-for");
+        break;
+    case 16:
+        IS(CONTENT_ENCODING, "content-encoding");
+        break;
+    case 17:
+        IS(TRANSFER_ENCODING, "transfer-encoding");
+        IS(IF_MODIFIED_SINCE, "if-modified-since");
+        break;
+    case 19:
+        IS(IF_UNMODIFIED_SINCE, "if-unmodified-since");
+        break;
+    default:
+        break;
+    }
+#undef IS
+    return NET_HEADER_OTHER;
+}
+
+struct slice net_header_find(const struct net_request *r, struct slice name)
+{
+    for (unsigned i = 0; i < r->headers_len; i++) {
+        if (slice_eq(r->headers[i].name, name))
+            return r->headers[i].value;
+    }
+    return SLICE_NULL;
+}
+
+struct head_parser {
+    llhttp_t llhttp;
+    struct net_request *request;
+    unsigned headers_max;
+    bool in_value;
+    bool complete;
+};
+
+static int on_header_field(llhttp_t *llhttp, const char *at, size_t len)
+{
+    struct head_parser *p = llhttp->data;
+    struct net_request *r = p->request;
+    if (r->headers_len >= p->headers_max)
+        return -1;
+    r->headers[r->headers_len++] = (struct net_header){ .name = { at, len }, .value = { at, 0 } };
+    p->in_value = false;
+    return 0;
+}
+
+static int on_header_value(llhttp_t *llhttp, const char *at, size_t len)
+{
+    struct head_parser *p = llhttp->data;
+    struct net_header *h = &p->request->headers[p->request->headers_len - 1];
+    /* A value comes in one piece; a second one would be a folded line, which the scan refused. */
+    if (p->in_value)
+        return -1;
+    p->in_value = true;
+    h->value = slice_of(at, len);
+    return 0;
+}
+
+static int on_headers_complete(llhttp_t *llhttp)
+{
+    struct head_parser *p = llhttp->data;
+    p->complete = true;
+    return HPE_PAUSED; /* the body is ours */
+}
+
+static const llhttp_settings_t head_settings = {
+    .on_header_field = on_header_field,
+    .on_header_value = on_header_value,
+    .on_headers_complete = on_headers_complete,
+};
+
+/* Fields of which one request can have only one. */
+static const bool is_singleton[NET_HEADER_ID_COUNT] = {
+    [NET_HEADER_HOST] = true,           [NET_HEADER_CONTENT_TYPE] = true,
+    [NET_HEADER_CONTENT_LENGTH] = true, [NET_HEADER_TRANSFER_ENCODING] = true,
+    [NET_HEADER_EXPECT] = true,         [NET_HEADER_AUTHORIZATION] = true,
+    [NET_HEADER_X_API_KEY] = true,      [NET_HEADER_IDEMPOTENCY_KEY] = true,
+};
+
+/* Lower-case and trim what llhttp found in `data`, number it, index it. */
+static const struct net_refusal *index_headers(char *data, struct net_request *r)
+{
+    for (unsigned i = 0; i < r->headers_len; i++) {
+        struct net_header *h = &r->headers[i];
+        char *name = data + (h->name.data - data);
+        for (size_t k = 0; k < h->name.len; k++) {
+            char c = name[k];
+            name[k] = (char)(c | (c >= 'A' && c <= 'Z' ? 0x20 : 0));
+        }
+        h->value = slice_trim(h->value);
+        h->id = net__header_id(name, h->name.len);
+        if (h->id == NET_HEADER_OTHER)
+            continue;
+        if (r->by_id[h->id] < 0)
+            r->by_id[h->id] = (int16_t)i;
+        else if (is_singleton[h->id])
+            return &net__malformed;
+    }
+    return NULL;
+}
+
+static const struct net_refusal *check_framing(const llhttp_t *llhttp, struct net_request *r,
+                                               struct net__framing *framing)
+{
+    const struct net_header *coding = net_header_get(r, NET_HEADER_TRANSFER_ENCODING);
+    *framing = (struct net__framing){ .chunked = false, .length = 0 };
+    if (coding) {
+        /* RFC 9112 6.1: with Content-Length, or in HTTP/1.0, the framing cannot be trusted. */
+        if (net_header_get(r, NET_HEADER_CONTENT_LENGTH) || r->version_minor == 0)
+            return &net__malformed;
+        if (!slice_eq_nocase(coding->value, SLICE("chunked"))) {
+            bool ends_chunked = coding->value.len > 7 &&
+                                slice_eq_nocase(slice_from(coding->value, coding->value.len - 7),
+                                                SLICE("chunked"));
+            char before = ends_chunked ? coding->value.data[coding->value.len - 8] : 0;
+            return before == ',' || before == ' ' ? &net__coding : &net__malformed;
+        }
+        framing->chunked = true;
+        r->content_length = -1;
+    } else if (llhttp->content_length > (uint64_t)INT64_MAX) {
+        return &net__malformed;
+    } else {
+        framing->length = r->content_length = (int64_t)llhttp->content_length;
+    }
+    r->has_body = framing->chunked || framing->length > 0;
+    return NULL;
+}
+
+static const struct net_refusal *check_meaning(const llhttp_t *llhttp, struct net_request *r)
+{
+    const struct net_header *host = net_header_get(r, NET_HEADER_HOST);
+    if (!host && r->version_minor > 0)
+        return &net__malformed;
+    if (host && !net__authority_is_valid(host->value))
+        return &net__malformed;
+    if (host && !r->host.data) /* an absolute-form target wins: RFC 9112 3.2.2 */
+        r->host = host->value;
+    r->keep_alive = r->version_minor > 0 ? !(llhttp->flags & F_CONNECTION_CLOSE)
+                                         : (llhttp->flags & F_CONNECTION_KEEP_ALIVE) != 0;
+    const struct net_header *expect = net_header_get(r, NET_HEADER_EXPECT);
+    if (expect && r->version_minor > 0) { /* 1.0 did not have it: RFC 9110 10.1.1 */
+        if (!slice_eq_nocase(expect->value, SLICE("100-continue")))
+            return &net__expectation;
+        r->expects_continue = r->has_body;
+    }
+    return NULL;
+}
+
+const struct net_refusal *net__parse_head(struct arena *arena, char *data, size_t len,
+                                          unsigned headers_max, struct net_request *request,
+                                          struct net__framing *ret_framing)
+{
+    memset(request->by_id, 0xff, sizeof(request->by_id));
+    request->headers_len = 0;
+    const char *line_end = memchr(data, '\r', len);
+    if (!line_end)
+        return &net__malformed;
+    const struct net_refusal *refusal =
+        parse_line(arena, data, (size_t)(line_end - data), request);
+    if (refusal)
+        return refusal;
+
+    struct head_parser p = { .request = request, .headers_max = headers_max };
+    llhttp_init(&p.llhttp, HTTP_REQUEST, &head_settings);
+    p.llhttp.data = &p;
+    (void)llhttp_execute(&p.llhttp, data, len); /* `complete` tells */
+    if (!p.complete || p.llhttp.error_pos != data + len)
+        return &net__malformed;
+    refusal = index_headers(data, request);
+    if (!refusal)
+        refusal = check_framing(&p.llhttp, request, ret_framing);
+    if (!refusal)
+        refusal = check_meaning(&p.llhttp, request);
+    return refusal;
+}

@@ -1,0 +1,233 @@
+/*
+ * net/write.c - Bytes out. Answers are gathered in the server's write buffer and leave in one write; what the kernel does
+ * not take is copied to blocks of the connection (or, for a large body in an exchange's arena, referenced by one).
+ */
+#include "net/conn.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/macros.h"
+
+void net__date_refresh(struct net_server *s)
+{
+    int64_t now_us = loop_now_us(s->loop);
+    if (LIKELY(now_us < s->date_until_us))
+        return;
+    int64_t wall_us = clock_wall_us();
+    char *p = s->date;
+    memcpy(p, "Date: ", 6);
+    clock_format_http(wall_us, p + 6);
+    memcpy(p + 6 + CLOCK_HTTP_DATE_LEN, "\r\n", 2);
+    s->date_len = 6 + CLOCK_HTTP_DATE_LEN + 2;
+    s->date_until_us = now_us + CLOCK_SECOND - wall_us % CLOCK_SECOND;
+}
+
+/* -- blocks ---------------------------------------------------------------------------------------------- */
+
+static void on_write(uv_write_t *req, int rc);
+
+static size_t block_bytes(const struct net__block *b)
+{
+    return b->end - b->start + b->rest.len;
+}
+
+/* Give the first block to libuv, which waits for the socket to take it. */
+static void write_start(struct net_conn *c)
+{
+    struct net__block *b = c->out_first;
+    if (!b || b->in_flight)
+        return;
+    uv_buf_t bufs[2];
+    unsigned n = 0;
+    if (b->end > b->start)
+        bufs[n++] = uv_buf_init(b->data + b->start, b->end - b->start);
+    if (b->rest.len) {
+        union {
+            const char *constant;
+            char *base;
+        } data = { .constant = b->rest.data }; /* libuv's buffers are not const; it only reads */
+        bufs[n++] = uv_buf_init(data.base, (unsigned)b->rest.len);
+    }
+    b->in_flight = true;
+    if (uv_write(&b->write, (uv_stream_t *)&c->tcp, bufs, n, on_write) != 0) {
+        b->in_flight = false;
+        net__conn_close(c);
+    }
+}
+
+static void on_write(uv_write_t *req, int rc)
+{
+    struct net__block *b = CONTAINER_OF(req, struct net__block, write);
+    struct net_conn *c = b->conn;
+    struct net_server *s = c->server;
+    bool had_body = b->rest.len > 0;
+    if (c->state == NET__CLOSED) { /* it left the list when the connection closed */
+        net__block_give(s, b);
+        return;
+    }
+    assert(c->out_first == b);
+    c->out_first = b->next;
+    if (!c->out_first)
+        c->out_last = NULL;
+    c->out_bytes -= block_bytes(b);
+    c->write_us = loop_now_us(s->loop);
+    net__block_give(s, b);
+    if (rc != 0) {
+        net__conn_close(c);
+        return;
+    }
+    write_start(c);
+    struct net_exchange *x = c->x;
+    if (x && had_body)
+        x->body_in_queue = false;
+    if (x && x->writer && c->out_bytes <= s->limits.send_bytes_max / 2)
+        task_wake(x->writer);
+    if (x)
+        (void)net__exchange_settle(x); /* else it is still being answered */
+    else
+        net__conn_sent(c);
+}
+
+static struct net__block *block_append(struct net_conn *c)
+{
+    struct net__block *b = net__block_take(c->server);
+    b->conn = c;
+    if (c->out_last) {
+        c->out_last->next = b;
+    } else {
+        c->out_first = b;
+        c->write_us = loop_now_us(c->server->loop);
+    }
+    c->out_last = b;
+    return b;
+}
+
+static void queue_copy(struct net_conn *c, const char *data, size_t len)
+{
+    c->out_bytes += len;
+    while (len > 0) {
+        struct net__block *b = c->out_last;
+        if (!b || b->in_flight || b->rest.len || b->end == b->cap)
+            b = block_append(c);
+        size_t n = MIN(len, (size_t)(b->cap - b->end));
+        memcpy(b->data + b->end, data, n);
+        b->end += (uint32_t)n;
+        data += n;
+        len -= n;
+    }
+}
+
+void net__write_drop(struct net_conn *c)
+{
+    struct net_server *s = c->server;
+    if (s->writer == c) {
+        s->writer = NULL;
+        s->write_len = 0;
+    }
+    for (struct net__block *b = c->out_first, *next; b; b = next) {
+        next = b->next;
+        if (!b->in_flight) /* else libuv's, until it calls back */
+            net__block_give(s, b);
+    }
+    c->out_first = c->out_last = NULL;
+    c->out_bytes = 0;
+}
+
+/* -- gathering ------------------------------------------------------------------------------------------- */
+
+/* Bytes that the kernel took; 0 when there is a queue before them; -1 when the connection is lost. */
+static ssize_t try_write(struct net_conn *c, uv_buf_t *bufs, unsigned n)
+{
+    if (c->out_first)
+        return 0;
+    int rc = uv_try_write((uv_stream_t *)&c->tcp, bufs, n);
+    if (rc == UV_EAGAIN)
+        return 0;
+    return rc;
+}
+
+void net__flush(struct net_conn *c)
+{
+    struct net_server *s = c->server;
+    if (s->writer != c)
+        return;
+    size_t len = s->write_len;
+    if (len == 0) {
+        s->writer = NULL;
+        return;
+    }
+    uv_buf_t buf = uv_buf_init(s->write_buffer, (unsigned)len);
+    ssize_t n = try_write(c, &buf, 1);
+    if (n < 0) {
+        net__conn_close(c);
+        return;
+    }
+    s->writer = NULL;
+    s->write_len = 0;
+    if (UNLIKELY((size_t)n < len)) {
+        queue_copy(c, s->write_buffer + n, len - (size_t)n);
+        write_start(c);
+    }
+}
+
+char *net__reserve(struct net_conn *c, size_t len)
+{
+    struct net_server *s = c->server;
+    assert(len <= NET__BUFFER_BYTES);
+    if (s->writer != c || NET__BUFFER_BYTES - s->write_len < len) {
+        if (s->writer)
+            net__flush(s->writer);
+        if (c->state == NET__CLOSED)
+            return NULL;
+        s->writer = c;
+    }
+    return s->write_buffer + s->write_len;
+}
+
+void net__put(struct net_conn *c, const char *data, size_t len)
+{
+    while (len > 0) {
+        size_t n = MIN(len, NET__COPY_MAX);
+        char *to = c->state == NET__CLOSED ? NULL : net__reserve(c, n);
+        if (!to)
+            return;
+        memcpy(to, data, n);
+        c->server->write_len += n;
+        data += n;
+        len -= n;
+    }
+}
+
+void net__flush_with(struct net_conn *c, struct slice body)
+{
+    struct net_server *s = c->server;
+    if (c->state == NET__CLOSED || !net__reserve(c, 0))
+        return;
+    union {
+        const char *constant;
+        char *base;
+    } data = { .constant = body.data }; /* as in write_start */
+    uv_buf_t bufs[2] = { uv_buf_init(s->write_buffer, (unsigned)s->write_len),
+                         uv_buf_init(data.base, (unsigned)body.len) };
+    ssize_t n = try_write(c, bufs, 2);
+    if (n < 0) {
+        net__conn_close(c);
+        return;
+    }
+    size_t sent = (size_t)n, head_len = s->write_len;
+    s->writer = NULL;
+    s->write_len = 0;
+    if (sent == head_len + body.len)
+        return;
+    if (sent < head_len)
+        queue_copy(c, s->write_buffer + sent, head_len - sent);
+    struct net__block *b = c->out_last;
+    if (!b || b->in_flight || b->rest.len)
+        b = block_append(c);
+    b->rest = slice_from(body, sent > head_len ? sent - head_len : 0);
+    c->out_bytes += b->rest.len;
+    c->x->body_in_queue = true;
+    write_start(c);
+}
