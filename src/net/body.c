@@ -14,6 +14,11 @@ void net_body_limit_set(struct net_exchange *x, int64_t bytes_max)
     x->body_max = bytes_max;
 }
 
+int64_t net_body_limit(const struct net_exchange *x)
+{
+    return x->body_max;
+}
+
 /* The first failure is the answer to every later call. */
 static enum status fail(struct net_exchange *x, enum status st)
 {

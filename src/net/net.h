@@ -171,6 +171,7 @@ void net_on_gone(struct net_exchange *x, void (*fn)(struct net_exchange *x, void
 
 /* The most this request's body may be; set by the route before the first read. Beyond: TOO_LARGE mid-stream. */
 void net_body_limit_set(struct net_exchange *x, int64_t bytes_max);
+int64_t net_body_limit(const struct net_exchange *x);
 /*
  * The next piece of the body, as it came. NOT_FOUND at its end. TOO_LARGE, TIMEOUT (too slow), INVALID (bad chunking),
  * CANCELLED (peer gone). Sends "100 Continue" at the first call when the client waits for it.

@@ -1,0 +1,140 @@
+/*
+ * http/answer.c - Answers: headers, whole bodies and streams.
+ */
+#include "http/internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/macros.h"
+
+/* -- headers --------------------------------------------------------------------------------------------- */
+
+static void header_put(struct http_request *req, struct slice name, struct slice value)
+{
+    req->headers[req->headers_len++] = (struct net_header){ .name = name, .value = value };
+}
+
+void http__step_header(struct http_request *req, struct slice name, struct slice value)
+{
+    if (req->headers_len < ARRAY_LEN(req->headers))
+        header_put(req, name, value);
+}
+
+/* No control characters: a line break in a value would be a header of its own. */
+static bool is_field_text(struct slice s)
+{
+    bool bad = false;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.data[i];
+        bad |= (c < 0x20 && c != '\t') || c == 0x7f;
+    }
+    return !bad;
+}
+
+void http_header_add(struct http_request *req, struct slice name, struct slice value)
+{
+    if (req->headers_len >= HTTP__HEADERS_MAX || name.len == 0 || !is_field_text(name) ||
+        !is_field_text(value))
+        req->header_bad = true;
+    else
+        header_put(req, name, value);
+}
+
+struct slice http__allow(struct http_request *req, unsigned allow)
+{
+    if (allow & 1u << NET_METHOD_GET)
+        allow |= 1u << NET_METHOD_HEAD;
+    allow |= 1u << NET_METHOD_OPTIONS;
+    struct buf b;
+    buf_init(&b, http_arena(req), 64, 128);
+    for (unsigned m = 0; m < NET_METHOD_OTHER; m++) {
+        if (!(allow & 1u << m))
+            continue;
+        if (b.len)
+            buf_put_lit(&b, ", ");
+        buf_put_slice(&b, net_method_text((enum net_method)m));
+    }
+    return buf_slice(&b);
+}
+
+const char *http_reason(int status)
+{
+    return net_reason(status);
+}
+
+/* -- whole ----------------------------------------------------------------------------------------------- */
+
+/* The head as net/ wants it. False: a header was bad, and the answer is a problem instead. */
+static bool head_make(struct http_request *req, int status, const char *content_type,
+                      struct net_head *ret_head)
+{
+    assert(!req->answered);
+    req->answered = true;
+    if (req->header_bad) {
+        /* Our mistake, found in time: drop what the handler set. */
+        req->answered = req->header_bad = false;
+        req->headers_len = 0;
+        http__send_simple(req, STATUS_INTERNAL, 0, NULL, NULL);
+        return false;
+    }
+    if (content_type)
+        header_put(req, SLICE("Content-Type"), slice_cstr(content_type));
+    http__chain_after(req, status);
+    *ret_head = (struct net_head){
+        .status = status,
+        .fixed = req->app->fixed,
+        .headers = req->headers,
+        .headers_len = req->headers_len,
+    };
+    return true;
+}
+
+void http_send(struct http_request *req, int status, const char *content_type, struct slice body)
+{
+    struct net_head head;
+    if (head_make(req, status, content_type, &head))
+        net_send(req->x, &head, body);
+}
+
+void http_send_empty(struct http_request *req, int status)
+{
+    http_send(req, status, NULL, SLICE(""));
+}
+
+void http__send_options(struct http_request *req, unsigned allow)
+{
+    http_header_add(req, SLICE("Allow"), http__allow(req, allow));
+    http_send_empty(req, 204);
+}
+
+bool http_is_answered(const struct http_request *req)
+{
+    return req->answered;
+}
+
+/* -- in pieces ------------------------------------------------------------------------------------------- */
+
+enum status http_stream_begin(struct http_request *req, int status, const char *content_type)
+{
+    struct net_head head;
+    if (!head_make(req, status, content_type, &head))
+        return STATUS_INTERNAL;
+    req->streaming = true;
+    return net_stream_begin(req->x, &head, -1);
+}
+
+enum status http_stream_write(struct task *task, struct http_request *req, struct slice piece)
+{
+    return net_stream_write(task, req->x, piece);
+}
+
+void http_stream_end(struct http_request *req)
+{
+    if (!req->streaming)
+        return;
+    req->streaming = false;
+    net_stream_end(req->x);
+}

@@ -1,0 +1,53 @@
+/*
+ * http/chain.c - The steps that every request passes, in order, one file each. A new standard is a file and a line here.
+ *
+ * `before` runs down the list until a step answers, `after` and `done` run down all of it: also for requests that were
+ * refused before they were whole, so that these carry ids and are counted and logged like the others.
+ */
+#include "http/internal.h"
+
+#include "base/macros.h"
+
+static const struct http__step *const chain[] = {
+    &http__step_metrics,       /* first: counts what any later step refuses */
+    &http__step_trace,         /* before everything that may log */
+    &http__step_request_id,    /* takes the trace's id when that is new */
+    &http__step_caller,        /* who asks */
+    &http__step_audience,      /* may they, as far as the route says */
+    &http__step_body_limit,    /* after: strangers learn nothing of a route's limits */
+    &http__step_server_timing, /* development only */
+    &http__step_access_log,    /* last: everything is known */
+};
+
+/* The same bytes on every answer, ready-made. */
+static const char fixed_headers[] = "X-Content-Type-Options: nosniff\r\n";
+
+struct slice http__fixed_headers(void)
+{
+    return SLICE(fixed_headers);
+}
+
+bool http__chain_before(struct http_request *req)
+{
+    for (size_t i = 0; i < ARRAY_LEN(chain); i++) {
+        if (chain[i]->before && !chain[i]->before(req))
+            return false;
+    }
+    return true;
+}
+
+void http__chain_after(struct http_request *req, int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(chain); i++) {
+        if (chain[i]->after)
+            chain[i]->after(req, status);
+    }
+}
+
+void http__chain_done(struct http_request *req)
+{
+    for (size_t i = 0; i < ARRAY_LEN(chain); i++) {
+        if (chain[i]->done)
+            chain[i]->done(req);
+    }
+}

@@ -1,0 +1,153 @@
+/*
+ * http/internal.h - What an app, its routes and its requests are made of, and the steps of the chain. Private to the
+ * room.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/metric.h"
+#include "base/slice.h"
+#include "fiber/task.h"
+#include "http/http.h"
+
+#define HTTP__HEADERS_MAX 32u /* of a handler; steps and the content type have places of their own */
+#define HTTP__STEP_HEADERS_MAX 8u
+#define HTTP__DIGEST_BYTES 32u
+
+/* What requests of one name (a route's pattern, or a label that a handler set) are counted under. */
+struct http__label;
+
+struct http__route {
+    struct http_route route; /* strings copied */
+    struct http__label *label;
+    struct slice params[HTTP_PARAMS_MAX]; /* names, in the order of the pattern */
+    unsigned params_len;
+};
+
+struct http__router;
+
+struct http__match {
+    const struct http__route *route; /* NULL: none for this method */
+    struct slice values[HTTP_PARAMS_MAX]; /* raw */
+    unsigned values_len;
+    unsigned allow; /* bits of enum net_method that the path has routes for; 0: unknown path */
+};
+
+struct http__metrics; /* http/request_metrics.c */
+
+struct http_app {
+    struct http_options options;
+    struct http__router *router;
+    struct http__metrics *metrics;
+    struct slice fixed; /* header lines of every answer */
+    bool has_admin_key;
+    uint8_t admin_digest[HTTP__DIGEST_BYTES];
+    bool draining; /* atomic */
+};
+
+struct http_request {
+    struct net_exchange *x;
+    struct http_app *app;
+    const struct http__route *route;
+    struct http__label *label; /* NULL: the route's, or the one of unmatched paths */
+    struct task *task;
+    struct task_caller caller;
+    struct slice request_id;
+    struct slice trace_id;
+    struct http_param *query;
+    unsigned query_len;
+    unsigned values_len;
+    unsigned headers_len;
+    unsigned allow;
+    bool refused;
+    bool query_parsed;
+    bool trace_is_ours; /* made here: nobody sent one */
+    bool sampled;
+    bool answered;
+    bool streaming;
+    bool header_bad;
+    char request_id_text[32];
+    char trace_text[56]; /* version-trace-span-flags, as sent back */
+    /* From here on nothing is cleared when a request begins. */
+    struct slice values[HTTP_PARAMS_MAX];
+    struct net_header headers[1 + HTTP__HEADERS_MAX + HTTP__STEP_HEADERS_MAX];
+};
+
+/* -- the chain: http/chain.c has the list ---------------------------------------------------------------- */
+
+struct http__step {
+    const char *name;
+    /* The head has come; the route is known (or NULL). False: the step has answered. May be NULL. */
+    bool (*before)(struct http_request *req);
+    /* The answer is about to be written: add headers with http__step_header. May be NULL. */
+    void (*after)(struct http_request *req, int status);
+    /* The exchange is over. May be NULL. */
+    void (*done)(struct http_request *req);
+};
+
+extern const struct http__step http__step_metrics;
+extern const struct http__step http__step_trace;
+extern const struct http__step http__step_request_id;
+extern const struct http__step http__step_caller;
+extern const struct http__step http__step_audience;
+extern const struct http__step http__step_body_limit;
+extern const struct http__step http__step_server_timing;
+extern const struct http__step http__step_access_log;
+
+bool http__chain_before(struct http_request *req);
+void http__chain_after(struct http_request *req, int status);
+void http__chain_done(struct http_request *req);
+/* Lines for every answer that never change; http/chain.c. */
+struct slice http__fixed_headers(void);
+
+/* -- parts ----------------------------------------------------------------------------------------------- */
+
+struct http__router *http__router_new(void);
+void http__router_free(struct http__router *router);
+enum status http__router_add(struct http__router *router, const struct http_route *route,
+                             struct http__route **ret_route, const char **ret_reason);
+void http__router_find(const struct http__router *router, enum net_method method, struct slice path,
+                       struct http__match *ret_match);
+unsigned http__router_len(const struct http__router *router);
+const struct http__route *http__router_at(const struct http__router *router, unsigned i);
+
+struct http__metrics *http__metrics_new(struct metrics *metrics);
+void http__metrics_free(struct http__metrics *hm);
+struct http__label *http__label_get(struct http__metrics *hm, struct slice name);
+struct slice http__label_name(const struct http_request *req);
+void http__metrics_connections(struct http__metrics *hm, int change);
+void http__metrics_refusal(struct http__metrics *hm, int status);
+
+/* A header from a step: known to be well-formed. */
+void http__step_header(struct http_request *req, struct slice name, struct slice value);
+void http__send_simple(struct http_request *req, enum status st, int http_status, const char *type,
+                       const char *detail);
+void http__send_options(struct http_request *req, unsigned allow);
+/* "GET, HEAD, OPTIONS" in the request's arena. */
+struct slice http__allow(struct http_request *req, unsigned allow);
+
+/* W3C trace context: version 00, or the known part of a higher version. */
+struct http__trace {
+    struct slice trace_id; /* 32 digits of `text` */
+    uint8_t flags;
+};
+bool http__traceparent_parse(struct slice text, struct http__trace *ret);
+/* 16 lower-case hex digits. */
+void http__hex64(uint64_t value, char out[16]);
+
+/* Decode %XX (and '+' when asked) into out, which has room for text.len. False: malformed, a zero byte or no UTF-8. */
+bool http__decode(struct slice text, bool plus_is_space, char *out, size_t *ret_len);
+enum status http__query_parse(struct arena *arena, struct slice query, struct http_param **ret_params,
+                              unsigned *ret_len);
+
+static inline bool http__has_role(const struct task_caller *caller, struct slice role)
+{
+    for (unsigned i = 0; i < caller->roles_len; i++) {
+        if (slice_eq(caller->roles[i], role))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,171 @@
+/*
+ * tests/conformance/conformance.c - purlin-conformance: the bare handlers that public protocol suites need, on the same
+ * rooms as the product, which so carries none of them. PORT from the environment (default 8080), one loop, no limits on
+ * rates.
+ *
+ *   /echo    any method: 200 with the request's body and type, up to 1 MiB
+ *   /big     GET: 200 kB
+ *   /json    POST, PUT: a JSON body, parsed and written back
+ *   /error   GET: 500
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "fiber/task.h"
+#include "http/http.h"
+#include "net/net.h"
+
+#define ECHO_BYTES_MAX ((int64_t)1 << 20)
+#define BIG_BYTES ((size_t)200 * 1000)
+
+static enum status echo(struct task *task, struct http_request *req, void *arg)
+{
+    (void)arg;
+    struct slice body, type = http_content_type(req);
+    enum status st = http_body(task, req, NULL, &body);
+    if (st != STATUS_OK)
+        return st;
+    const char *sent = type.len ? arena_cstr(http_arena(req), type) : NULL;
+    http_send(req, 200, sent ? sent : "application/octet-stream", body);
+    return STATUS_OK;
+}
+
+static void big(struct http_request *req, void *arg)
+{
+    http_send(req, 200, "text/plain", slice_of(arg, BIG_BYTES));
+}
+
+static enum status json_back(struct task *task, struct http_request *req, void *arg)
+{
+    (void)arg;
+    struct slice body;
+    enum status st = http_body(task, req, HTTP_JSON, &body);
+    if (st != STATUS_OK)
+        return st;
+    json_t *value;
+    struct json_error_at error;
+    struct json_limits limits = JSON_LIMITS_DEFAULT;
+    st = json_read(http_arena(req), body, limits, &value, &error);
+    if (st != STATUS_OK)
+        return problem_set(task, st, "http/invalid-json", "Line %d, column %d: %s.", error.line,
+                           error.column, error.reason);
+    struct buf out;
+    buf_init(&out, http_arena(req), body.len + 64, 8 * (size_t)ECHO_BYTES_MAX);
+    json_put_value(&out, value);
+    if (buf_status(&out) != STATUS_OK)
+        return buf_status(&out);
+    http_send_json(req, 200, buf_slice(&out));
+    return STATUS_OK;
+}
+
+static enum status fail(struct task *task, struct http_request *req, void *arg)
+{
+    (void)req;
+    (void)arg;
+    return problem_set(task, STATUS_INTERNAL, "conformance/error", "An error was asked for.");
+}
+
+static void live(struct http_request *req, void *arg)
+{
+    (void)arg;
+    http_send_json(req, 200, SLICE("{\"status\":\"pass\"}"));
+}
+
+static bool add_routes(struct http_app *app, char *big_text)
+{
+    const struct http_route routes[] = {
+        { .method = NET_METHOD_GET, .pattern = "/health/live", .handle_inline = live, .quiet = true },
+        { .method = NET_METHOD_GET, .pattern = "/big", .handle_inline = big, .arg = big_text },
+        { .method = NET_METHOD_POST, .pattern = "/json", .handler = json_back },
+        { .method = NET_METHOD_PUT, .pattern = "/json", .handler = json_back },
+        { .method = NET_METHOD_GET, .pattern = "/error", .handler = fail },
+    };
+    const char *reason;
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (http_route_add(app, &routes[i], &reason) != STATUS_OK)
+            return false;
+    }
+    for (unsigned m = 0; m < NET_METHOD_OTHER; m++) {
+        const struct http_route route = {
+            .method = (enum net_method)m,
+            .pattern = "/echo",
+            .handler = echo,
+            .body_bytes_max = ECHO_BYTES_MAX,
+        };
+        if (http_route_add(app, &route, &reason) != STATUS_OK)
+            return false;
+    }
+    return true;
+}
+
+/* -- the program ----------------------------------------------------------------------------------------- */
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    (void)number;
+    loop_stop(signal->data);
+}
+
+static int serve(struct loop *loop, struct http_app *app, unsigned port)
+{
+    struct net_server_options options = {
+        .host = SLICE_INIT("127.0.0.1"),
+        .port = port,
+        .limits = { .body_bytes_max = ECHO_BYTES_MAX },
+    };
+    http_app_serve(app, &options);
+    struct net_server *server;
+    const char *reason = "";
+    if (net_server_open(loop, &options, &server, &reason) != STATUS_OK) {
+        (void)fprintf(stderr, "purlin-conformance: cannot listen on port %u: %s\n", port, reason);
+        return 1;
+    }
+    uv_signal_t signals[2];
+    const int numbers[] = { SIGTERM, SIGINT };
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+        (void)uv_signal_init(loop_uv(loop), &signals[i]);
+        signals[i].data = loop;
+        (void)uv_signal_start(&signals[i], on_signal, numbers[i]);
+    }
+    (void)printf("purlin-conformance: http://127.0.0.1:%u\n", net_server_port(server));
+    (void)fflush(stdout);
+    loop_run(loop);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        uv_close((uv_handle_t *)&signals[i], NULL);
+    net_server_close(server, NULL, NULL);
+    loop_stop(loop);
+    loop_run(loop); /* until everything is closed */
+    return 0;
+}
+
+int main(void)
+{
+    const char *port_text = getenv("PORT");
+    int64_t port = 8080;
+    if (port_text && (!slice_to_i64(slice_cstr(port_text), &port) || port < 0 || port > 65535)) {
+        (void)fprintf(stderr, "purlin-conformance: PORT must be a number up to 65535\n");
+        return 2;
+    }
+    struct loop *loop;
+    struct http_app *app;
+    char *big_text = malloc(BIG_BYTES);
+    if (!big_text || loop_new(NULL, &loop) != STATUS_OK)
+        return 1;
+    memset(big_text, 'b', BIG_BYTES);
+    if (http_app_new(&(struct http_options){ .access_log = false }, &app) != STATUS_OK ||
+        !add_routes(app, big_text))
+        return 1;
+    int rc = serve(loop, app, (unsigned)port);
+    http_app_free(app);
+    loop_free(loop);
+    free(big_text);
+    return rc;
+}
