@@ -5,6 +5,11 @@
  * UNIQUE or REFERENCES with a name; indexes NAME__by_...; `contains` lists keep a side table NAME__LIST(value, row) by
  * triggers; full text an FTS5 table NAME__search with external content by triggers; counts are columns kept by triggers on the
  * referring table.
+ *
+ * What the engine's statements count on: each ref column has an index of its own or leads one; an order index ends with `id` in the
+ * direction of its last field, so that a list with a cursor walks it ([author, -created_at] is author, created_at DESC, id DESC);
+ * unique constraints of a soft_delete resource hold among the rows whose deleted_at is null; count columns have DEFAULT 0 and
+ * deleted_at none, so that an INSERT may leave them out.
  */
 #pragma once
 
@@ -26,6 +31,9 @@ void contract_sql_schema(const struct contract_set *set, struct buf *out);
 /* Names that the engine needs: the side table of a `contains` list, or empty; the full text table. */
 struct slice contract_sql_list_table(const struct contract *c, const struct contract_field *list, struct arena *arena);
 struct slice contract_sql_search_table(const struct contract *c, struct arena *arena);
+
+/* The field that a CHECK of this name is about, or NULL. For 422 answers when only the database noticed. */
+struct contract_field *contract_sql_check_field(const struct contract *c, struct slice constraint);
 
 struct contract_change {
     struct slice what; /* "posts: add column subtitle" */

@@ -96,6 +96,9 @@ struct slice http_path_param(const struct http_request *req, struct slice name);
 enum status http_query(struct task *task, struct http_request *req, const struct http_param **ret_params,
                        unsigned *ret_len);
 const struct http_route *http_route_of(const struct http_request *req); /* NULL before routing or unmatched */
+/* What metrics, traces and the access log call this request's route instead of its pattern: "/api/v1/posts/{id}" for a handler that
+ * serves many resources by one pattern. Takes few values; outlives the request (or lives in its arena). */
+void http_route_label_set(struct http_request *req, struct slice label);
 /* Who asks, as far as the chain knows (bootstrap key for now). */
 const struct task_caller *http_caller(const struct http_request *req);
 struct slice http_request_id(const struct http_request *req);
