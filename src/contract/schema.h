@@ -20,10 +20,14 @@ struct json_schema_error {
     struct slice reason;
 };
 
-/* INVALID when it is not a schema (ret_error), TOO_LARGE beyond 10,000 subschemas, EXHAUSTED. Lives in `arena`; keeps no
- * reference to `schema`. */
+/*
+ * INVALID when it is not a schema (ret_error), TOO_LARGE beyond 10,000 subschemas, EXHAUSTED. Lives in `arena`; keeps no
+ * reference to `schema`. A `$ref` to the 2020-12 meta-schema means "is a schema that compiles".
+ */
 enum status json_schema_compile(const json_t *schema, struct arena *arena, struct json_schema **ret,
                                 struct json_schema_error *ret_error);
+/* Release what stands outside of the arena (compiled patterns). Accepts NULL; before the arena goes. */
+void json_schema_free(struct json_schema *schema);
 
 /*
  * True when the instance is valid. Else, when `problem` is given, each failing place is added as a problem field with code
