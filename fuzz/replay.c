@@ -63,7 +63,7 @@ static void run_path(const char *path, int depth)
     if (n < 0)
         die(path, strerror(errno));
     for (int i = 0; i < n; i++) {
-        char child[4000];
+        char child[2000];
         int len = snprintf(child, sizeof(child), "%s/%s", path, entries[i]->d_name);
         if (len < 0 || (size_t)len >= sizeof(child))
             die(path, "name too long");

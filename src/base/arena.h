@@ -1,6 +1,7 @@
 /*
- * base/arena.h - Memory that is freed whole. A request has one arena; what outlives the request is copied
- * out. Chunks come from an arena_pool (one per loop thread) so that a warm request never calls malloc.
+ * base/arena.h - Memory that is freed whole. A request has one arena; what outlives the request is
+ * copied out. Chunks come from an arena_pool (one per loop thread) so that a warm request never
+ * calls malloc.
  */
 #pragma once
 
@@ -14,13 +15,15 @@
 struct arena;
 struct arena_pool;
 
-/* Chunks of this size are pooled; larger single allocations get a chunk of their own from the heap. */
+/* Chunks of this size are pooled; larger single allocations get a chunk of their own from the heap.
+ */
 #define ARENA_CHUNK_BYTES ((size_t)16384)
 
 /*
  * A free list of chunks, kept by one thread.
  *
- * Units    chunks_max bounds how many free chunks are kept (0: none); beyond it they return to the heap.
+ * Units    chunks_max bounds how many free chunks are kept (0: none); beyond it they return to the
+ * heap.
  */
 struct arena_pool *arena_pool_new(unsigned chunks_max);
 void arena_pool_free(struct arena_pool *pool);
@@ -29,8 +32,9 @@ void arena_pool_free(struct arena_pool *pool);
  * A new arena. The arena itself lives in its first chunk.
  *
  * Memory   freed with arena_free by the caller. `pool` may be NULL (plain heap; tests and tools).
- * Units    budget_bytes is the most it may hold in all; past it allocations return NULL. 0: unlimited.
- * Context  one thread at a time; `pool` must belong to the thread that creates and frees the arena.
+ * Units    budget_bytes is the most it may hold in all; past it allocations return NULL. 0:
+ * unlimited. Context  one thread at a time; `pool` must belong to the thread that creates and frees
+ * the arena.
  */
 struct arena *arena_new(struct arena_pool *pool, size_t budget_bytes);
 void arena_free(struct arena *arena);
@@ -61,7 +65,8 @@ void *arena_realloc(struct arena *arena, void *ptr, size_t old_size, size_t new_
 /* Copy text into the arena. EXHAUSTED when the budget is spent. */
 enum status arena_copy(struct arena *arena, struct slice s, struct slice *ret);
 
-/* NUL-terminated copy for a C library call; NULL when the budget is spent or `s` holds a zero byte. */
+/* NUL-terminated copy for a C library call; NULL when the budget is spent or `s` holds a zero byte.
+ */
 char *arena_cstr(struct arena *arena, struct slice s);
 
 /* printf into the arena; SLICE_NULL when the budget is spent. */
@@ -72,8 +77,8 @@ struct slice arena_vprintf(struct arena *arena, const char *format, va_list args
     __attribute__((format(printf, 2, 0)));
 
 /*
- * A place to go back to: everything allocated after the mark is released by the rewind. A block that was grown
- * after the mark (arena_realloc, a buf) counts as allocated after it.
+ * A place to go back to: everything allocated after the mark is released by the rewind. A block
+ * that was grown after the mark (arena_realloc, a buf) counts as allocated after it.
  */
 struct arena_mark {
     void *chunk;
@@ -85,8 +90,9 @@ struct arena_mark arena_mark(struct arena *arena);
 void arena_rewind(struct arena *arena, struct arena_mark mark);
 
 /*
- * Take chunks from `pool` from now on (NULL: the heap) and return the pool used so far. For an arena lent to another
- * thread, which must not touch its owner's pool: swap in one's own, work, swap back. Chunks may change pools so.
+ * Take chunks from `pool` from now on (NULL: the heap) and return the pool used so far. For an
+ * arena lent to another thread, which must not touch its owner's pool: swap in one's own, work,
+ * swap back. Chunks may change pools so.
  */
 struct arena_pool *arena_pool_swap(struct arena *arena, struct arena_pool *pool);
 

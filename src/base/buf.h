@@ -1,6 +1,7 @@
 /*
- * base/buf.h - Growing text with a maximum. A builder: it remembers its first failure, so ten appends
- * need one check at the end (buf_status). Lives in an arena (or on the heap when made with arena NULL).
+ * base/buf.h - Growing text with a maximum. A builder: it remembers its first failure, so ten
+ * appends need one check at the end (buf_status). Lives in an arena (or on the heap when made with
+ * arena NULL).
  */
 #pragma once
 

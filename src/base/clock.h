@@ -1,6 +1,6 @@
 /*
- * base/clock.h - Time: int64 microseconds, always. Wall time is since 1970 UTC; monotonic time is since
- * some start and never jumps. Tests may freeze both (clock_fake_set).
+ * base/clock.h - Time: int64 microseconds, always. Wall time is since 1970 UTC; monotonic time is
+ * since some start and never jumps. Tests may freeze both (clock_fake_set).
  */
 #pragma once
 
@@ -19,15 +19,17 @@
 int64_t clock_wall_us(void);
 int64_t clock_mono_us(void);
 
-/* For tests: from now on both clocks answer these values (0, 0 returns to the real ones). Process-wide. */
+/* For tests: from now on both clocks answer these values (0, 0 returns to the real ones).
+ * Process-wide. */
 void clock_fake_set(int64_t wall_us, int64_t mono_us);
 
-/* RFC 3339 UTC with milliseconds, "2026-01-02T03:04:05.678Z": 24 bytes, no NUL. Years 0000..9999. */
+/* RFC 3339 UTC with milliseconds, "2026-01-02T03:04:05.678Z": 24 bytes, no NUL. Years 0000..9999.
+ */
 #define CLOCK_RFC3339_LEN 24
 void clock_format_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_LEN]);
 
-/* Parse RFC 3339 (any offset, 0-9 fraction digits kept to the microsecond, 'T' or 't', leap second 60
- * taken as 59.999999). False when malformed or not a date of the calendar. */
+/* Parse RFC 3339 (any offset, 0-9 fraction digits kept to the microsecond, 'T' or 't', leap second
+ * 60 taken as 59.999999). False when malformed or not a date of the calendar. */
 bool clock_parse_rfc3339(struct slice s, int64_t *ret_us);
 
 /* "2026-01-02" <-> days since 1970-01-01 (may be negative). Exactly 10 bytes, years 0000..9999. */
@@ -40,6 +42,6 @@ bool clock_parse_date(struct slice s, int32_t *ret_days);
 void clock_format_http(int64_t wall_us, char out[CLOCK_HTTP_DATE_LEN]);
 bool clock_parse_http(struct slice s, int64_t *ret_us);
 
-/* "250ms", "30s", "5m" or "5min", "2h", "7d", or a bare number of seconds. False when malformed, negative or
- * past 10 years. */
+/* "250ms", "30s", "5m" or "5min", "2h", "7d", or a bare number of seconds. False when malformed,
+ * negative or past 10 years. */
 bool clock_parse_duration(struct slice s, int64_t *ret_us);

@@ -1,5 +1,6 @@
 /*
- * base/id.h - Identifiers: UUIDv7 (RFC 9562), in time order, monotonic within a thread, and random bytes.
+ * base/id.h - Identifiers: UUIDv7 (RFC 9562), in time order, monotonic within a thread, and random
+ * bytes.
  */
 #pragma once
 
@@ -15,8 +16,8 @@ struct uuid {
 
 #define UUID_TEXT_LEN 36
 
-/* A new UUIDv7: 48 bits of wall milliseconds, then a counter seeded at random each millisecond, so that ids of
- * one thread always grow, then random bits. Any thread; never blocks once seeded. */
+/* A new UUIDv7: 48 bits of wall milliseconds, then a counter seeded at random each millisecond, so
+ * that ids of one thread always grow, then random bits. Any thread; never blocks once seeded. */
 struct uuid uuid_v7(void);
 
 /* As uuid_v7, but with the given time: ids of imported rows sort by when the rows were created. */

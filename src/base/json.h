@@ -1,7 +1,7 @@
 /*
- * base/json.h - JSON in and out. In: jansson, made strict, depth-limited and arena-allocated: the tree lives
- * in the request's arena and is never freed piecewise (do not json_decref it, do not modify it). Out: written
- * straight into a buf, without a tree.
+ * base/json.h - JSON in and out. In: jansson, made strict, depth-limited and arena-allocated: the
+ * tree lives in the request's arena and is never freed piecewise (do not json_decref it, do not
+ * modify it). Out: written straight into a buf, without a tree.
  */
 #pragma once
 
@@ -16,32 +16,34 @@
 struct arena;
 
 struct json_limits {
-    size_t bytes_max;  /* of the text */
+    size_t bytes_max;   /* of the text */
     unsigned depth_max; /* of arrays and objects within each other; at most 64 */
 };
 #define JSON_LIMITS_DEFAULT ((struct json_limits){ .bytes_max = (size_t)1 << 20, .depth_max = 32 })
 
 /* Where and why reading failed. */
 struct json_error_at {
-    size_t offset; /* bytes */
+    size_t offset;    /* bytes */
     int line, column; /* from 1 */
     char reason[120];
 };
 
 /*
- * Read one JSON text (RFC 8259): any top-level value, UTF-8 only, no duplicate keys, no trailing bytes, no
- * NaN; \u0000 is accepted in strings (validators refuse it). Integers beyond int64 are refused, never rounded.
+ * Read one JSON text (RFC 8259): any top-level value, UTF-8 only, no duplicate keys, no trailing
+ * bytes, no NaN; \u0000 is accepted in strings (validators refuse it). Integers beyond int64 are
+ * refused, never rounded.
  *
- * Errors   INVALID (ret_error says where and why), TOO_LARGE (bytes or depth), EXHAUSTED (arena budget).
- * Memory   *ret_value lives in `arena`; ret_error may be NULL.
- * Context  any thread; never suspends.
+ * Errors   INVALID (ret_error says where and why), TOO_LARGE (bytes or depth), EXHAUSTED (arena
+ * budget). Memory   *ret_value lives in `arena`; ret_error may be NULL. Context  any thread; never
+ * suspends.
  */
 enum status json_read(struct arena *arena, struct slice text, struct json_limits limits,
                       json_t **ret_value, struct json_error_at *ret_error);
 
 /*
- * For code that builds or changes trees by jansson's own functions: from now on they allocate from `arena` on
- * this thread and free nothing, until this is called with what it returned (NULL: the heap).
+ * For code that builds or changes trees by jansson's own functions: from now on they allocate from
+ * `arena` on this thread and free nothing, until this is called with what it returned (NULL: the
+ * heap).
  *
  * Context  the caller may not suspend in between; jansson answers NULL when the budget is spent.
  */
@@ -52,8 +54,9 @@ static inline struct slice json_slice(const json_t *value)
     return (struct slice){ .data = json_string_value(value), .len = json_string_length(value) };
 }
 
-/* Append `s` as a JSON string with its quotes. `s` must be valid UTF-8 (from the store or checked before);
- * fast for text that needs no escape. `<` and U+2028/9 are left as they are (answers are nosniff JSON). */
+/* Append `s` as a JSON string with its quotes. `s` must be valid UTF-8 (from the store or checked
+ * before); fast for text that needs no escape. `<` and U+2028/9 are left as they are (answers are
+ * nosniff JSON). */
 void json_put_string(struct buf *b, struct slice s);
 
 /* Append a whole jansson value, compact. */

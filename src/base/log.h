@@ -1,8 +1,9 @@
 /*
- * base/log.h - Structured log: an event name and fields, one JSON object a line (or pretty on a terminal).
- * A line is formatted by the thread that logs into a bounded ring; a writer thread drains the rings to the
- * file descriptor. A full ring drops the line and counts it: logging never blocks. Lines carry ts, level,
- * msg (the event) and the fields; with a task also request_id and trace_id (fiber/task.h has task_log_*).
+ * base/log.h - Structured log: an event name and fields, one JSON object a line (or pretty on a
+ * terminal). A line is formatted by the thread that logs into a bounded ring; a writer thread
+ * drains the rings to the file descriptor. A full ring drops the line and counts it: logging never
+ * blocks. Lines carry ts, level, msg (the event) and the fields; with a task also request_id and
+ * trace_id (fiber/task.h has task_log_*).
  */
 #pragma once
 
@@ -32,7 +33,8 @@ struct log_field {
 #define LOG_I64(n, v) ((struct log_field){ .name = (n), .kind = LOG_KIND_I64, .as.i64 = (v) })
 #define LOG_U64(n, v) ((struct log_field){ .name = (n), .kind = LOG_KIND_U64, .as.u64 = (v) })
 #define LOG_BOOL(n, v) ((struct log_field){ .name = (n), .kind = LOG_KIND_BOOL, .as.boolean = (v) })
-#define LOG_DOUBLE(n, v) ((struct log_field){ .name = (n), .kind = LOG_KIND_DOUBLE, .as.real = (v) })
+#define LOG_DOUBLE(n, v)                                                                           \
+    ((struct log_field){ .name = (n), .kind = LOG_KIND_DOUBLE, .as.real = (v) })
 #define LOG_US(n, v) LOG_I64(n, v)
 
 struct log_options {
@@ -42,8 +44,8 @@ struct log_options {
 };
 
 /*
- * Start the writer thread. Before it (and after log_stop) lines go straight to stderr. Not while it runs; a
- * process that logged may not fork and go on.
+ * Start the writer thread. Before it (and after log_stop) lines go straight to stderr. Not while it
+ * runs; a process that logged may not fork and go on.
  *
  * Errors   EXHAUSTED when the system gives no thread.
  */
@@ -57,8 +59,8 @@ static inline bool log_is_on(enum log_level level)
     return level >= __atomic_load_n(&log__level, __ATOMIC_RELAXED);
 }
 
-/* Log one line. Any thread; never blocks, never allocates once the thread has its ring. Text is escaped:
- * no value can forge a line or a terminal sequence. A line is cut at 8 KiB. */
+/* Log one line. Any thread; never blocks, never allocates once the thread has its ring. Text is
+ * escaped: no value can forge a line or a terminal sequence. A line is cut at 8 KiB. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
                unsigned fields_len);
 #define log_fields(level, event, ...)                                                              \
@@ -74,8 +76,8 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 #define log_warn(event, ...) log_fields(LOG_LEVEL_WARN, event, __VA_ARGS__)
 #define log_error(event, ...) log_fields(LOG_LEVEL_ERROR, event, __VA_ARGS__)
 
-/* Append a line that the caller formatted already (the access log) as it is; the newline is added. Lines past
- * 32 KiB are dropped and counted. */
+/* Append a line that the caller formatted already (the access log) as it is; the newline is added.
+ * Lines past 32 KiB are dropped and counted. */
 void log_raw(struct slice json_line);
 
 /* Whether lines are written for people: a caller of log_raw then has fields to log instead. */

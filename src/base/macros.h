@@ -12,8 +12,8 @@
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 
 /*
- * CLEANUP(thing_close) calls thing_closep(&variable) when the variable leaves its scope. Define the twin
- * with DEFINE_CLEANUP(struct thing *, thing_close), whose release function must accept NULL.
+ * CLEANUP(thing_close) calls thing_closep(&variable) when the variable leaves its scope. Define the
+ * twin with DEFINE_CLEANUP(struct thing *, thing_close), whose release function must accept NULL.
  */
 #define CLEANUP(release) __attribute__((cleanup(release##p)))
 #define DEFINE_CLEANUP(type, release)                                                              \
@@ -25,4 +25,3 @@
 
 /* The struct of `type` whose `member` sits at `ptr`. */
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-

@@ -1,6 +1,6 @@
 /*
- * base/memory.h - Private to base: what happens when the machine itself has no memory left, and the marks
- * AddressSanitizer needs on memory that we hand out ourselves.
+ * base/memory.h - Private to base: what happens when the machine itself has no memory left, and the
+ * marks AddressSanitizer needs on memory that we hand out ourselves.
  */
 #pragma once
 

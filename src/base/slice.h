@@ -14,7 +14,10 @@ struct slice {
 };
 
 #define SLICE(literal) ((struct slice){ .data = (literal), .len = sizeof(literal) - 1 })
-#define SLICE_INIT(literal) { .data = (literal), .len = sizeof(literal) - 1 }
+#define SLICE_INIT(literal)                                                                        \
+    {                                                                                              \
+        .data = (literal), .len = sizeof(literal) - 1                                              \
+    }
 #define SLICE_NULL ((struct slice){ .data = NULL, .len = 0 })
 /* For printf: "%.*s" with SLICE_ARG(s). */
 #define SLICE_ARG(s) ((int)(s).len), ((s).data ? (s).data : "")
@@ -75,7 +78,8 @@ struct slice slice_trim(struct slice s);
 
 /*
  * Take what stands before the next `sep` off the front of *rest; *rest becomes what follows it.
- * Returns false when *rest is exhausted (rest->data is NULL). "a,,b" gives "a", "", "b"; "" gives one "".
+ * Returns false when *rest is exhausted (rest->data is NULL). "a,,b" gives "a", "", "b"; "" gives
+ * one "".
  */
 bool slice_split(struct slice *rest, char sep, struct slice *ret_part);
 
@@ -88,20 +92,23 @@ bool slice_to_i64(struct slice s, int64_t *ret);
 /* Parse the whole of `s` as a finite decimal number in JSON's grammar. Locale-independent. */
 bool slice_to_double(struct slice s, double *ret);
 
-/* True when `s` is well-formed UTF-8 (RFC 3629: no overlongs, no surrogates). Zero bytes are allowed. */
+/* True when `s` is well-formed UTF-8 (RFC 3629: no overlongs, no surrogates). Zero bytes are
+ * allowed. */
 bool utf8_is_valid(struct slice s);
 
-/* Bytes (1 to 4) of the well-formed UTF-8 sequence `s` starts with; 0 when it is malformed or `s` is empty. */
+/* Bytes (1 to 4) of the well-formed UTF-8 sequence `s` starts with; 0 when it is malformed or `s`
+ * is empty. */
 size_t utf8_sequence(struct slice s);
 
 /* Number of code points in valid UTF-8. */
 size_t utf8_count(struct slice s);
 
 /*
- * Edit distance of two short names, for "did you mean"; names longer than 63 bytes give a large number.
+ * Edit distance of two short names, for "did you mean"; names longer than 63 bytes give a large
+ * number.
  */
 unsigned slice_distance(struct slice a, struct slice b);
 
-/* FNV-free, fast, stable 64-bit hash (same value on every machine and run): ETags, caches, tables of
- * trusted keys. Not for keys an attacker chooses unless `seed` is secret. */
+/* FNV-free, fast, stable 64-bit hash (same value on every machine and run): ETags, caches, tables
+ * of trusted keys. Not for keys an attacker chooses unless `seed` is secret. */
 uint64_t hash64(struct slice s, uint64_t seed);

@@ -1,9 +1,11 @@
 /*
- * base/status.h - The one result type. A function that can fail returns `enum status`; the words that
- * explain a failure live in the task's problem (base/problem.h), never in the status.
+ * base/status.h - The one result type. A function that can fail returns `enum status`; the words
+ * that explain a failure live in the task's problem (base/problem.h), never in the status.
  */
 #pragma once
 
+/* clang-format 14 does not know the attribute here. */
+/* clang-format off */
 enum [[nodiscard]] status {
     STATUS_OK = 0,
     STATUS_INVALID,         /* the input is wrong: 400 or 422 */
@@ -19,6 +21,7 @@ enum [[nodiscard]] status {
     STATUS_INTERNAL,        /* our mistake: 500 */
     STATUS_COUNT
 };
+/* clang-format on */
 
 /* The lower-case name of a status ("not_found"); for logs and tests. Never NULL. */
 const char *status_name(enum status st);
