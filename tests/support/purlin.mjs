@@ -1,0 +1,137 @@
+/*
+ * tests/support/purlin.mjs - Start the real program for a test: its own folder, database and port; stopped by pid. Used by every
+ * test in tests/api and tests/scenario.
+ *
+ *     const server = await startPurlin(t, { contracts: { posts: "resource: posts\n..." } });
+ *     const answer = await server.get("/api/v1/posts");
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("../../", import.meta.url));
+export const purlinBin = process.env.PURLIN_BIN ?? path.join(root, "build/debug/purlin");
+export const adminKey = "test-admin-key-0123456789";
+
+/* A folder that goes when the test ends. */
+export function temporaryFolder(t) {
+  const folder = mkdtempSync(path.join(tmpdir(), "purlin-test-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/* Write { name: yaml } into folder/contracts; returns the folder's path. */
+export function writeContracts(folder, contracts) {
+  const target = path.join(folder, "contracts");
+  mkdirSync(target, { recursive: true });
+  for (const [name, text] of Object.entries(contracts))
+    writeFileSync(path.join(target, `${name}.yaml`), text);
+  return target;
+}
+
+/* The environment of a server or tool in `folder`; nothing of the caller's own PURLIN_ or DATABASE_URL leaks in. */
+export function environment(folder, contracts, extra = {}) {
+  const clean = Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([key]) => !/^(PURLIN_|DATABASE_URL|PORT$|HOST$|LOG_|TRUSTED_PROXIES)/.test(key),
+    ),
+  );
+  return {
+    ...clean,
+    PORT: "0",
+    DATABASE_URL: `sqlite:${folder}/purlin.db`,
+    PURLIN_CONTRACTS: contracts,
+    PURLIN_MIGRATIONS: `${folder}/migrations`,
+    PURLIN_WEB: path.join(root, "web"),
+    PURLIN_SWAGGER_UI: path.join(root, "node_modules/swagger-ui-dist"),
+    PURLIN_ADMIN_KEY: adminKey,
+    PURLIN_THREADS: "2",
+    LOG_FORMAT: "json",
+    ...extra,
+  };
+}
+
+/* Run a verb to its end: { code, stdout, stderr }. */
+export function runPurlin(args, { env, cwd = root, input, timeout = 60_000 } = {}) {
+  const result = spawnSync(purlinBin, args, { env, cwd, input, timeout, encoding: "utf8", maxBuffer: 64 << 20 });
+  return { code: result.status, signal: result.signal, stdout: result.stdout, stderr: result.stderr };
+}
+
+/*
+ * Start `purlin serve` and wait until it is ready. Options: contracts ({ name: yaml } or a folder's path), folder (kept by the caller),
+ * env. The test fails when the server ends by anything but what stop() asked for.
+ */
+export async function startPurlin(t, { contracts = path.join(root, "contracts"), folder, env = {} } = {}) {
+  folder ??= temporaryFolder(t);
+  const contractsFolder = typeof contracts === "string" ? contracts : writeContracts(folder, contracts);
+  const child = spawn(purlinBin, ["serve"], {
+    cwd: root,
+    env: environment(folder, contractsFolder, env),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const server = { child, folder, contractsFolder, pid: child.pid, log: [], stderr: "" };
+  const exited = once(child, "exit");
+  const ready = watchOutput(server);
+  child.stderr.on("data", (chunk) => (server.stderr += chunk));
+  const first = await Promise.race([ready, exited.then(() => null)]);
+  if (!first) throw new Error(`purlin serve ended before it was ready:\n${server.stderr}`);
+  server.port = first.port;
+  server.url = `http://127.0.0.1:${first.port}`;
+
+  server.kill = async (signal = "SIGKILL") => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    const [code, by] = await exited;
+    return { code, signal: by };
+  };
+  server.stop = () => server.kill("SIGTERM");
+  server.request = async (method, target, { body, headers = {}, admin = false } = {}) => {
+    const json = body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array);
+    const answer = await fetch(server.url + target, {
+      method,
+      redirect: "manual",
+      headers: {
+        ...(json ? { "content-type": "application/json" } : {}),
+        ...(admin ? { "x-api-key": adminKey } : {}),
+        ...headers,
+      },
+      body: json ? JSON.stringify(body) : body,
+    });
+    const text = await answer.text();
+    const isJson = /json/.test(answer.headers.get("content-type") ?? "") && !/ndjson/.test(answer.headers.get("content-type"));
+    return { status: answer.status, headers: answer.headers, text, body: isJson && text ? JSON.parse(text) : undefined };
+  };
+  for (const method of ["get", "post", "put", "patch", "delete", "head", "options"])
+    server[method] = (target, options) => server.request(method.toUpperCase(), target, options);
+
+  t.after(async () => {
+    const { code, signal } = await server.stop();
+    const expected = code === 0 || signal === "SIGKILL" || server.mayFail;
+    if (!expected) throw new Error(`purlin serve ended with ${code ?? signal}:\n${server.stderr}`);
+  });
+  return server;
+}
+
+/* Collect log lines; resolves with the ready line. */
+function watchOutput(server) {
+  let rest = "";
+  return new Promise((resolve) => {
+    server.child.stdout.setEncoding("utf8");
+    server.child.stdout.on("data", (chunk) => {
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop();
+      for (const line of lines) {
+        let entry;
+        try {
+          entry = JSON.parse(line);
+        } catch {
+          entry = { msg: "not json", line };
+        }
+        server.log.push(entry);
+        if (entry.msg === "server.ready") resolve(entry);
+      }
+    });
+  });
+}
