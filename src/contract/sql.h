@@ -26,6 +26,10 @@ struct contract_field;
 struct contract_set;
 struct store;
 
+/* Every table's own key, INTEGER PRIMARY KEY: full text and side tables refer to it, and VACUUM must not change it. No field
+ * can have its name. */
+#define CONTRACT_SQL_ROW "_row"
+
 /* The whole schema as statements, canonical: one column a line, the same text each time. */
 void contract_sql_schema(const struct contract_set *set, struct buf *out);
 /* Names that the engine needs: the side table of a `contains` list, or empty; the full text table. */
