@@ -1,13 +1,16 @@
 /*
- * contract/expr.h - The one small language of rules, filters and partial indexes: a subset of CEL. One grammar, one AST. Type-
- * checked against the contract when compiled; becomes SQL with bound parameters only.
+ * contract/expr.h - The one small language of rules, filters and partial indexes: a subset of CEL.
+ * One grammar, one AST. Type- checked against the contract when compiled; becomes SQL with bound
+ * parameters only.
  *
  *     visibility == "public" || author == @user
- *         || (visibility == "followers" && exists(follows, follower == @user && followee == author))
+ *         || (visibility == "followers" && exists(follows, follower == @user && followee ==
+ * author))
  *
- * Truth is two-valued: a comparison with null is false, except `x == null` and `x != null`, which ask for null; `!=` is the exact
- * opposite of `==`. So an anonymous caller (whose @user is null) never equals a missing author. In exists(resource, condition)
- * a name means the inner resource's field if it has one, else the outer row's.
+ * Truth is two-valued: a comparison with null is false, except `x == null` and `x != null`, which
+ * ask for null; `!=` is the exact opposite of `==`. So an anonymous caller (whose @user is null)
+ * never equals a missing author. In exists(resource, condition) a name means the inner resource's
+ * field if it has one, else the outer row's.
  */
 #pragma once
 
@@ -28,7 +31,8 @@ struct task_caller;
 
 enum expr_use {
     EXPR_RULE,   /* trusted: written by the team; all of the language */
-    EXPR_FILTER, /* from a client: cost limit, writeonly fields hidden, exists() obeys the inner read rule */
+    EXPR_FILTER, /* from a client: cost limit, writeonly fields hidden, exists() obeys the inner
+                    read rule */
     EXPR_INDEX   /* partial index, count where: no @, no exists, no now */
 };
 
@@ -39,15 +43,16 @@ enum expr_use {
 #define EXPR_EXISTS_DEPTH_MAX 3u
 
 struct expr_error {
-    size_t offset;     /* into the text */
-    char reason[240];  /* a sentence */
-    char hint[120];    /* "Did you mean `author`?", or empty */
+    size_t offset;    /* into the text */
+    char reason[240]; /* a sentence */
+    char hint[120];   /* "Did you mean `author`?", or empty */
 };
 
 /*
- * Parse, resolve names, check types, fold constants. INVALID (ret_error), TOO_LARGE (bytes, depth, nodes or cost; ret_error says
- * which), EXHAUSTED. The result is immutable and lives in `arena`; it may refer to the text. `contract` may be NULL for
- * expressions over the caller alone (admin routes).
+ * Parse, resolve names, check types, fold constants. INVALID (ret_error), TOO_LARGE (bytes, depth,
+ * nodes or cost; ret_error says which), EXHAUSTED. The result is immutable and lives in `arena`; it
+ * may refer to the text. `contract` may be NULL for expressions over the caller alone (admin
+ * routes).
  */
 enum status expr_compile(const struct contract_set *set, const struct contract *contract,
                          struct slice text, enum expr_use use, struct arena *arena,
@@ -56,24 +61,29 @@ enum status expr_compile(const struct contract_set *set, const struct contract *
 struct expr_context {
     const struct task_caller *caller; /* NULL: anonymous */
     int64_t now_us;
-    const struct contract_row *row;   /* candidate row for create and update, or NULL */
+    const struct contract_row *row; /* candidate row for create and update, or NULL */
 };
 
 enum expr_answer { EXPR_NO, EXPR_YES, EXPR_ASK };
-/* Decide without the database: from the caller alone (row NULL) or with the candidate row. ASK: it depends on stored rows. */
+/* Decide without the database: from the caller alone (row NULL) or with the candidate row. ASK: it
+ * depends on stored rows. */
 enum expr_answer expr_decide(const struct expr *expr, const struct expr_context *context);
 
-/* Append the condition as SQL over table alias `alias`, in parentheses; parts that the caller alone decides are folded away first
- * (an anonymous caller's `author == @user` leaves nothing behind), values are bound. A decided expression appends 1 or 0. */
+/* Append the condition as SQL over table alias `alias`, in parentheses; parts that the caller alone
+ * decides are folded away first (an anonymous caller's `author == @user` leaves nothing behind),
+ * values are bound. A decided expression appends 1 or 0. */
 void expr_emit(const struct expr *expr, const struct expr_context *context, struct slice alias,
                struct store_sql *sql);
-/* The same with the fields of context->row bound as values instead of columns: `SELECT <this>` answers create rules with exists. */
-void expr_emit_row(const struct expr *expr, const struct expr_context *context, struct store_sql *sql);
-/* As SQL text with literals inlined and bare column names: for CREATE INDEX ... WHERE and triggers; `prefix` is "" or "NEW." or
- * "OLD.". Only for EXPR_INDEX. */
+/* The same with the fields of context->row bound as values instead of columns: `SELECT <this>`
+ * answers create rules with exists. */
+void expr_emit_row(const struct expr *expr, const struct expr_context *context,
+                   struct store_sql *sql);
+/* As SQL text with literals inlined and bare column names: for CREATE INDEX ... WHERE and triggers;
+ * `prefix` is "" or "NEW." or "OLD.". Only for EXPR_INDEX. */
 void expr_emit_ddl(const struct expr *expr, struct slice prefix, struct buf *out);
 
 unsigned expr_cost(const struct expr *expr);
-/* The canonical text (for cursors and `purlin check --explain`), and a picture of what it compiles to. */
+/* The canonical text (for cursors and `purlin check --explain`), and a picture of what it compiles
+ * to. */
 void expr_print(const struct expr *expr, struct buf *out);
 void expr_explain(const struct expr *expr, struct buf *out);

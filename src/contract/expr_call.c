@@ -126,7 +126,8 @@ static bool check_moment(struct call *call)
     int64_t us;
     if (is_time ? !clock_parse_rfc3339(arg->text, &us) : !clock_parse_duration(arg->text, &us)) {
         (void)expr__fail(call->c, STATUS_INVALID, arg->offset, "\"%.*s\" is not a %s",
-                         (int)MIN(arg->text.len, 60), arg->text.data, is_time ? "time" : "duration");
+                         (int)MIN(arg->text.len, 60), arg->text.data,
+                         is_time ? "time" : "duration");
         expr__hint(call->c, is_time ? "Write it as in RFC 3339: 2026-01-31T12:00:00Z."
                                     : "Write it as 250ms, 30s, 5m, 24h or 7d, at most ten years.");
         return false;
@@ -213,7 +214,8 @@ static const struct function {
     { SLICE_INIT("matches"), AS_FUNCTION | AS_METHOD, 2, check_matches, "text.contains(\"part\")" },
     { SLICE_INIT("size"), AS_FUNCTION | AS_METHOD, 1, check_size, "size(list)" },
     { SLICE_INIT("startsWith"), AS_METHOD, 2, check_starts, "text.startsWith(\"start\")" },
-    { SLICE_INIT("timestamp"), AS_FUNCTION, 1, check_moment, "timestamp(\"2026-01-31T12:00:00Z\")" },
+    { SLICE_INIT("timestamp"), AS_FUNCTION, 1, check_moment,
+      "timestamp(\"2026-01-31T12:00:00Z\")" },
 };
 
 bool expr__check_call(struct expr_compiler *c, struct expr_node *n)

@@ -1,6 +1,7 @@
 /*
- * Names become fields and every node gets a type, before anything is made of the expression. Literals take the type of what they
- * are compared with, so that a wrong id, time or enum value is an error here and not an empty answer later.
+ * Names become fields and every node gets a type, before anything is made of the expression.
+ * Literals take the type of what they are compared with, so that a wrong id, time or enum value is
+ * an error here and not an empty answer later.
  */
 #include <stdio.h>
 
@@ -15,11 +16,11 @@
 const char *expr__type_name(const struct expr_node *n)
 {
     static const char *const names[] = {
-        [EXPR_TYPE_NULL] = "null",         [EXPR_TYPE_BOOL] = "a condition",
-        [EXPR_TYPE_INT] = "an integer",    [EXPR_TYPE_DOUBLE] = "a number",
-        [EXPR_TYPE_STRING] = "text",       [EXPR_TYPE_TIME] = "a time",
+        [EXPR_TYPE_NULL] = "null",           [EXPR_TYPE_BOOL] = "a condition",
+        [EXPR_TYPE_INT] = "an integer",      [EXPR_TYPE_DOUBLE] = "a number",
+        [EXPR_TYPE_STRING] = "text",         [EXPR_TYPE_TIME] = "a time",
         [EXPR_TYPE_DURATION] = "a duration", [EXPR_TYPE_DATE] = "a date",
-        [EXPR_TYPE_UUID] = "an id",        [EXPR_TYPE_LIST] = "a list",
+        [EXPR_TYPE_UUID] = "an id",          [EXPR_TYPE_LIST] = "a list",
         [EXPR_TYPE_OPAQUE] = "an object",
     };
     return names[n->type];
@@ -46,7 +47,9 @@ const struct contract_field *expr__enum_field(const struct expr_node *n)
     return has_values && f->values_len > 0 ? f : NULL;
 }
 
-/* -- names ----------------------------------------------------------------------------------------------- */
+/* -- names
+ * -----------------------------------------------------------------------------------------------
+ */
 
 struct contract_field *expr__field_find(const struct contract *contract, struct slice name,
                                         enum expr_use use)
@@ -140,7 +143,7 @@ void expr__type_field(struct expr_node *n, const struct contract *contract,
     n->owner = contract;
     column_set(n);
     n->type = (uint8_t)type_of_field(field);
-    n->contract = field->type == CONTRACT_REF ? field->ref
+    n->contract = field->type == CONTRACT_REF    ? field->ref
                   : field == contract->fields[0] ? contract
                                                  : NULL;
     if (field->type == CONTRACT_LIST) {
@@ -173,7 +176,8 @@ static bool name_resolve(struct expr_compiler *c, struct expr_node *n)
     return false;
 }
 
-/* resource.field: the nearest row of that resource around the innermost one, else the innermost itself. */
+/* resource.field: the nearest row of that resource around the innermost one, else the innermost
+ * itself. */
 static bool qualified_resolve(struct expr_compiler *c, struct expr_node *n)
 {
     struct slice resource = n->first->text;
@@ -253,8 +257,8 @@ static bool check_member(struct expr_compiler *c, struct expr_node *n)
     struct expr_node *base = n->first;
     if (base->kind == EXPR_NODE_NAME) {
         bool found = name_resolve(c, base);
-        bool has_parts = found && (base->field->type == CONTRACT_REF ||
-                                   base->field->type == CONTRACT_MONEY);
+        bool has_parts =
+            found && (base->field->type == CONTRACT_REF || base->field->type == CONTRACT_MONEY);
         if (!has_parts && c->scopes_len > 0) {
             if (qualified_resolve(c, n))
                 return true;
@@ -276,7 +280,9 @@ static bool check_member(struct expr_compiler *c, struct expr_node *n)
     return false;
 }
 
-/* -- types ----------------------------------------------------------------------------------------------- */
+/* -- types
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static bool is_number(const struct expr_node *n)
 {
@@ -377,8 +383,8 @@ static bool adapt(struct expr_compiler *c, struct expr_node *literal, const stru
     return true;
 }
 
-static bool unify_types(struct expr_compiler *c, const struct expr_node *a, const struct expr_node *b,
-                        enum expr_type type_a, enum expr_type type_b)
+static bool unify_types(struct expr_compiler *c, const struct expr_node *a,
+                        const struct expr_node *b, enum expr_type type_a, enum expr_type type_b)
 {
     bool numbers = (type_a == EXPR_TYPE_INT || type_a == EXPR_TYPE_DOUBLE) &&
                    (type_b == EXPR_TYPE_INT || type_b == EXPR_TYPE_DOUBLE);
@@ -524,7 +530,8 @@ bool expr__check_in(struct expr_compiler *c, struct expr_node *n)
                expr__fail(c, STATUS_INVALID, needle->offset, "roles are text, not %s",
                           expr__type_name(needle));
     if (c->use == EXPR_INDEX)
-        return expr__fail(c, STATUS_INVALID, n->offset, "an index or count cannot look into a list");
+        return expr__fail(c, STATUS_INVALID, n->offset,
+                          "an index or count cannot look into a list");
     return check_in_field(c, needle, list);
 }
 
@@ -533,8 +540,8 @@ static bool check_arith(struct expr_compiler *c, struct expr_node *n)
     struct expr_node *a = n->first, *b = a->next;
     bool additive = n->op == EXPR_OP_ADD || n->op == EXPR_OP_SUB;
     if (is_number(a) && is_number(b)) {
-        n->type = a->type == EXPR_TYPE_INT && b->type == EXPR_TYPE_INT ? EXPR_TYPE_INT
-                                                                       : EXPR_TYPE_DOUBLE;
+        n->type =
+            a->type == EXPR_TYPE_INT && b->type == EXPR_TYPE_INT ? EXPR_TYPE_INT : EXPR_TYPE_DOUBLE;
         if (n->op == EXPR_OP_MOD && n->type != EXPR_TYPE_INT)
             return expr__fail(c, STATUS_INVALID, n->offset, "%% is for integers");
         bool by_zero = (b->kind == EXPR_NODE_INT && b->as.i64 == 0) ||
@@ -553,7 +560,8 @@ static bool check_arith(struct expr_compiler *c, struct expr_node *n)
         n->type = EXPR_TYPE_TIME;
     else if (n->op == EXPR_OP_ADD && a_is_span && b_is_time)
         n->type = EXPR_TYPE_TIME;
-    else if ((n->op == EXPR_OP_SUB && a_is_time && b_is_time) || (additive && a_is_span && b_is_span))
+    else if ((n->op == EXPR_OP_SUB && a_is_time && b_is_time) ||
+             (additive && a_is_span && b_is_span))
         n->type = EXPR_TYPE_DURATION;
     else {
         (void)expr__fail(c, STATUS_INVALID, n->offset, "%s `%c` %s makes no sense",
@@ -569,11 +577,12 @@ static bool check_ternary(struct expr_compiler *c, struct expr_node *n)
 {
     struct expr_node *condition = n->first, *yes = condition->next, *no = yes->next;
     if (condition->type != EXPR_TYPE_BOOL)
-        return expr__fail(c, STATUS_INVALID, condition->offset, "before `?` stands a condition, not %s",
-                          expr__type_name(condition));
+        return expr__fail(c, STATUS_INVALID, condition->offset,
+                          "before `?` stands a condition, not %s", expr__type_name(condition));
     if (yes->type == EXPR_TYPE_LIST || yes->type == EXPR_TYPE_OPAQUE ||
         (yes->kind == EXPR_NODE_NULL && no->kind == EXPR_NODE_NULL))
-        return expr__fail(c, STATUS_INVALID, yes->offset, "%s cannot be chosen", expr__type_name(yes));
+        return expr__fail(c, STATUS_INVALID, yes->offset, "%s cannot be chosen",
+                          expr__type_name(yes));
     if (yes->kind == EXPR_NODE_NULL || no->kind == EXPR_NODE_NULL) {
         const struct expr_node *typed = yes->kind == EXPR_NODE_NULL ? no : yes;
         n->type = typed->type;
@@ -661,9 +670,9 @@ static bool check_operator(struct expr_compiler *c, struct expr_node *n)
 bool expr__check(struct expr_compiler *c, struct expr_node *n)
 {
     static const uint8_t literals[] = {
-        [EXPR_NODE_NULL] = EXPR_TYPE_NULL,     [EXPR_NODE_BOOL] = EXPR_TYPE_BOOL,
-        [EXPR_NODE_INT] = EXPR_TYPE_INT,       [EXPR_NODE_DOUBLE] = EXPR_TYPE_DOUBLE,
-        [EXPR_NODE_STRING] = EXPR_TYPE_STRING, [EXPR_NODE_TIME] = EXPR_TYPE_TIME,
+        [EXPR_NODE_NULL] = EXPR_TYPE_NULL,         [EXPR_NODE_BOOL] = EXPR_TYPE_BOOL,
+        [EXPR_NODE_INT] = EXPR_TYPE_INT,           [EXPR_NODE_DOUBLE] = EXPR_TYPE_DOUBLE,
+        [EXPR_NODE_STRING] = EXPR_TYPE_STRING,     [EXPR_NODE_TIME] = EXPR_TYPE_TIME,
         [EXPR_NODE_DURATION] = EXPR_TYPE_DURATION, [EXPR_NODE_DATE] = EXPR_TYPE_DATE,
         [EXPR_NODE_UUID] = EXPR_TYPE_UUID,
     };

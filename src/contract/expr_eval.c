@@ -1,6 +1,7 @@
 /*
- * The language without a database, exactly as SQLite would answer: integers that overflow become doubles, division by zero is null,
- * numbers of both kinds compare exactly, text compares by bytes. tests/contract/test_expr_random.c holds the two against each other.
+ * The language without a database, exactly as SQLite would answer: integers that overflow become
+ * doubles, division by zero is null, numbers of both kinds compare exactly, text compares by bytes.
+ * tests/contract/test_expr_random.c holds the two against each other.
  */
 #include <math.h>
 
@@ -37,7 +38,8 @@ static struct expr_value double_value(double v)
     return isnan(v) ? null_value : (struct expr_value){ .kind = EXPR_VALUE_DOUBLE, .as.real = v };
 }
 
-/* -- numbers --------------------------------------------------------------------------------------------- */
+/* -- numbers
+ * --------------------------------------------------------------------------------------------- */
 
 static double as_double(struct expr_value v)
 {
@@ -129,7 +131,9 @@ static int compare_numbers(struct expr_value a, struct expr_value b)
     return a.as.real < b.as.real ? -1 : a.as.real > b.as.real;
 }
 
-/* -- text ------------------------------------------------------------------------------------------------ */
+/* -- text
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static unsigned char byte_at(struct expr_value v, size_t i)
 {
@@ -180,7 +184,8 @@ static bool text_test(enum expr_kind kind, struct expr_value text, struct expr_v
     return compare_at(text, kind == EXPR_NODE_ENDS ? len - part_len : 0, part, part_len) == 0;
 }
 
-/* -- values ---------------------------------------------------------------------------------------------- */
+/* -- values
+ * ---------------------------------------------------------------------------------------------- */
 
 static struct expr_value eval_field(const struct expr_node *n, const struct expr_context *context)
 {
@@ -267,7 +272,8 @@ static struct expr_value eval_path(const struct expr_node *n, const struct expr_
     return unknown;
 }
 
-static struct expr_value eval_operator(const struct expr_node *n, const struct expr_context *context)
+static struct expr_value eval_operator(const struct expr_node *n,
+                                       const struct expr_context *context)
 {
     struct expr_value v;
     switch ((enum expr_kind)n->kind) {
@@ -325,7 +331,8 @@ struct expr_value expr__eval(const struct expr_node *n, const struct expr_contex
     return answer == EXPR_ASK ? unknown : i64_value(answer == EXPR_YES);
 }
 
-/* -- conditions ------------------------------------------------------------------------------------------ */
+/* -- conditions
+ * ------------------------------------------------------------------------------------------ */
 
 static enum expr_answer answer_of(bool yes)
 {
@@ -345,7 +352,8 @@ static enum expr_answer decide_chain(const struct expr_node *n, const struct exp
     return ask ? EXPR_ASK : decisive == EXPR_NO ? EXPR_YES : EXPR_NO;
 }
 
-static enum expr_answer decide_compare(const struct expr_node *n, const struct expr_context *context)
+static enum expr_answer decide_compare(const struct expr_node *n,
+                                       const struct expr_context *context)
 {
     struct expr_value a = expr__eval(n->first, context), b = expr__eval(n->first->next, context);
     if (a.kind == EXPR_VALUE_NULL || b.kind == EXPR_VALUE_NULL)
@@ -385,7 +393,8 @@ static enum expr_answer decide_in_list(struct expr_value needle, const struct ex
     return ask ? EXPR_ASK : EXPR_NO;
 }
 
-static enum expr_answer decide_in_roles(struct expr_value needle, const struct expr_context *context)
+static enum expr_answer decide_in_roles(struct expr_value needle,
+                                        const struct expr_context *context)
 {
     unsigned roles = context->caller ? context->caller->roles_len : 0;
     if (roles == 0)

@@ -1,6 +1,7 @@
 /*
- * What needs neither caller nor row is computed once, when the expression is compiled. Here overflow is an error; over rows it is
- * what SQLite makes of it (expr_eval.c). And what an expression costs, for filters of strangers.
+ * What needs neither caller nor row is computed once, when the expression is compiled. Here
+ * overflow is an error; over rows it is what SQLite makes of it (expr_eval.c). And what an
+ * expression costs, for filters of strangers.
  */
 #include <math.h>
 
@@ -52,8 +53,8 @@ static bool lower_in_arena(struct expr_compiler *c, struct expr_node *n, struct 
     if (lower == NULL)
         return expr__fail(c, STATUS_EXHAUSTED, n->offset, "no memory");
     for (size_t i = 0; i < text.len; i++)
-        lower[i] = (char)(text.data[i] >= 'A' && text.data[i] <= 'Z' ? text.data[i] | 32
-                                                                     : text.data[i]);
+        lower[i] =
+            (char)(text.data[i] >= 'A' && text.data[i] <= 'Z' ? text.data[i] | 32 : text.data[i]);
     n->text = slice_of(lower, text.len);
     n->kind = EXPR_NODE_STRING;
     return true;
@@ -62,10 +63,10 @@ static bool lower_in_arena(struct expr_compiler *c, struct expr_node *n, struct 
 static bool constant_set(struct expr_compiler *c, struct expr_node *n, struct expr_value v)
 {
     static const uint8_t kinds[] = {
-        [EXPR_TYPE_BOOL] = EXPR_NODE_BOOL,         [EXPR_TYPE_INT] = EXPR_NODE_INT,
-        [EXPR_TYPE_DOUBLE] = EXPR_NODE_DOUBLE,     [EXPR_TYPE_STRING] = EXPR_NODE_STRING,
-        [EXPR_TYPE_TIME] = EXPR_NODE_TIME,         [EXPR_TYPE_DURATION] = EXPR_NODE_DURATION,
-        [EXPR_TYPE_DATE] = EXPR_NODE_DATE,         [EXPR_TYPE_UUID] = EXPR_NODE_UUID,
+        [EXPR_TYPE_BOOL] = EXPR_NODE_BOOL,     [EXPR_TYPE_INT] = EXPR_NODE_INT,
+        [EXPR_TYPE_DOUBLE] = EXPR_NODE_DOUBLE, [EXPR_TYPE_STRING] = EXPR_NODE_STRING,
+        [EXPR_TYPE_TIME] = EXPR_NODE_TIME,     [EXPR_TYPE_DURATION] = EXPR_NODE_DURATION,
+        [EXPR_TYPE_DATE] = EXPR_NODE_DATE,     [EXPR_TYPE_UUID] = EXPR_NODE_UUID,
     };
     if (v.kind == EXPR_VALUE_NULL)
         return true; /* a null that was computed is not the word null: x == it is false */
@@ -129,8 +130,9 @@ static unsigned cost_of(const struct expr_node *n)
     case EXPR_NODE_EXISTS:
         return 20;
     case EXPR_NODE_IN:
-        return n->first->next->kind == EXPR_NODE_FIELD || n->first->next->kind == EXPR_NODE_PATH ? 2
-                                                                                                : 1;
+        return n->first->next->kind == EXPR_NODE_FIELD || n->first->next->kind == EXPR_NODE_PATH
+                   ? 2
+                   : 1;
     case EXPR_NODE_FIELD:
         return n->type == EXPR_TYPE_BOOL ? 1 : 0;
     default:

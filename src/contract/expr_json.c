@@ -1,6 +1,6 @@
 /*
- * Looking into a list field without building a tree: the text was written by us, a JSON array of scalars. What is not such a text
- * holds nothing.
+ * Looking into a list field without building a tree: the text was written by us, a JSON array of
+ * scalars. What is not such a text holds nothing.
  */
 #include "contract/expr_private.h"
 

@@ -1,5 +1,6 @@
 /*
- * Tokens of the rule and filter language. The text is UTF-8; outside of string literals only ASCII means anything.
+ * Tokens of the rule and filter language. The text is UTF-8; outside of string literals only ASCII
+ * means anything.
  */
 #include "base/arena.h"
 #include "base/buf.h"
@@ -209,7 +210,7 @@ static void lex_string(struct expr_compiler *c, size_t start)
     buf_init(&out, c->arena, 0, EXPR_BYTES_MAX);
     bool escaped = false;
     size_t from = c->at;
-    for (;; ) {
+    for (;;) {
         if (c->at >= c->text.len) {
             (void)expr__fail(c, STATUS_INVALID, start, "the string is not closed");
             token_bad(c);

@@ -1,9 +1,12 @@
 /*
- * A Pratt parser: each operator has a binding power, and an operand takes whatever binds tighter than what stands to its left.
+ * A Pratt parser: each operator has a binding power, and an operand takes whatever binds tighter
+ * than what stands to its left.
  *
- *     1  ? :      2  ||      3  &&      4  == != < <= > >= in      5  + -      6  * / %      7  ! - (prefix)      8  . ()
+ *     1  ? :      2  ||      3  &&      4  == != < <= > >= in      5  + -      6  * / %      7  ! -
+ * (prefix)      8  . ()
  *
- * Recursion is bounded twice: by how deep the text nests (parentheses, prefixes) and by how deep the tree gets (a + b + c ...).
+ * Recursion is bounded twice: by how deep the text nests (parentheses, prefixes) and by how deep
+ * the tree gets (a + b + c ...).
  * && and || are lists, so that a long chain of them stays flat.
  */
 #include "base/arena.h"
@@ -65,10 +68,11 @@ static bool accept(struct expr_compiler *c, const char *op)
 static bool unexpected(struct expr_compiler *c, const char *wanted)
 {
     if (c->token.kind == EXPR_TOKEN_END)
-        return expr__fail(c, STATUS_INVALID, c->token.offset, "the expression ends where %s should follow",
-                          wanted);
+        return expr__fail(c, STATUS_INVALID, c->token.offset,
+                          "the expression ends where %s should follow", wanted);
     return expr__fail(c, STATUS_INVALID, c->token.offset, "expected %s, found `%.*s`", wanted,
-                      (int)MIN(c->token.text.len, 40), c->token.text.data ? c->token.text.data : "");
+                      (int)MIN(c->token.text.len, 40),
+                      c->token.text.data ? c->token.text.data : "");
 }
 
 static bool expect(struct expr_compiler *c, const char *op, const char *wanted)
@@ -104,7 +108,8 @@ static struct expr_node *parse_constant(struct expr_compiler *c)
         const char *word;
         enum expr_kind kind;
         int64_t value;
-    } words[] = { { "true", EXPR_NODE_BOOL, 1 }, { "false", EXPR_NODE_BOOL, 0 },
+    } words[] = { { "true", EXPR_NODE_BOOL, 1 },
+                  { "false", EXPR_NODE_BOOL, 0 },
                   { "null", EXPR_NODE_NULL, 0 } };
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (is_word(c, words[i].word)) {
@@ -128,8 +133,7 @@ static struct expr_node *parse_name(struct expr_compiler *c)
     struct expr_token token = c->token;
     expr__lex(c);
     bool is_call = accept(c, "(");
-    struct expr_node *n =
-        expr__node(c, is_call ? EXPR_NODE_CALL : EXPR_NODE_NAME, token.offset);
+    struct expr_node *n = expr__node(c, is_call ? EXPR_NODE_CALL : EXPR_NODE_NAME, token.offset);
     if (n == NULL)
         return NULL;
     n->text = token.text;
@@ -239,7 +243,8 @@ static struct expr_node *parse_postfix(struct expr_compiler *c)
         base = n;
     }
     if (base && is_op(c, "[")) {
-        (void)expr__fail(c, STATUS_INVALID, c->token.offset, "items of a list have no numbers here");
+        (void)expr__fail(c, STATUS_INVALID, c->token.offset,
+                         "items of a list have no numbers here");
         expr__hint(c, "Ask whether a value is in the list: \"x\" in tags.");
         return NULL;
     }
@@ -256,8 +261,7 @@ static struct expr_node *parse_prefix(struct expr_compiler *c)
     if (negate && (c->token.kind == EXPR_TOKEN_INT || c->token.kind == EXPR_TOKEN_DOUBLE)) {
         /* Here, so that the smallest integer can be written. */
         bool is_int = c->token.kind == EXPR_TOKEN_INT;
-        struct expr_node *n =
-            expr__node(c, is_int ? EXPR_NODE_INT : EXPR_NODE_DOUBLE, offset);
+        struct expr_node *n = expr__node(c, is_int ? EXPR_NODE_INT : EXPR_NODE_DOUBLE, offset);
         if (n && is_int)
             n->as.i64 = (int64_t)(0 - c->token.as.u64);
         else if (n)

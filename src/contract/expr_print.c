@@ -1,5 +1,6 @@
 /*
- * The canonical text of an expression (it compiles to the same again), and a picture of what it means to the database.
+ * The canonical text of an expression (it compiles to the same again), and a picture of what it
+ * means to the database.
  */
 #include "base/arena.h"
 #include "base/clock.h"
@@ -293,10 +294,11 @@ void expr_print(const struct expr *expr, struct buf *out)
     print(expr->root, out);
 }
 
-/* -- explaining ------------------------------------------------------------------------------------------ */
+/* -- explaining
+ * ------------------------------------------------------------------------------------------ */
 
-static void explain_case(const struct expr *expr, const char *who, const struct expr_context *context,
-                         struct buf *out)
+static void explain_case(const struct expr *expr, const char *who,
+                         const struct expr_context *context, struct buf *out)
 {
     struct arena *arena = arena_new(NULL, 0);
     struct store_sql sql;

@@ -1,9 +1,9 @@
 /*
  * contract/expr_private.h - The tree behind contract/expr.h, and the steps that make and use it.
  *
- * text -> expr_lex.c (tokens) -> expr_parse.c (tree of names and calls) -> expr_check.c and expr_call.c (names become fields,
- * every node gets a type) -> expr_fold.c (constants) -> expr_eval.c decides what needs no stored row, expr_sql.c and
- * expr_value.c write the rest as SQL.
+ * text -> expr_lex.c (tokens) -> expr_parse.c (tree of names and calls) -> expr_check.c and
+ * expr_call.c (names become fields, every node gets a type) -> expr_fold.c (constants) ->
+ * expr_eval.c decides what needs no stored row, expr_sql.c and expr_value.c write the rest as SQL.
  */
 #pragma once
 
@@ -99,7 +99,7 @@ struct expr_node {
     bool guarded;    /* EXISTS, PATH: the other row's read rule applies */
     uint32_t offset; /* in the text */
     struct slice text;
-    struct expr_node *first, *next; /* children; siblings */
+    struct expr_node *first, *next;     /* children; siblings */
     const struct contract_field *field; /* FIELD, PATH */
     const struct contract *owner;       /* FIELD, PATH: whose field it is */
     struct slice column;                /* FIELD, PATH */
@@ -119,7 +119,8 @@ struct expr {
     unsigned cost;
 };
 
-/* -- compiling ------------------------------------------------------------------------------------------- */
+/* -- compiling
+ * ------------------------------------------------------------------------------------------- */
 
 enum expr_token_kind {
     EXPR_TOKEN_END,
@@ -147,7 +148,7 @@ struct expr_compiler {
     enum expr_use use;
     struct arena *arena;
     struct slice text;
-    size_t at; /* the lexer's place */
+    size_t at;               /* the lexer's place */
     struct expr_token token; /* the next one */
     unsigned nodes, depth;
     const struct contract *scopes[EXPR_EXISTS_DEPTH_MAX + 1];
@@ -185,7 +186,8 @@ bool expr__check(struct expr_compiler *c, struct expr_node *n);
 bool expr__check_call(struct expr_compiler *c, struct expr_node *n);
 /* The types of `first in second`, both checked. */
 bool expr__check_in(struct expr_compiler *c, struct expr_node *n);
-/* Make a literal fit the type of what it is compared with (a text with a time becomes a time), and check that the two compare. */
+/* Make a literal fit the type of what it is compared with (a text with a time becomes a time), and
+ * check that the two compare. */
 bool expr__unify(struct expr_compiler *c, struct expr_node *a, struct expr_node *b);
 bool expr__is_literal(const struct expr_node *n);
 /* The field whose enum values a text must be of, or NULL. */
@@ -203,7 +205,9 @@ void expr__type_field(struct expr_node *n, const struct contract *contract,
 bool expr__fold(struct expr_compiler *c, struct expr_node *n);
 unsigned expr__cost(const struct expr_node *n);
 
-/* -- using ----------------------------------------------------------------------------------------------- */
+/* -- using
+ * -----------------------------------------------------------------------------------------------
+ */
 
 enum expr_value_kind {
     EXPR_VALUE_UNKNOWN, /* it depends on stored rows */
@@ -234,7 +238,8 @@ enum expr_answer expr__decide(const struct expr_node *n, const struct expr_conte
 struct expr_value expr__arith(enum expr_op op, struct expr_value a, struct expr_value b);
 /* <0, 0, >0 as SQLite compares numbers, text and blobs; both known and not null. */
 int expr__compare(struct expr_value a, struct expr_value b);
-/* Is the value an item of a JSON array of scalars (the text of a list field)? Ids are looked up in their text form. */
+/* Is the value an item of a JSON array of scalars (the text of a list field)? Ids are looked up in
+ * their text form. */
 bool expr__json_has(struct slice json, struct expr_value needle);
 int64_t expr__json_len(struct slice json);
 

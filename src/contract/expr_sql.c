@@ -1,13 +1,14 @@
 /*
- * Conditions as SQL. The language knows two answers and SQL three, so negation is pushed down to the comparisons: a positive one
- * may be NULL, which WHERE takes for false, and stays as an index can use it (t."col" = $1); a negative one asks IS NOT TRUE.
- * What the caller alone decides is gone before anything is written.
+ * Conditions as SQL. The language knows two answers and SQL three, so negation is pushed down to
+ * the comparisons: a positive one may be NULL, which WHERE takes for false, and stays as an index
+ * can use it (t."col" = $1); a negative one asks IS NOT TRUE. What the caller alone decides is gone
+ * before anything is written.
  */
 #include "base/arena.h"
 #include "base/macros.h"
 #include "contract/expr_private.h"
-#include "fiber/task.h"
 #include "contract/sql.h"
+#include "fiber/task.h"
 
 static void put(struct expr_emitter *e, const char *text)
 {
@@ -27,7 +28,8 @@ static void not_true_close(struct expr_emitter *e, bool negated)
         put(e, ") IS NOT TRUE");
 }
 
-static void emit_chain(struct expr_emitter *e, const struct expr_node *n, bool negated, bool grouped)
+static void emit_chain(struct expr_emitter *e, const struct expr_node *n, bool negated,
+                       bool grouped)
 {
     const char *joint = (n->kind == EXPR_NODE_AND) != negated ? " AND " : " OR ";
     unsigned written = 0, left = 0;
@@ -62,7 +64,8 @@ static void emit_compare(struct expr_emitter *e, const struct expr_node *n, bool
     const struct expr_node *a = n->first, *b = a->next;
     bool a_is_known = expr__eval(a, &e->context).kind != EXPR_VALUE_UNKNOWN;
     bool b_is_known = expr__eval(b, &e->context).kind != EXPR_VALUE_UNKNOWN;
-    bool may_be_null = (!a_is_known && expr__may_be_null(a)) || (!b_is_known && expr__may_be_null(b));
+    bool may_be_null =
+        (!a_is_known && expr__may_be_null(a)) || (!b_is_known && expr__may_be_null(b));
     if (negated && !may_be_null) {
         op = opposites[op];
         negated = false;
@@ -118,7 +121,8 @@ static void emit_item(struct expr_emitter *e, const struct expr_node *needle)
     store_sql_value(e->sql, store_text(slice_of(text, UUID_TEXT_LEN)));
 }
 
-/* With a `contains` index: t."_row" IN (SELECT "row" FROM side WHERE value = $1), which is never null. */
+/* With a `contains` index: t."_row" IN (SELECT "row" FROM side WHERE value = $1), which is never
+ * null. */
 static void emit_in_side(struct expr_emitter *e, const struct expr_node *n, struct slice side,
                          bool negated)
 {
@@ -142,8 +146,8 @@ static void emit_in_side(struct expr_emitter *e, const struct expr_node *n, stru
 static void emit_in_field(struct expr_emitter *e, const struct expr_node *n, bool negated)
 {
     const struct expr_node *list = n->first->next;
-    bool is_column = list->kind == EXPR_NODE_FIELD &&
-                     expr__eval(list, &e->context).kind == EXPR_VALUE_UNKNOWN;
+    bool is_column =
+        list->kind == EXPR_NODE_FIELD && expr__eval(list, &e->context).kind == EXPR_VALUE_UNKNOWN;
     if (is_column) {
         struct slice side = contract_sql_list_table(list->owner, list->field, e->sql->arena);
         if (side.len) {
@@ -191,7 +195,8 @@ static struct slice prefix_end(struct expr_emitter *e, struct slice prefix)
 /* A prefix that is known is a range, which an index can walk. */
 static bool emit_range(struct expr_emitter *e, const struct expr_node *text, struct expr_value part)
 {
-    if (e->sql == NULL || text->kind != EXPR_NODE_FIELD || part.kind != EXPR_VALUE_TEXT || part.lower)
+    if (e->sql == NULL || text->kind != EXPR_NODE_FIELD || part.kind != EXPR_VALUE_TEXT ||
+        part.lower)
         return false;
     struct slice end = prefix_end(e, part.as.bytes);
     if (end.len == 0)
@@ -221,7 +226,8 @@ static void emit_starts(struct expr_emitter *e, const struct expr_node *text,
     expr__emit_value(e, part);
 }
 
-/* substr(text, -n, n) is the last n characters, all of a shorter text, and nothing for n = 0 as long as -n is not 0. */
+/* substr(text, -n, n) is the last n characters, all of a shorter text, and nothing for n = 0 as
+ * long as -n is not 0. */
 static void emit_ends(struct expr_emitter *e, const struct expr_node *text,
                       const struct expr_node *part)
 {
@@ -363,7 +369,8 @@ void expr_emit(const struct expr *expr, const struct expr_context *context, stru
     emit_whole(&e, expr);
 }
 
-void expr_emit_row(const struct expr *expr, const struct expr_context *context, struct store_sql *sql)
+void expr_emit_row(const struct expr *expr, const struct expr_context *context,
+                   struct store_sql *sql)
 {
     unsigned numbers = 0;
     struct expr_emitter e = {

@@ -1,6 +1,6 @@
 /*
- * Values as SQL: columns, bound parameters, arithmetic, and paths through references as scalar subqueries (by unique id: one look).
- * Each form can stand anywhere: it brings its own parentheses.
+ * Values as SQL: columns, bound parameters, arithmetic, and paths through references as scalar
+ * subqueries (by unique id: one look). Each form can stand anywhere: it brings its own parentheses.
  */
 #include "base/arena.h"
 #include "base/macros.h"
@@ -166,7 +166,8 @@ static void emit_pair(struct expr_emitter *e, const struct expr_node *a, const c
     buf_putc(e->out, ')');
 }
 
-static void emit_call(struct expr_emitter *e, const char *function, const struct expr_node *argument)
+static void emit_call(struct expr_emitter *e, const char *function,
+                      const struct expr_node *argument)
 {
     buf_put_cstr(e->out, function);
     buf_putc(e->out, '(');

@@ -130,8 +130,8 @@ struct contract_field *model_count(struct model *m, struct contract *c, const ch
     return f;
 }
 
-struct contract_index *model_index(struct model *m, struct contract *c, enum contract_index_kind kind,
-                                   bool unique, const char *fields)
+struct contract_index *model_index(struct model *m, struct contract *c,
+                                   enum contract_index_kind kind, bool unique, const char *fields)
 {
     must(c->indexes_len < INDEXES_MAX, "too many indexes");
     struct contract_index *index = &c->indexes[c->indexes_len++];
@@ -193,7 +193,8 @@ static const char *sql_type(enum contract_type type)
     }
 }
 
-static void column_add(struct contract *c, struct contract_field *f, struct slice name, const char *type)
+static void column_add(struct contract *c, struct contract_field *f, struct slice name,
+                       const char *type)
 {
     c->columns[c->columns_len++] = (struct contract_column){
         .name = name, .sql_type = type, .field = f, .not_null = !f->nullable
@@ -250,8 +251,8 @@ void model_finish(struct model *m)
         struct contract *c = m->contracts[i];
         for (unsigned f = 0; f < c->fields_len; f++)
             if (c->fields[f]->count_where_text.len)
-                c->fields[f]->count_where = compile(m, c->fields[f]->ref,
-                                                    c->fields[f]->count_where_text, EXPR_INDEX);
+                c->fields[f]->count_where =
+                    compile(m, c->fields[f]->ref, c->fields[f]->count_where_text, EXPR_INDEX);
         for (unsigned x = 0; x < c->indexes_len; x++)
             if (c->indexes[x].where_text.len)
                 c->indexes[x].where = compile(m, c, c->indexes[x].where_text, EXPR_INDEX);

@@ -1,5 +1,6 @@
 /*
- * tests/contract/model.h - Contracts built in C, without files: for tests that need odd or random ones.
+ * tests/contract/model.h - Contracts built in C, without files: for tests that need odd or random
+ * ones.
  */
 #pragma once
 
@@ -35,12 +36,13 @@ struct contract_field *model_enum(struct model *m, struct contract *c, const cha
 struct contract_field *model_count(struct model *m, struct contract *c, const char *name,
                                    struct contract *from, const char *ref_field, const char *where);
 /* Fields separated by spaces, "-" before descending ones. */
-struct contract_index *model_index(struct model *m, struct contract *c, enum contract_index_kind kind,
-                                   bool unique, const char *fields);
+struct contract_index *model_index(struct model *m, struct contract *c,
+                                   enum contract_index_kind kind, bool unique, const char *fields);
 void model_required(struct contract_field *f);
 void model_default(struct contract_field *f, json_t *value);
 void model_search(struct model *m, struct contract *c, const char *fields);
-/* Add the system fields, number columns, compile counts and index conditions. Once, when all contracts are there. */
+/* Add the system fields, number columns, compile counts and index conditions. Once, when all
+ * contracts are there. */
 void model_finish(struct model *m);
 /* After model_finish. */
 void model_rule(struct model *m, struct contract *c, enum contract_action action, const char *text);

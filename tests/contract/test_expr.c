@@ -130,8 +130,8 @@ static void test_expr_emits_sql(void **state)
         { "!(pinned && body == 'x')", "(t.\"pinned\" IS NOT 1 OR (t.\"body\" = $1) IS NOT TRUE)" },
         { "title in ['a', 'b']", "(t.\"title\" IN ($1, $2))" },
         { "!(title in ['a'])", "((t.\"title\" IN ($1)) IS NOT TRUE)" },
-        { "'x' in tags",
-          "(t.\"_row\" IN (SELECT _1.\"row\" FROM \"posts__list_tags\" AS _1 WHERE _1.\"value\" = $1))" },
+        { "'x' in tags", "(t.\"_row\" IN (SELECT _1.\"row\" FROM \"posts__list_tags\" AS _1 WHERE "
+                         "_1.\"value\" = $1))" },
         { "!tags.contains('x')",
           "(t.\"_row\" NOT IN (SELECT _1.\"row\" FROM \"posts__list_tags\" AS _1 "
           "WHERE _1.\"value\" = $1))" },
@@ -158,8 +158,8 @@ static void test_expr_emits_sql(void **state)
         { "(score > 0 ? score : 5) == 5",
           "((CASE WHEN t.\"score\" > $1 THEN t.\"score\" ELSE $2 END) = $3)" },
         { "(score > 0) == pinned", "(((t.\"score\" > $1) IS TRUE) = t.\"pinned\")" },
-        { "author.display_name == 'Ann'",
-          "((SELECT _1.\"display_name\" FROM \"users\" AS _1 WHERE _1.\"id\" = t.\"author\") = $1)" },
+        { "author.display_name == 'Ann'", "((SELECT _1.\"display_name\" FROM \"users\" AS _1 WHERE "
+                                          "_1.\"id\" = t.\"author\") = $1)" },
         { "team.owner.display_name == null",
           "((SELECT _1.\"display_name\" FROM \"users\" AS _1 WHERE _1.\"id\" = "
           "(SELECT _2.\"owner\" FROM \"teams\" AS _2 WHERE _2.\"id\" = t.\"team\")) IS NULL)" },
@@ -168,8 +168,7 @@ static void test_expr_emits_sql(void **state)
           "_1.\"followee\" = t.\"author\") AND _1.\"deleted_at\" IS NULL))" },
         { "!exists(comments, post == posts.id)",
           "(NOT EXISTS (SELECT 1 FROM \"comments\" AS _1 WHERE _1.\"post\" = t.\"id\"))" },
-        { "exists(posts, posts.author == author && posts.id == team.id || false)",
-          NULL },
+        { "exists(posts, posts.author == author && posts.id == team.id || false)", NULL },
         { "'moderator' in @roles || author == @user", "1" },
         { "!('moderator' in @roles) && pinned", "0" },
         { "title in @roles", "(t.\"title\" IN ($1, $2))" },
@@ -398,7 +397,8 @@ static void test_expr_has_limits(void **state)
     assert_int_equal(compile_repeated(f, "", dear, 5, "pinned", EXPR_RULE), STATUS_OK);
 }
 
-/* Arena budgets of 1, 2, 3 ... chunks until success: every failure is EXHAUSTED, none leaks or crashes. */
+/* Arena budgets of 1, 2, 3 ... chunks until success: every failure is EXHAUSTED, none leaks or
+ * crashes. */
 static void test_expr_survives_small_arenas(void **state)
 {
     struct fixture *f = *state;
@@ -408,8 +408,8 @@ static void test_expr_survives_small_arenas(void **state)
         struct arena *arena = arena_new(NULL, budget);
         struct expr *expr = NULL;
         struct expr_error error;
-        enum status st = expr_compile(&f->m->set, f->posts, slice_cstr(text), EXPR_RULE, arena,
-                                      &expr, &error);
+        enum status st =
+            expr_compile(&f->m->set, f->posts, slice_cstr(text), EXPR_RULE, arena, &expr, &error);
         arena_free(arena);
         if (st == STATUS_OK)
             break;
@@ -424,14 +424,15 @@ static void test_expr_without_a_row(void **state)
     const struct expr_context moderator = { .caller = &f->moderator };
     struct expr *expr = NULL;
     struct expr_error error;
-    assert_int_equal(expr_compile(&f->m->set, NULL, SLICE("'moderator' in @roles && size(@roles) == 2"),
-                                  EXPR_RULE, f->arena, &expr, &error),
+    assert_int_equal(expr_compile(&f->m->set, NULL,
+                                  SLICE("'moderator' in @roles && size(@roles) == 2"), EXPR_RULE,
+                                  f->arena, &expr, &error),
                      STATUS_OK);
     assert_int_equal(expr_decide(expr, &moderator), EXPR_YES);
     assert_int_equal(expr_decide(expr, &(struct expr_context){ .now_us = 0 }), EXPR_NO);
-    assert_int_equal(expr_compile(NULL, NULL, SLICE("title == 'x'"), EXPR_RULE, f->arena, &expr,
-                                  &error),
-                     STATUS_INVALID);
+    assert_int_equal(
+        expr_compile(NULL, NULL, SLICE("title == 'x'"), EXPR_RULE, f->arena, &expr, &error),
+        STATUS_INVALID);
     assert_non_null(strstr(error.reason, "no row here"));
     assert_int_equal(expr_compile(&f->m->set, NULL, SLICE("exists(users, true)"), EXPR_RULE,
                                   f->arena, &expr, &error),
@@ -489,12 +490,14 @@ static void test_expr_decides_candidates(void **state)
     }
     struct store_sql sql;
     store_sql_init(&sql, f->arena);
-    const char *rule = "pinned && exists(follows, followee == author) && author.display_name == title";
+    const char *rule =
+        "pinned && exists(follows, followee == author) && author.display_name == title";
     expr_emit_row(compile(f, rule, EXPR_RULE), &context, &sql);
-    assert_sql(rule, &sql,
-               "(EXISTS (SELECT 1 FROM \"follows\" AS _1 WHERE _1.\"followee\" = $1 AND "
-               "_1.\"deleted_at\" IS NULL) AND (SELECT _2.\"display_name\" FROM \"users\" AS _2 WHERE "
-               "_2.\"id\" = $2) = $3)");
+    assert_sql(
+        rule, &sql,
+        "(EXISTS (SELECT 1 FROM \"follows\" AS _1 WHERE _1.\"followee\" = $1 AND "
+        "_1.\"deleted_at\" IS NULL) AND (SELECT _2.\"display_name\" FROM \"users\" AS _2 WHERE "
+        "_2.\"id\" = $2) = $3)");
     assert_int_equal(sql.values[0].kind, STORE_BLOB);
 }
 
@@ -513,7 +516,8 @@ static void test_expr_writes_ddl(void **state)
         { "day == '2026-01-02'", "(NEW.\"day\" = '2026-01-02')" },
         { "created_at > '2026-01-01T00:00:00Z'", "(NEW.\"created_at\" > 1767225600000000)" },
         { "true", "1" },
-        { "(pinned ? null : score) == 1", "((CASE WHEN NEW.\"pinned\" = 1 THEN NULL ELSE NEW.\"score\" END) = 1)" },
+        { "(pinned ? null : score) == 1",
+          "((CASE WHEN NEW.\"pinned\" = 1 THEN NULL ELSE NEW.\"score\" END) = 1)" },
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -599,7 +603,8 @@ static void test_expr_quotes_a_table_that_has_no_alias(void **state)
     struct fixture *f = *state;
     struct store_sql sql;
     store_sql_init(&sql, f->arena);
-    expr_emit(compile(f, "pinned", EXPR_RULE), &(struct expr_context){ .now_us = 0 }, SLICE_NULL, &sql);
+    expr_emit(compile(f, "pinned", EXPR_RULE), &(struct expr_context){ .now_us = 0 }, SLICE_NULL,
+              &sql);
     assert_sql("pinned", &sql, "(\"posts\".\"pinned\" = 1)");
 }
 
