@@ -49,8 +49,7 @@ int store__exec(sqlite3 *db, const char *sql)
     return rc == SQLITE_OK ? rc : sqlite3_extended_errcode(db);
 }
 
-/* -- prepared statements
- * ------------------------------------------------------------------------------ */
+/* -- prepared statements ----------------------------------------------------------------------- */
 
 /* The $n of a parameter, or 0 when it is named otherwise. */
 static unsigned parameter_number(sqlite3_stmt *stmt, int index)
@@ -259,8 +258,7 @@ int store__statement_bind(struct store__statement *s, const struct store_value *
     return SQLITE_OK;
 }
 
-/* -- connections
- * ----------------------------------------------------------------------------------------- */
+/* -- connections ------------------------------------------------------------------------------- */
 
 /*
  * What a statement may take. Tasks have small stacks, and SQLite recurses on expressions and on

@@ -90,8 +90,7 @@ enum status store__fail_file(struct problem *problem, struct arena *arena, sqlit
     return st;
 }
 
-/* -- constraints
- * ------------------------------------------------------------------------------------- */
+/* -- constraints ------------------------------------------------------------------------------- */
 
 /* "posts.a, posts.b" -> table "posts", columns "a,b". */
 static enum status read_columns(struct slice list, struct arena *arena, struct store_conflict *c)

@@ -42,8 +42,7 @@
 /* How long a write transaction of another process (an import, a migration) is waited for. */
 #define STORE__BUSY_MS 5000
 
-/* -- connections and their statements
- * -------------------------------------------------------------- */
+/* -- connections and their statements ---------------------------------------------------------- */
 
 struct store__statement {
     sqlite3_stmt *stmt;
@@ -128,8 +127,7 @@ int store__statement_bind(struct store__statement *s, const struct store_value *
                           unsigned values_len);
 void store__statements_clear(struct store__conn *conn);
 
-/* -- failures
- * --------------------------------------------------------------------------------------- */
+/* -- failures ---------------------------------------------------------------------------------- */
 
 struct store__failure {
     enum status status;
@@ -150,8 +148,7 @@ enum status store__fail_file(struct problem *problem, struct arena *arena, sqlit
 bool store__conflict_read(int rc, const char *message, struct arena *arena,
                           struct store_conflict *ret);
 
-/* -- rows
- * ------------------------------------------------------------------------------------------- */
+/* -- rows -------------------------------------------------------------------------------------- */
 
 /* Take a free place for open rows of `conn`, prepare and bind. The place is released on failure. */
 enum status store__rows_open(struct store__conn *conn, struct task *task, struct arena *arena,
@@ -165,8 +162,7 @@ enum status store__rows_step(struct store_rows *rows);
 /* Set the problem where those of these rows go. */
 enum status store__rows_fail(struct store_rows *rows, int rc);
 
-/* -- a write
- * ------------------------------------------------------------------------------------------ */
+/* -- a write ----------------------------------------------------------------------------------- */
 
 struct store_tx {
     struct store *store;
@@ -181,8 +177,7 @@ void store__tx_end(struct store_tx *tx);
 /* Run constant SQL on the writer's connection through its kept statements; SQLite's code. */
 int store__conn_run(struct store__conn *conn, struct slice sql);
 
-/* -- a loop's lane
- * ----------------------------------------------------------------------------------- */
+/* -- a loop's lane ----------------------------------------------------------------------------- */
 
 struct store__job {
     struct store__job *prev, *next; /* in the lane's list or the store's queue */
@@ -262,8 +257,7 @@ struct store__lane *store__lane_find(struct store *store, struct loop *loop);
 /* Hand this turn's writes to the writer. */
 void store__lane_flush(struct store__lane *lane);
 
-/* -- the store
- * --------------------------------------------------------------------------------------- */
+/* -- the store --------------------------------------------------------------------------------- */
 
 enum store__metric {
     STORE__METRIC_READ,
@@ -348,9 +342,10 @@ void store__memory_install(void);
 enum status store__url_path(struct slice url, struct arena *arena, struct problem *problem,
                             char **ret_path);
 
-/* Run every statement of `sql` on `db` (transactions and attaching are refused). */
-enum status store__statements_run(sqlite3 *db, struct slice sql, struct arena *arena,
-                                  struct problem *problem);
+/* Run every statement of `sql` on `db` (transactions and attaching are refused). `file` is named in
+ * the problem, with the line; it may be empty. */
+enum status store__statements_run(sqlite3 *db, struct slice file, struct slice sql,
+                                  struct arena *arena, struct problem *problem);
 /* INVALID naming table and parent when a reference leads nowhere. */
 enum status store__references_check(sqlite3 *db, struct arena *arena, struct problem *problem);
 

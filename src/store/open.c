@@ -12,9 +12,7 @@
 #include "base/clock.h"
 #include "store/internal.h"
 
-/* -- where
- * -----------------------------------------------------------------------------------------------
- */
+/* -- where ------------------------------------------------------------------------------------- */
 
 enum status store__url_path(struct slice url, struct arena *arena, struct problem *problem,
                             char **ret_path)
@@ -91,8 +89,7 @@ static enum status check_file(char *path, bool create, struct arena *arena, stru
                               "Cannot open the database file %s: %s.", path, strerror(error));
 }
 
-/* -- connections of the store itself
- * ------------------------------------------------------------------- */
+/* -- connections of the store itself ----------------------------------------------------------- */
 
 static int on_text(void *arg, int columns, char **values, char **names)
 {
@@ -160,8 +157,7 @@ static enum status open_parts(struct store *store, struct arena *arena, struct p
     return STATUS_OK;
 }
 
-/* -- life
- * ---------------------------------------------------------------------------------------------- */
+/* -- life -------------------------------------------------------------------------------------- */
 
 static void init_locks(struct store *store)
 {

@@ -56,8 +56,7 @@ static int on_progress(void *arg)
     return conn->interrupted != STATUS_OK;
 }
 
-/* -- snapshots
- * ---------------------------------------------------------------------------------------- */
+/* -- snapshots --------------------------------------------------------------------------------- */
 
 static void snapshot_end(struct store__conn *conn)
 {
@@ -99,8 +98,7 @@ static int snapshot_begin(struct store__conn *conn)
     return SQLITE_OK;
 }
 
-/* -- leases
- * --------------------------------------------------------------------------------------------- */
+/* -- leases ------------------------------------------------------------------------------------ */
 
 enum status store__lane_conn_add(struct store__lane *lane)
 {
@@ -204,8 +202,7 @@ static void unlease(struct store__conn *conn)
     task_sem_give(&conn->lane->places);
 }
 
-/* -- the lane
- * -------------------------------------------------------------------------------------------- */
+/* -- the lane ---------------------------------------------------------------------------------- */
 
 static void before_poll(void *arg)
 {
@@ -302,8 +299,7 @@ void store_detach(struct store *store, struct loop *loop)
     free(lane);
 }
 
-/* -- queries
- * --------------------------------------------------------------------------------------------- */
+/* -- queries ----------------------------------------------------------------------------------- */
 
 static enum status check_task(struct task *task)
 {

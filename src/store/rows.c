@@ -71,8 +71,7 @@ void store__rows_release(struct store_rows *rows)
     rows->conn->rows_open--;
 }
 
-/* -- columns of the current row
- * ---------------------------------------------------------------------- */
+/* -- columns of the current row ---------------------------------------------------------------- */
 
 unsigned store_rows_columns(const struct store_rows *rows)
 {

@@ -6,8 +6,7 @@
 
 #include "store/internal.h"
 
-/* -- a connection of one's own
- * ---------------------------------------------------------------------- */
+/* -- a connection of one's own ----------------------------------------------------------------- */
 
 enum status store__tool_open(struct store *store, struct arena *arena, struct problem *problem,
                              struct store__conn **ret_conn)
@@ -32,8 +31,7 @@ void store__tool_close(struct store__conn *conn)
     pthread_mutex_unlock(&store->write_gate);
 }
 
-/* -- lists of statements
- * -------------------------------------------------------------------------------- */
+/* -- lists of statements ----------------------------------------------------------------------- */
 
 /* The transaction is the runner's: a list that ended it would be half kept when it fails later. */
 static int refuse_transactions(void *arg, int action, const char *a, const char *b, const char *c,
@@ -82,20 +80,26 @@ static const char *skip_blanks(const char *p, const char *end)
     return p;
 }
 
-static enum status fail_statement(sqlite3 *db, int rc, unsigned line, struct arena *arena,
+struct place {
+    struct slice file; /* empty: no file */
+    unsigned line;
+};
+
+static enum status fail_statement(sqlite3 *db, int rc, struct place at, struct arena *arena,
                                   struct problem *problem)
 {
-    if ((rc & 0xff) == SQLITE_AUTH)
-        return store__problem_set(
-            problem, arena, STATUS_INVALID, "store/script",
-            "Line %u: a list of statements runs in one transaction and may not begin, "
-            "end or leave it.",
-            line);
+    const char *words =
+        (rc & 0xff) == SQLITE_AUTH
+            ? "a list of statements runs in one transaction, which it may not begin, end or leave"
+            : sqlite3_errmsg(db);
     enum status st = store__failure_of(rc)->status;
-    if (st == STATUS_INTERNAL)
+    const char *type = store__failure_of(rc)->type;
+    if (st == STATUS_INTERNAL) {
         st = STATUS_INVALID;
-    const char *type = st == STATUS_INVALID ? "store/script" : store__failure_of(rc)->type;
-    return store__problem_set(problem, arena, st, type, "Line %u: %s.", line, sqlite3_errmsg(db));
+        type = "store/script";
+    }
+    return store__problem_set(problem, arena, st, type, "%.*s%sline %u: %s.", SLICE_ARG(at.file),
+                              at.file.len ? ", " : "", at.line, words);
 }
 
 static int run_statement(sqlite3 *db, const char *text, size_t len, const char **ret_tail)
@@ -111,8 +115,8 @@ static int run_statement(sqlite3 *db, const char *text, size_t len, const char *
     return rc == SQLITE_DONE ? SQLITE_OK : end_rc;
 }
 
-enum status store__statements_run(sqlite3 *db, struct slice sql, struct arena *arena,
-                                  struct problem *problem)
+enum status store__statements_run(sqlite3 *db, struct slice file, struct slice sql,
+                                  struct arena *arena, struct problem *problem)
 {
     const char *end = sql.data + sql.len;
     const char *at = skip_blanks(sql.data, end);
@@ -122,7 +126,7 @@ enum status store__statements_run(sqlite3 *db, struct slice sql, struct arena *a
         const char *tail = end;
         int rc = run_statement(db, at, (size_t)(end - at), &tail);
         if (rc != SQLITE_OK)
-            st = fail_statement(db, rc, line_of(sql, at), arena, problem);
+            st = fail_statement(db, rc, (struct place){ file, line_of(sql, at) }, arena, problem);
         at = skip_blanks(tail, end);
     }
     (void)sqlite3_set_authorizer(db, NULL, NULL);
@@ -163,7 +167,7 @@ enum status store_script(struct store *store, struct slice sql, struct arena *ar
         store__tool_close(conn);
         return st;
     }
-    st = store__statements_run(db, sql, arena, problem);
+    st = store__statements_run(db, SLICE(""), sql, arena, problem);
     if (st == STATUS_OK)
         st = store__references_check(db, arena, problem);
     if (st == STATUS_OK) {
@@ -179,8 +183,7 @@ enum status store_script(struct store *store, struct slice sql, struct arena *ar
     return st;
 }
 
-/* -- reads without a task
- * ----------------------------------------------------------------------------- */
+/* -- reads without a task ---------------------------------------------------------------------- */
 
 enum status store_read_blocking(struct store *store, struct slice sql,
                                 const struct store_value *values, unsigned values_len,

@@ -26,8 +26,7 @@ struct store_rows;
 struct store_tx;
 struct task;
 
-/* -- values and statements
- * -------------------------------------------------------------------------- */
+/* -- values and statements --------------------------------------------------------------------- */
 
 enum store_kind { STORE_NULL, STORE_I64, STORE_DOUBLE, STORE_TEXT, STORE_BLOB };
 
@@ -83,8 +82,7 @@ void store_sql_value(struct store_sql *sql, struct store_value value);
 void store_sql_name(struct store_sql *sql, struct slice identifier); /* "quoted" */
 enum status store_sql_status(const struct store_sql *sql); /* EXHAUSTED when it grew too large */
 
-/* -- opening
- * ------------------------------------------------------------------------------------------ */
+/* -- opening ----------------------------------------------------------------------------------- */
 
 struct store_options {
     struct slice url;          /* "sqlite:data/purlin.db", "sqlite::memory:" is refused */
@@ -115,8 +113,7 @@ void store_close(struct store *store);
 enum status store_attach(struct store *store, struct loop *loop);
 void store_detach(struct store *store, struct loop *loop); /* closes the loop's connections */
 
-/* -- reads
- * --------------------------------------------------------------------------------------------- */
+/* -- reads ------------------------------------------------------------------------------------- */
 
 /*
  * Run a read statement. Many statements of one loop turn share a snapshot that is never older than
@@ -162,8 +159,7 @@ int64_t store_rows_i64(const struct store_rows *rows, unsigned column);
 double store_rows_double(const struct store_rows *rows, unsigned column);
 struct slice store_rows_bytes(const struct store_rows *rows, unsigned column); /* TEXT or BLOB */
 
-/* -- writes
- * -------------------------------------------------------------------------------------------- */
+/* -- writes ------------------------------------------------------------------------------------ */
 
 /*
  * A write: fn runs once (on PostgreSQL perhaps again after a serialization failure), inside a
@@ -233,8 +229,7 @@ enum status store_tx_savepoint(struct store_tx *tx);
 enum status store_tx_release(struct store_tx *tx);  /* keep it */
 enum status store_tx_rollback(struct store_tx *tx); /* undo back to, and forget, the savepoint */
 
-/* -- upkeep
- * --------------------------------------------------------------------------------------------- */
+/* -- upkeep ------------------------------------------------------------------------------------ */
 
 /* SQLite's integrity_check and foreign_key_check; each finding is one line in *report. NOT_FOUND:
  * none. Runs in the offload pool. */
@@ -259,8 +254,7 @@ struct store_stats {
 };
 void store_stats_read(struct store *store, struct store_stats *ret);
 
-/* -- migrations (store/migrate.c)
- * ------------------------------------------------------------------------ */
+/* -- migrations (store/migrate.c) -------------------------------------------------------------- */
 
 /*
  * Files `NNNN_name.up.sql` and `NNNN_name.down.sql` in a folder. Applied ones stand in table

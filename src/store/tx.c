@@ -106,8 +106,7 @@ enum status store_tx_exec(struct store_tx *tx, struct slice sql, const struct st
     return STATUS_OK;
 }
 
-/* -- savepoints
- * --------------------------------------------------------------------------------------- */
+/* -- savepoints -------------------------------------------------------------------------------- */
 
 static const struct {
     struct slice begin, release, rollback;

@@ -29,8 +29,7 @@ static const struct slice part_begin_sql = SLICE_INIT("SAVEPOINT write");
 static const struct slice part_keep_sql = SLICE_INIT("RELEASE write");
 static const struct slice part_undo_sql = SLICE_INIT("ROLLBACK TO write");
 
-/* -- the queue
- * ----------------------------------------------------------------------------------------- */
+/* -- the queue --------------------------------------------------------------------------------- */
 
 void store__jobs_append(struct store__jobs *to, struct store__jobs *from)
 {
@@ -151,8 +150,7 @@ enum status store_write(struct task *task, struct store *store, store_write_fn f
     return job.result;
 }
 
-/* -- a batch
- * ------------------------------------------------------------------------------------------- */
+/* -- a batch ----------------------------------------------------------------------------------- */
 
 /* A deferred reference that leads nowhere would fail the commit, and with it everybody's writes:
  * find it while it is still known whose it is. */
@@ -271,8 +269,7 @@ static void note_outcome(struct store *store, int rc, unsigned writes)
         log_info("store.writes_recovered", LOG_U64("writes", writes));
 }
 
-/* -- telling
- * ------------------------------------------------------------------------------------------- */
+/* -- telling ----------------------------------------------------------------------------------- */
 
 static void on_batch_done(struct loop_post *post)
 {
@@ -332,8 +329,7 @@ static void run_batch(struct store *store, struct store__jobs *jobs)
         len >= store->gather_len ? len : store->gather_len - (store->gather_len - len + 7) / 8;
 }
 
-/* -- the thread
- * ---------------------------------------------------------------------------------------- */
+/* -- the thread -------------------------------------------------------------------------------- */
 
 static void gather(struct store *store)
 {
