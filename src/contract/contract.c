@@ -4,6 +4,7 @@
 #include "base/macros.h"
 #include "contract/load.h"
 #include "contract/pattern.h"
+#include "contract/schema.h"
 
 struct contract *contract_find(const struct contract_set *set, struct slice name)
 {
@@ -25,9 +26,11 @@ void contract_set_free(struct contract_set *set)
 {
     if (!set)
         return;
-    /* All but the machine code of patterns lives in the arena. */
+    /* All but the code of patterns lives in the arena. */
     struct contract__owned *owned = CONTAINER_OF(set, struct contract__owned, set);
     for (struct contract__pattern_link *link = owned->patterns; link; link = link->next)
         contract_pattern_free(link->pattern);
+    for (struct contract__schema_link *link = owned->schemas; link; link = link->next)
+        json_schema_free(link->schema);
     arena_free(set->arena);
 }

@@ -196,7 +196,8 @@ static inline struct contract_field *contract_id_field(const struct contract *c)
 
 enum contract_mode {
     CONTRACT_MODE_CREATE,  /* defaults filled in, required checked */
-    CONTRACT_MODE_REPLACE, /* PUT: as create, but absent immutable and readonly fields stay as they are */
+    CONTRACT_MODE_REPLACE, /* PUT: as create; what is absent becomes its default or null, but these stay as they are when
+                              absent: readonly, immutable and writeonly fields, and those with default @user or @now */
     CONTRACT_MODE_PATCH    /* only what is present */
 };
 
@@ -212,7 +213,8 @@ struct contract_input {
 struct contract_row {
     const struct contract *contract;
     struct store_value *values; /* [contract->columns_len] */
-    bool *present;              /* [contract->fields_len]: given or defaulted */
+    bool *present;              /* [contract->fields_len]: to be written: given, defaulted, or (REPLACE) set to null for want
+                                   of being given. Guarded fields are present too */
     bool *guarded;              /* [contract->fields_len]: REPLACE/PATCH gave a readonly, immutable or system field; the
                                    engine must refuse it ("read_only", "immutable") unless it equals what is stored */
 };

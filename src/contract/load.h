@@ -16,10 +16,16 @@ struct contract__pattern_link {
     struct contract__pattern_link *next;
 };
 
+struct contract__schema_link {
+    struct json_schema *schema;
+    struct contract__schema_link *next;
+};
+
 /* A set with what it must release. */
 struct contract__owned {
     struct contract_set set;
     struct contract__pattern_link *patterns;
+    struct contract__schema_link *schemas;
 };
 
 /* One file on its way to a contract. */

@@ -353,13 +353,18 @@ static void read_schema(struct reader *r)
         return;
     }
     struct json_schema_error error = { 0 };
-    enum status st = json_schema_compile(schema, r->ld->arena, &r->field->schema, &error);
+    struct contract__schema_link *link = contract__calloc(r->ld, 1, sizeof(*link));
+    enum status st = link ? json_schema_compile(schema, r->ld->arena, &r->field->schema, &error)
+                          : STATUS_EXHAUSTED;
     r->ld->exhausted |= st == STATUS_EXHAUSTED;
-    if (st == STATUS_OK)
+    if (st == STATUS_OK) {
+        *link = (struct contract__schema_link){ r->field->schema, r->ld->owned->schemas };
+        r->ld->owned->schemas = link;
         r->field->schema_json = schema;
-    else if (st != STATUS_EXHAUSTED)
+    } else if (st != STATUS_EXHAUSTED) {
         FAIL(r, node, "schema", SLICE_NULL, "not a JSON Schema: at `%.*s`: %.*s",
              SLICE_ARG(error.pointer), SLICE_ARG(error.reason));
+    }
 }
 
 static void read_on_delete(struct reader *r)
