@@ -1,6 +1,7 @@
 /*
- * fuzz/fuzz_json.c - What json_read takes, json_put_value must write so that it reads as the same
- * value and is written the same again; and with little memory the answer is the same or EXHAUSTED.
+ * fuzz/fuzz_json.c - json_read takes what jansson's own reader takes, and makes the same of it;
+ * what it takes, json_put_value writes so that it reads as the same value and is written the same
+ * again; and with little memory the answer is the same or EXHAUSTED.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,6 +26,20 @@ static struct slice written(struct arena *arena, const json_t *value)
     return buf_slice(&b);
 }
 
+static void compare_with_jansson(struct slice text, enum status st, const json_t *value)
+{
+    json_error_t error;
+    /* It has a depth of its own, and takes a zero byte after the value for the end. */
+    if (text.len == 0 || st == STATUS_TOO_LARGE || slice_find(text, '\0') != SIZE_MAX)
+        return;
+    json_t *judge = json_loadb(text.data, text.len,
+                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    require((judge != NULL) == (st == STATUS_OK));
+    if (judge)
+        require(json_equal(judge, value));
+    json_decref(judge);
+}
+
 static void read_with_little(struct slice text, size_t budget, enum status want)
 {
     struct arena *arena = arena_new(NULL, budget);
@@ -40,9 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct slice text = slice_of((const char *)data, size);
     const struct json_limits written_limits = { .bytes_max = (size_t)8 << 20, .depth_max = 64 };
     struct arena *arena = arena_new(NULL, 0);
-    json_t *value, *again;
+    json_t *value = NULL, *again;
     struct json_error_at at;
     enum status st = json_read(arena, text, JSON_LIMITS_DEFAULT, &value, &at);
+    compare_with_jansson(text, st, value);
     if (st == STATUS_OK) {
         require(utf8_is_valid(text));
         struct slice first = written(arena, value);

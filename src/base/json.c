@@ -1,260 +1,34 @@
-/*
- * Reading is jansson's; three things are put around it. Its allocator is replaced once for the
- * process by one that takes from the arena of the json_read running on this thread, and from the
- * heap outside of one: a parsed tree needs no freeing and no reference counting, and others who use
- * jansson notice nothing. Its recursion is bounded before it starts by a scan for the deepest
- * nesting, as fibers have small stacks. And its complaints are put into words that mean something
- * to the person who sent the text.
- */
 #include "base/json.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
-#include "base/arena.h"
 #include "base/clock.h"
+#include "base/json_scan.h"
 #include "base/macros.h"
-
-#define DEPTH_MAX 64u
-
-/* Where jansson allocates on this thread; NULL: the heap. Reading never suspends, so fibers cannot
- * mix theirs up. */
-static __thread struct {
-    struct arena *arena;
-    jmp_buf *on_exhausted; /* where json_read goes on when the budget is spent */
-} reading;
-
-static void *take_memory(size_t size)
-{
-    if (!reading.arena)
-        return malloc(size);
-    void *p = arena_alloc(reading.arena, size);
-    /* jansson 2.14 does not survive every allocation that fails. Nothing is lost by leaving it at
-     * once: all it took is the arena's. */
-    if (!p && reading.on_exhausted)
-        _longjmp(*reading.on_exhausted, 1);
-    return p;
-}
-
-static void give_memory(void *ptr)
-{
-    /* All that jansson frees while it reads, it took while it reads: the arena frees that whole. */
-    if (!reading.arena)
-        free(ptr);
-}
-
-static void set_up_jansson(void)
-{
-    json_set_alloc_funcs(take_memory, give_memory);
-    json_object_seed(0); /* at random: keys are chosen by whoever sends the text */
-}
-
-static void set_up_once(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, set_up_jansson);
-}
-
-struct arena *json_arena_set(struct arena *arena)
-{
-    set_up_once();
-    struct arena *before = reading.arena;
-    reading.arena = arena;
-    return before;
-}
-
-/* The index of the next quote or backslash from i on, or len: skips what a string mostly consists
- * of. */
-static size_t skip_in_string(const char *p, size_t i, size_t len)
-{
-#if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-    for (; len - i >= 16; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-        __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash));
-        int mask = _mm_movemask_epi8(hit);
-        if (mask)
-            return i + (size_t)__builtin_ctz((unsigned)mask);
-    }
-#endif
-    while (i < len && p[i] != '"' && p[i] != '\\')
-        i++;
-    return i;
-}
-
-/* Where nesting first exceeds depth_max, or SIZE_MAX. Needs no valid JSON: it only counts what
- * jansson could. */
-static size_t find_too_deep(struct slice text, unsigned depth_max)
-{
-    const char *p = text.data;
-    unsigned depth = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        switch (p[i]) {
-        case '[':
-        case '{':
-            if (++depth > depth_max)
-                return i;
-            break;
-        case ']':
-        case '}':
-            depth -= depth > 0;
-            break;
-        case '"':
-            for (i = skip_in_string(p, i + 1, text.len); i < text.len && p[i] == '\\';)
-                i = skip_in_string(p, MIN(i + 2, text.len), text.len);
-            break;
-        default:
-            break;
-        }
-    }
-    return SIZE_MAX;
-}
-
-static enum status complain(struct json_error_at *ret_error, enum status st, struct slice text,
-                            size_t offset, const char *reason)
-{
-    if (!ret_error)
-        return st;
-    struct json_error_at at = { .offset = MIN(offset, text.len), .line = 1, .column = 1 };
-    for (size_t i = 0; i < at.offset; i++) {
-        bool starts_character = ((unsigned char)text.data[i] & 0xc0) != 0x80;
-        at.column += starts_character;
-        if (text.data[i] == '\n') {
-            at.line++;
-            at.column = 1;
-        }
-    }
-    (void)snprintf(at.reason, sizeof(at.reason), "%s", reason);
-    *ret_error = at;
-    return st;
-}
-
-/* jansson's words where they are plain, without the quotation of what was sent; else our own. */
-static void explain(const json_error_t *error, char *reason, size_t size)
-{
-    switch (json_error_code(error)) {
-    case json_error_premature_end_of_input:
-        (void)snprintf(reason, size, "the text ends before the value is complete");
-        return;
-    case json_error_end_of_input_expected:
-        (void)snprintf(reason, size, "something follows the end of the value");
-        return;
-    case json_error_invalid_utf8:
-        (void)snprintf(reason, size, "the text is not valid UTF-8");
-        return;
-    case json_error_duplicate_key:
-        (void)snprintf(reason, size, "an object has the same key twice");
-        return;
-    case json_error_numeric_overflow:
-        (void)snprintf(reason, size, "a number is out of range");
-        return;
-    case json_error_null_byte_in_key:
-        (void)snprintf(reason, size, "a key contains a zero character");
-        return;
-    default:
-        break;
-    }
-    const char *near = strstr(error->text, " near ");
-    size_t len = near ? (size_t)(near - error->text) : strlen(error->text);
-    (void)snprintf(reason, size, "%.*s", (int)len, error->text);
-}
-
-/* False when the arena's budget is spent; else *ret_value is the tree, or NULL and the error says
- * why. */
-static bool load(struct arena *arena, struct slice text, json_t **ret_value, json_error_t *error)
-{
-    jmp_buf exhausted;
-    struct arena *outer = json_arena_set(arena);
-    reading.on_exhausted = &exhausted;
-    bool fitted = _setjmp(exhausted) == 0;
-    if (fitted)
-        *ret_value = json_loadb(text.data, text.len,
-                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
-    reading.on_exhausted = NULL;
-    (void)json_arena_set(outer);
-    return fitted;
-}
-
-enum status json_read(struct arena *arena, struct slice text, struct json_limits limits,
-                      json_t **ret_value, struct json_error_at *ret_error)
-{
-    if (text.len > limits.bytes_max)
-        return complain(ret_error, STATUS_TOO_LARGE, text, 0, "the text is too long");
-    if (text.len == 0)
-        return complain(ret_error, STATUS_INVALID, text, 0, "the text is empty");
-    size_t deep = find_too_deep(text, MIN(limits.depth_max, DEPTH_MAX));
-    if (deep != SIZE_MAX)
-        return complain(ret_error, STATUS_TOO_LARGE, text, deep, "nested too deeply");
-
-    struct arena_mark before = arena_mark(arena);
-    json_error_t error;
-    json_t *value;
-    if (!load(arena, text, &value, &error)) {
-        arena_rewind(arena, before);
-        return complain(ret_error, STATUS_EXHAUSTED, text, 0, "the text takes too much memory");
-    }
-    if (value) {
-        *ret_value = value;
-        return STATUS_OK;
-    }
-    arena_rewind(arena, before);
-    char reason[sizeof(ret_error->reason)];
-    explain(&error, reason, sizeof(reason));
-    return complain(ret_error, STATUS_INVALID, text, (size_t)MAX(error.position, 0), reason);
-}
-
-static inline bool needs_escape(char c)
-{
-    return (unsigned char)c < 0x20 || c == '"' || c == '\\';
-}
-
-#define BYTES(c) (UINT64_C(0x0101010101010101) * (c))
-
-/* Whether any of the eight bytes needs an escape. A borrow can only come from a byte that itself
- * does. */
-static inline bool any_needs_escape(uint64_t v)
-{
-    uint64_t quote = v ^ BYTES('"');
-    uint64_t backslash = v ^ BYTES('\\');
-    return (((v - BYTES(0x20)) & ~v) | ((quote - BYTES(1)) & ~quote) |
-            ((backslash - BYTES(1)) & ~backslash)) &
-           BYTES(0x80);
-}
 
 /* Copy up to the first byte that needs an escape; how many. `to` has room for all of it. */
 static size_t copy_clean(char *to, const char *from, size_t len)
 {
     size_t i = 0;
-#if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-    const __m128i control = _mm_set1_epi8(0x1f);
+#if JSON_SCAN_SSE2
     for (; len - i >= 16; i += 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(from + i));
-        __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash));
-        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
-        int mask = _mm_movemask_epi8(hit);
+        unsigned bits = json__special_bits(v);
         /* Storing all sixteen is within the room, whatever part of them counts. */
         _mm_storeu_si128((__m128i *)(void *)(to + i), v);
-        if (mask)
-            return i + (size_t)__builtin_ctz((unsigned)mask);
+        if (bits)
+            return i + (size_t)__builtin_ctz(bits);
     }
 #endif
     for (; len - i >= 8; i += 8) {
         uint64_t v;
         memcpy(&v, from + i, sizeof(v));
-        if (any_needs_escape(v))
+        if (json__any_special(v))
             break;
         memcpy(to + i, &v, sizeof(v));
     }
-    for (; i < len && !needs_escape(from[i]); i++)
+    for (; i < len && !json__is_special(from[i]); i++)
         to[i] = from[i];
     return i;
 }
@@ -352,7 +126,7 @@ static void put_object(struct buf *b, const json_t *object, unsigned depth)
 
 static void put_value(struct buf *b, const json_t *value, unsigned depth)
 {
-    if (depth > DEPTH_MAX) {
+    if (depth > JSON_DEPTH_MAX) {
         /* Nothing json_read gives is this deep, and what is built by hand has no reason to be. */
         b->status = b->status == STATUS_OK ? STATUS_INVALID : b->status;
         return;

@@ -15,9 +15,11 @@
 
 struct arena;
 
+#define JSON_DEPTH_MAX 64u /* of any tree that is read or written */
+
 struct json_limits {
     size_t bytes_max;   /* of the text */
-    unsigned depth_max; /* of arrays and objects within each other; at most 64 */
+    unsigned depth_max; /* of arrays and objects within each other; at most JSON_DEPTH_MAX */
 };
 #define JSON_LIMITS_DEFAULT ((struct json_limits){ .bytes_max = (size_t)1 << 20, .depth_max = 32 })
 

@@ -170,14 +170,14 @@ static double parse_exactly(struct slice s)
     return value;
 }
 
-bool slice_to_double(struct slice s, double *ret)
+enum slice_number slice_read_double(struct slice s, double *ret)
 {
     static const double powers[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                      1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                      1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
     struct decimal d = { 0 };
     if (!decimal_scan(s, &d))
-        return false;
+        return SLICE_NUMBER_MALFORMED;
     double value;
     int32_t e = d.exponent10;
     if (!d.cut && d.digits <= (uint64_t)1 << 53 && e >= -22 && e <= 22) {
@@ -188,9 +188,14 @@ bool slice_to_double(struct slice s, double *ret)
         value = parse_exactly(s);
     }
     if (!isfinite(value))
-        return false;
+        return SLICE_NUMBER_RANGE;
     *ret = value;
-    return true;
+    return SLICE_NUMBER_OK;
+}
+
+bool slice_to_double(struct slice s, double *ret)
+{
+    return slice_read_double(s, ret) == SLICE_NUMBER_OK;
 }
 
 static inline uint64_t load64(const char *p)

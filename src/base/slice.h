@@ -92,6 +92,10 @@ bool slice_to_i64(struct slice s, int64_t *ret);
 /* Parse the whole of `s` as a finite decimal number in JSON's grammar. Locale-independent. */
 bool slice_to_double(struct slice s, double *ret);
 
+/* The same, telling a number too large for a double from what is no number. */
+enum slice_number { SLICE_NUMBER_OK, SLICE_NUMBER_MALFORMED, SLICE_NUMBER_RANGE };
+enum slice_number slice_read_double(struct slice s, double *ret);
+
 /* True when `s` is well-formed UTF-8 (RFC 3629: no overlongs, no surrogates). Zero bytes are
  * allowed. */
 bool utf8_is_valid(struct slice s);
