@@ -152,8 +152,12 @@ function checkProblem(answer, status) {
 
 describe("bad input", () => {
   let server;
+  const cleanups = [];
   before(async () => {
-    server = await startPurlin({ after }, { contracts });
+    server = await startPurlin({ after: (fn) => cleanups.push(fn) }, { contracts });
+  });
+  after(async () => {
+    for (const cleanup of cleanups.reverse()) await cleanup();
   });
 
   for (const [name, body, status, fields] of bodies) {
