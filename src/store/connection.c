@@ -11,12 +11,12 @@
 
 /*
  * Settings of every connection. `secure_delete` is Debian's default, which rewrites freed pages
- * with zeros: files that must not keep what was deleted belong on an encrypted disk, and the copy
- * that `backup` makes holds only live pages' bytes either way. `trusted_schema` off: a database
- * file brought from elsewhere cannot have views or triggers that call functions with side effects.
+ * with zeros: files that must not keep what was deleted belong on an encrypted disk.
+ * `trusted_schema` off: a database file brought from elsewhere cannot have views that call
+ * functions with side effects. It is on for whoever writes, because this SQLite does not let
+ * triggers keep an FTS5 index otherwise.
  */
-static const char common_sql[] = "PRAGMA trusted_schema = OFF;"
-                                 "PRAGMA cell_size_check = ON;"
+static const char common_sql[] = "PRAGMA cell_size_check = ON;"
                                  "PRAGMA temp_store = MEMORY;"
                                  "PRAGMA secure_delete = OFF;"
                                  "PRAGMA recursive_triggers = OFF;";
@@ -27,6 +27,7 @@ static const char common_sql[] = "PRAGMA trusted_schema = OFF;"
  * memory of ours, and bounded here.
  */
 static const char reader_sql[] = "PRAGMA query_only = ON;"
+                                 "PRAGMA trusted_schema = OFF;"
                                  "PRAGMA mmap_size = 268435456;"
                                  "PRAGMA cache_size = -2000;";
 
@@ -88,6 +89,8 @@ static int prepare(struct store__conn *conn, struct slice sql, struct store__sta
     /* More than one statement is a mistake of ours, as is none. */
     if (rc == SQLITE_OK && (!s->stmt || tail != sql.data + sql.len || !read_parameters(s)))
         rc = SQLITE_MISUSE;
+    if (rc == SQLITE_OK && conn->lane && !sqlite3_stmt_readonly(s->stmt))
+        rc = SQLITE_MISUSE; /* a write belongs to the writer */
     if (rc != SQLITE_OK) {
         sqlite3_finalize(s->stmt);
         free(s);

@@ -70,6 +70,14 @@ static inline void fixture_ok(struct fixture *f, enum status st)
     assert_status(st, STATUS_OK);
 }
 
+static inline void task_ok(struct task *task, enum status st)
+{
+    if (st != STATUS_OK)
+        print_message("%s: %s: %.*s\n", status_name(st), task_problem(task)->type,
+                      SLICE_ARG(task_problem(task)->cause));
+    assert_status(st, STATUS_OK);
+}
+
 static inline void fixture_open(struct fixture *f, struct store_options options)
 {
     options.url = slice_cstr(f->url);
