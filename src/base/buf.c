@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/digits.h"
 #include "base/macros.h"
 #include "base/memory.h"
 
@@ -71,44 +72,57 @@ void buf_put_cstr(struct buf *b, const char *text)
     buf_put(b, text, strlen(text));
 }
 
-static const char digit_pairs[] = "00010203040506070809"
-                                  "10111213141516171819"
-                                  "20212223242526272829"
-                                  "30313233343536373839"
-                                  "40414243444546474849"
-                                  "50515253545556575859"
-                                  "60616263646566676869"
-                                  "70717273747576777879"
-                                  "80818283848586878889"
-                                  "90919293949596979899";
+const char digits__pairs[200] = "00010203040506070809"
+                                "10111213141516171819"
+                                "20212223242526272829"
+                                "30313233343536373839"
+                                "40414243444546474849"
+                                "50515253545556575859"
+                                "60616263646566676869"
+                                "70717273747576777879"
+                                "80818283848586878889"
+                                "90919293949596979899";
 
 static unsigned count_digits(uint64_t v)
 {
-    unsigned n = 1;
-    for (;;) {
-        if (v < 10)
-            return n;
-        if (v < 100)
-            return n + 1;
-        if (v < 1000)
-            return n + 2;
-        if (v < 10000)
-            return n + 3;
-        v /= 10000;
-        n += 4;
-    }
+    static const uint64_t powers[] = {
+        UINT64_C(0),
+        UINT64_C(10),
+        UINT64_C(100),
+        UINT64_C(1000),
+        UINT64_C(10000),
+        UINT64_C(100000),
+        UINT64_C(1000000),
+        UINT64_C(10000000),
+        UINT64_C(100000000),
+        UINT64_C(1000000000),
+        UINT64_C(10000000000),
+        UINT64_C(100000000000),
+        UINT64_C(1000000000000),
+        UINT64_C(10000000000000),
+        UINT64_C(100000000000000),
+        UINT64_C(1000000000000000),
+        UINT64_C(10000000000000000),
+        UINT64_C(100000000000000000),
+        UINT64_C(1000000000000000000),
+        UINT64_C(10000000000000000000),
+    };
+    /* 1233 / 4096 is the logarithm of 2 to the base of 10, near enough for 64 bits; one too few
+     * where the power is reached. */
+    unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1);
+    unsigned n = bits * 1233 >> 12;
+    return n + (v >= powers[n]);
 }
 
 static void write_digits(char *end, uint64_t v)
 {
     while (v >= 100) {
-        unsigned pair = (unsigned)(v % 100) * 2;
-        v /= 100;
         end -= 2;
-        memcpy(end, digit_pairs + pair, 2);
+        digits__put2(end, (unsigned)(v % 100));
+        v /= 100;
     }
     if (v >= 10)
-        memcpy(end - 2, digit_pairs + v * 2, 2);
+        digits__put2(end - 2, (unsigned)v);
     else
         end[-1] = (char)('0' + v);
 }

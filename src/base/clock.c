@@ -1,14 +1,14 @@
 /*
  * Dates are computed, not asked of the C library: its broken-down time is slow, locale-bound and
  * holds locks. Days since 1970 become year, month and day by counting from 1 March of year 0, so
- * that the leap day is the last of its year (the arithmetic of Howard Hinnant's "chrono-compatible
- * low-level date algorithms").
+ * that the leap day is the last of its year.
  */
 #include "base/clock.h"
 
 #include <string.h>
 #include <time.h>
 
+#include "base/digits.h"
 #include "base/macros.h"
 
 /* Tests alone write these; everybody reads the flag, which is then always false. */
@@ -59,20 +59,22 @@ struct date {
 static struct date date_of_days(int32_t days)
 {
     /* Shifted by one era of 400 years, to stay above zero: 1970-01-01 is day 719468 since
-     * 0000-03-01. */
-    uint32_t z = (uint32_t)(days + 719468 + 146097);
-    uint32_t era = z / 146097;
-    uint32_t day_of_era = z - era * 146097;
-    uint32_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    uint32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    uint32_t month_from_march = (5 * day_of_year + 2) / 153;
-    struct date d = {
-        .day = day_of_year - (153 * month_from_march + 2) / 5 + 1,
-        .month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9,
+     * 0000-03-01. The divisions by the lengths of centuries, years and months are multiplications
+     * whose low half is the remainder (Neri and Schneider 2022, "Euclidean affine functions"). */
+    uint32_t since_march = (uint32_t)(days + 719468 + 146097);
+    uint32_t quarters = 4 * since_march + 3;
+    uint32_t century = quarters / 146097;
+    uint32_t in_century = (quarters - century * 146097) | 3;
+    uint64_t year_and_rest = (uint64_t)2939745 * in_century;
+    uint32_t year_of_century = (uint32_t)(year_and_rest >> 32);
+    uint32_t day_of_year = (uint32_t)year_and_rest / 2939745 / 4;
+    uint32_t month_and_rest = 2141 * day_of_year + 197913;
+    bool after_december = day_of_year >= 306; /* January and February belong to the next year */
+    return (struct date){
+        .year = (int32_t)(century * 100 + year_of_century) - 400 + after_december,
+        .month = (month_and_rest >> 16) - (after_december ? 12 : 0),
+        .day = (month_and_rest & 0xffff) / 2141 + 1,
     };
-    d.year = (int32_t)(year_of_era + era * 400) - 400 + (d.month <= 2);
-    return d;
 }
 
 static int32_t days_of_date(struct date d)
@@ -100,30 +102,27 @@ static bool is_date(struct date d)
     return d.day <= length + (d.month == 2 && is_leap_year(d.year));
 }
 
-static inline void put2(char *p, uint32_t v)
-{
-    p[0] = (char)('0' + v / 10);
-    p[1] = (char)('0' + v % 10);
-}
-
 static void put_date(char *p, struct date d)
 {
-    put2(p, (uint32_t)d.year / 100);
-    put2(p + 2, (uint32_t)d.year % 100);
+    uint32_t century = (uint32_t)d.year / 100;
+    digits__put2(p, century);
+    digits__put2(p + 2, (uint32_t)d.year - century * 100);
     p[4] = '-';
-    put2(p + 5, d.month);
+    digits__put2(p + 5, d.month);
     p[7] = '-';
-    put2(p + 8, d.day);
+    digits__put2(p + 8, d.day);
 }
 
 /* "08:49:37" */
 static void put_time(char *p, uint32_t second_of_day)
 {
-    put2(p, second_of_day / 3600);
+    uint32_t minute_of_day = second_of_day / 60;
+    uint32_t hour = minute_of_day / 60;
+    digits__put2(p, hour);
     p[2] = ':';
-    put2(p + 3, second_of_day / 60 % 60);
+    digits__put2(p + 3, minute_of_day - hour * 60);
     p[5] = ':';
-    put2(p + 6, second_of_day % 60);
+    digits__put2(p + 6, second_of_day - minute_of_day * 60);
 }
 
 /* Days and the microseconds into the day, for times before 1970 too. */
@@ -139,13 +138,16 @@ void clock_format_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_LEN])
 {
     int64_t in_day_us;
     int32_t days = split_days(wall_us, &in_day_us);
-    uint32_t ms = (uint32_t)(in_day_us / CLOCK_MS);
+    uint32_t ms_of_day = (uint32_t)(in_day_us / CLOCK_MS);
+    uint32_t second_of_day = ms_of_day / 1000;
+    uint32_t ms = ms_of_day - second_of_day * 1000;
+    uint32_t tenth = ms / 100;
     put_date(out, date_of_days(days));
     out[10] = 'T';
-    put_time(out + 11, ms / 1000);
+    put_time(out + 11, second_of_day);
     out[19] = '.';
-    out[20] = (char)('0' + ms % 1000 / 100);
-    put2(out + 21, ms % 100);
+    out[20] = (char)('0' + tenth);
+    digits__put2(out + 21, ms - tenth * 100);
     out[23] = 'Z';
 }
 
@@ -281,12 +283,12 @@ void clock_format_http(int64_t wall_us, char out[CLOCK_HTTP_DATE_LEN])
     memcpy(out, weekdays[(uint32_t)(days - DAYS_MIN + 2) % 7], 3); /* 0000-01-01: Saturday */
     out[3] = ',';
     out[4] = ' ';
-    put2(out + 5, d.day);
+    digits__put2(out + 5, d.day);
     out[7] = ' ';
     memcpy(out + 8, months[d.month - 1], 3);
     out[11] = ' ';
-    put2(out + 12, (uint32_t)d.year / 100);
-    put2(out + 14, (uint32_t)d.year % 100);
+    digits__put2(out + 12, (uint32_t)d.year / 100);
+    digits__put2(out + 14, (uint32_t)d.year % 100);
     out[16] = ' ';
     put_time(out + 17, (uint32_t)(in_day_us / CLOCK_SECOND));
     memcpy(out + 25, " GMT", 4);

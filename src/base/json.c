@@ -20,45 +20,62 @@ static size_t copy_clean(char *to, const char *from, size_t len)
         if (bits)
             return i + (size_t)__builtin_ctz(bits);
     }
+    if (i && i < len) {
+        /* What is left, with some before it that is known to be clean. */
+        size_t last = len - 16;
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(from + last));
+        unsigned bits = json__special_bits(v);
+        _mm_storeu_si128((__m128i *)(void *)(to + last), v);
+        return bits ? last + (size_t)__builtin_ctz(bits) : len;
+    }
 #endif
-    for (; len - i >= 8; i += 8) {
-        uint64_t v;
+    if (len - i >= 8) {
+        /* The rest is shorter than two words: they may overlap. */
+        size_t last = len - 8;
+        uint64_t v, w;
         memcpy(&v, from + i, sizeof(v));
-        if (json__any_special(v))
-            break;
-        memcpy(to + i, &v, sizeof(v));
+        memcpy(&w, from + last, sizeof(w));
+        if (len - i <= 16 && !json__any_special(v) && !json__any_special(w)) {
+            memcpy(to + i, &v, sizeof(v));
+            memcpy(to + last, &w, sizeof(w));
+            return len;
+        }
     }
     for (; i < len && !json__is_special(from[i]); i++)
         to[i] = from[i];
     return i;
 }
 
-static void put_escape(struct buf *b, char c)
+/* The escape of c at p, where there is room for six; its length. */
+static inline size_t write_escape(char *p, char c)
 {
     static const char hex[] = "0123456789abcdef";
     static const char shorthand[0x20] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
     };
     unsigned char u = (unsigned char)c;
-    if (u >= 0x20 || shorthand[u]) {
-        const char pair[2] = { '\\', u >= 0x20 ? c : shorthand[u] };
-        buf_put(b, pair, sizeof(pair));
-    } else {
-        const char six[6] = { '\\', 'u', '0', '0', hex[u >> 4], hex[u & 15] };
-        buf_put(b, six, sizeof(six));
-    }
+    p[0] = '\\';
+    p[1] = u >= 0x20 ? c : shorthand[u];
+    if (p[1])
+        return 2;
+    memcpy(p + 1, "u00", 3);
+    p[4] = hex[u >> 4];
+    p[5] = hex[u & 15];
+    return 6;
 }
 
 static __attribute__((noinline)) void put_rest_escaped(struct buf *b, struct slice s)
 {
     size_t i = 0;
     while (i < s.len) {
-        put_escape(b, s.data[i++]);
-        char *p = buf_reserve(b, s.len - i);
+        char escape[6];
+        size_t n = write_escape(escape, s.data[i++]);
+        char *p = buf_reserve(b, n + s.len - i + 1);
         if (!p)
             return;
-        size_t clean = copy_clean(p, s.data + i, s.len - i);
-        b->len += clean;
+        memcpy(p, escape, n);
+        size_t clean = copy_clean(p + n, s.data + i, s.len - i);
+        b->len += n + clean;
         i += clean;
     }
     buf_putc(b, '"');

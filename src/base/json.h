@@ -1,7 +1,7 @@
 /*
- * base/json.h - JSON in and out. In: jansson, made strict, depth-limited and arena-allocated: the
- * tree lives in the request's arena and is never freed piecewise (do not json_decref it, do not
- * modify it). Out: written straight into a buf, without a tree.
+ * base/json.h - JSON in and out. In: strict, depth-limited, into jansson's tree, which lives in the
+ * request's arena and is never freed piecewise (do not json_decref it, do not modify it). Out:
+ * written straight into a buf, without a tree.
  */
 #pragma once
 
