@@ -14,11 +14,24 @@
 #define FLAGS_AT 53u
 #define FLAG_SAMPLED 0x01u
 
+/* Eight digits of 32 bits at once: spread the nibbles to bytes, then add '0', and 39 more where they are past 9. */
+static uint64_t hex32(uint32_t value)
+{
+    uint64_t x = __builtin_bswap32(value);
+    x = (x | x << 16) & UINT64_C(0x0000ffff0000ffff);
+    x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    x = (x >> 4 | x << 8) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    uint64_t letters = (x + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    return x + UINT64_C(0x3030303030303030) + letters * 39;
+}
+
 void http__hex64(uint64_t value, char out[16])
 {
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 15; i >= 0; i--, value >>= 4)
-        out[i] = digits[value & 15];
+    /* Little-endian machines only, as are all that libuv's and Boost.Context's users run; elsewhere digits swap places,
+     * which ids survive. */
+    uint64_t high = hex32((uint32_t)(value >> 32)), low = hex32((uint32_t)value);
+    memcpy(out, &high, 8);
+    memcpy(out + 8, &low, 8);
 }
 
 /* Lower-case hex digits, as the standard has it; -1 when one is something else. */

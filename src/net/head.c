@@ -62,9 +62,7 @@ static const struct net_refusal *limit_of(const struct net__scan *scan, size_t e
 {
     if (scan->lines == 0)
         return end - scan->line_start > limits->line_bytes_max ? &net__line_too_long : NULL;
-    if (end - scan->headers_start > limits->headers_bytes_max || scan->lines > limits->headers_max + 1)
-        return &net__headers_too_large;
-    return NULL;
+    return end - scan->headers_start > limits->headers_bytes_max ? &net__headers_too_large : NULL;
 }
 
 /* A whole line ends at data[end], its LF. */
@@ -79,6 +77,8 @@ static const struct net_refusal *check_line(struct net__scan *scan, const char *
         return &net__malformed;
     if (scan->lines > 0 && (line[0] == ' ' || line[0] == '\t' || line[0] == ':'))
         return &net__malformed;
+    if (scan->lines > limits->headers_max) /* the request line is one of them, and this one is not yet */
+        return &net__headers_too_large;
     return limit_of(scan, end - 1, limits);
 }
 

@@ -156,11 +156,13 @@ enum status net__path_normalise(struct arena *arena, struct slice raw, struct sl
 
 /* -- authority ------------------------------------------------------------------------------------------- */
 
-static bool is_host_char(unsigned char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c && strchr("-._~!$&'()*+,=%", c)); /* reg-name; ";" is refused as in paths */
-}
+/* reg-name without ";", which is refused as in paths. */
+static const bool is_host_char[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['.'] = true,
+    ['_'] = true,         ['~'] = true,         ['!'] = true,         ['$'] = true, ['&'] = true,
+    ['\''] = true,        ['('] = true,         [')'] = true,         ['*'] = true, ['+'] = true,
+    [','] = true,         ['='] = true,         ['%'] = true,
+};
 
 static bool port_is_valid(struct slice port)
 {
@@ -188,7 +190,7 @@ bool net__authority_is_valid(struct slice authority)
             return false;
         i++;
     } else {
-        while (i < authority.len && is_host_char((unsigned char)authority.data[i]))
+        while (i < authority.len && is_host_char[(unsigned char)authority.data[i]])
             i++;
         if (i == 0)
             return false;
