@@ -140,6 +140,7 @@ static void shut_down(struct net_conn *c)
 
 void net__conn_finish(struct net_conn *c)
 {
+    net__flush(c); /* what was gathered leaves before the end does */
     if (c->state == NET__CLOSED || c->state == NET__LINGER)
         return;
     /* Closing a socket with unread bytes resets it, and the reset may overtake our answer. */
@@ -444,8 +445,9 @@ static bool body_is_slow(struct net_conn *c, int64_t now_us)
     int64_t waited_us = x->body_wait_us + (now_us - x->wait_since_us);
     if (now_us - MAX(x->wait_since_us, c->active_us) > l->body_idle_timeout_us)
         return true;
-    int64_t over_us = waited_us - NET__BODY_GRACE_US;
-    return over_us > 0 && x->body_bytes < (int64_t)l->body_rate_min * (waited_us / CLOCK_SECOND);
+    /* Bytes count over all of the waiting, the grace too: a slow start may be made up for. */
+    return waited_us > l->body_grace_us &&
+           x->body_bytes < (int64_t)l->body_rate_min * waited_us / CLOCK_SECOND;
 }
 
 static void sweep_head(struct net_conn *c, int64_t now_us)

@@ -38,7 +38,6 @@
 /* Bodies up to this are copied behind their head and go out in one piece with it. */
 #define NET__COPY_MAX ((size_t)16 * 1024)
 #define NET__BUFFER_BYTES ((size_t)64 * 1024)
-#define NET__BODY_GRACE_US ((int64_t)5 * 1000 * 1000)
 
 /* Bytes that wait: unread ones (one block a connection) or unsent ones (a list). */
 struct net__block {

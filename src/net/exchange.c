@@ -277,8 +277,11 @@ static void skip_body(struct net_exchange *x)
     if (body->done)
         return;
     bool may_come = !x->request.expects_continue || x->continue_sent;
-    if (body->bad || body->chunked || body->left > NET__DRAIN_MAX || !may_come ||
-        x->body_status != STATUS_OK)
+    /* Of chunks nobody knows how many are to come: those get the same bound as they arrive (conn.c, drain). */
+    bool is_long = !body->chunked && body->left > NET__DRAIN_MAX;
+    bool is_announced = x->body_status == STATUS_TOO_LARGE && !body->chunked;
+    bool has_failed = x->body_status != STATUS_OK && !is_announced;
+    if (body->bad || is_long || !may_come || has_failed)
         c->close_after = true;
 }
 

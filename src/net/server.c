@@ -98,6 +98,7 @@ static struct net_limits limits_of(const struct net_limits *given)
     DEFAULT(idle_timeout_us, 75 * CLOCK_SECOND);
     DEFAULT(write_timeout_us, 30 * CLOCK_SECOND);
     DEFAULT(body_rate_min, 500);
+    DEFAULT(body_grace_us, 5 * CLOCK_SECOND);
     DEFAULT(arena_budget, (size_t)8 << 20);
     DEFAULT(send_bytes_max, 256 * 1024);
 #undef DEFAULT
