@@ -134,20 +134,32 @@ struct contract_index *model_index(struct model *m, struct contract *c,
                                    enum contract_index_kind kind, bool unique, const char *fields)
 {
     must(c->indexes_len < INDEXES_MAX, "too many indexes");
+    must(m->pending_len < ARRAY_LEN(m->pending), "too many indexes");
     struct contract_index *index = &c->indexes[c->indexes_len++];
-    struct slice names[8];
+    struct slice *names = m->pending[m->pending_len].names;
+    m->pending[m->pending_len].contract = c;
+    m->pending[m->pending_len++].index = index;
     index->kind = kind;
     index->unique = unique;
     index->len = words(m, fields, names, 8);
     index->fields = arena_array_of(m->arena, struct contract_field *, index->len);
     index->descending = arena_array_of(m->arena, bool, index->len);
-    for (unsigned i = 0; i < index->len; i++) {
-        char name[64];
-        index->descending[i] = slice_starts(names[i], SLICE("-"));
-        snprintf(name, sizeof(name), "%.*s", SLICE_ARG(slice_from(names[i], index->descending[i])));
-        index->fields[i] = model_field_find(c, name);
-    }
     return index;
+}
+
+static void indexes_resolve(struct model *m)
+{
+    for (unsigned p = 0; p < m->pending_len; p++) {
+        struct contract_index *index = m->pending[p].index;
+        for (unsigned i = 0; i < index->len; i++) {
+            struct slice written = m->pending[p].names[i];
+            char name[64];
+            index->descending[i] = slice_starts(written, SLICE("-"));
+            snprintf(name, sizeof(name), "%.*s",
+                     SLICE_ARG(slice_from(written, index->descending[i])));
+            index->fields[i] = model_field_find(m->pending[p].contract, name);
+        }
+    }
 }
 
 void model_required(struct contract_field *f)
@@ -247,6 +259,7 @@ void model_finish(struct model *m)
         }
         columns_number(m, c);
     }
+    indexes_resolve(m);
     for (unsigned i = 0; i < m->set.len; i++) {
         struct contract *c = m->contracts[i];
         for (unsigned f = 0; f < c->fields_len; f++)

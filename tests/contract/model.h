@@ -17,6 +17,12 @@ struct model {
     struct arena *arena;
     struct contract_set set;
     struct contract *contracts[MODEL_CONTRACTS_MAX];
+    struct {
+        struct contract *contract;
+        struct contract_index *index;
+        struct slice names[8];
+    } pending[64]; /* indexes, which may name system fields */
+    unsigned pending_len;
 };
 
 struct model *model_new(void);
