@@ -137,19 +137,36 @@ static struct slice choices_text(struct arena *arena, const char *choices)
     return buf_slice(&out);
 }
 
+/* A bound as people write it: 100ms, 30s, 64KiB. */
+static void format_bound(enum config_type type, int64_t value, char *out, size_t size)
+{
+    static const struct {
+        enum config_type type;
+        int64_t factor;
+        const char *unit;
+    } units[] = { { CONFIG_DURATION, CLOCK_HOUR, "h" },     { CONFIG_DURATION, CLOCK_SECOND, "s" },
+                  { CONFIG_DURATION, CLOCK_MS, "ms" },      { CONFIG_BYTES, 1024 * 1024 * 1024, "GiB" },
+                  { CONFIG_BYTES, 1024 * 1024, "MiB" },     { CONFIG_BYTES, 1024, "KiB" } };
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        if (units[i].type != type || value < units[i].factor || value % units[i].factor)
+            continue;
+        (void)snprintf(out, size, "%lld%s", (long long)(value / units[i].factor), units[i].unit);
+        return;
+    }
+    (void)snprintf(out, size, "%lld", (long long)value);
+}
+
 static void put_number(struct loading *l, const struct config_key *key, const struct origin *origin,
                        bool parsed, int64_t value, const char *expected)
 {
-    char text[200];
+    char text[200], min[40], max[40];
     if (!parsed) {
         (void)snprintf(text, sizeof(text), "must be %s", expected);
         complain(l, key, origin, text);
     } else if (value < key->min || value > key->max) {
-        (void)snprintf(text, sizeof(text), "must be from %lld to %lld%s", (long long)key->min,
-                       (long long)key->max,
-                       key->type == CONFIG_DURATION ? " microseconds"
-                       : key->type == CONFIG_BYTES  ? " bytes"
-                                                    : "");
+        format_bound(key->type, key->min, min, sizeof(min));
+        format_bound(key->type, key->max, max, sizeof(max));
+        (void)snprintf(text, sizeof(text), "must be from %s to %s", min, max);
         complain(l, key, origin, text);
     } else {
         *(int64_t *)(void *)((char *)&l->config + key->offset) = value;
@@ -179,7 +196,7 @@ static void put_value(struct loading *l, const struct config_key *key, const str
                       struct slice value)
 {
     int64_t number = 0;
-    bool boolean = false;
+    bool boolean = false, parsed;
     void *at = (char *)&l->config + key->offset;
     switch (key->type) {
     case CONFIG_TEXT:
@@ -191,14 +208,16 @@ static void put_value(struct loading *l, const struct config_key *key, const str
             complain(l, key, origin, "does not fit into memory");
         return;
     case CONFIG_INTEGER:
-        put_number(l, key, origin, slice_to_i64(value, &number), number, "a whole number");
+        parsed = slice_to_i64(value, &number);
+        put_number(l, key, origin, parsed, number, "a whole number");
         return;
     case CONFIG_DURATION:
-        put_number(l, key, origin, clock_parse_duration(value, &number), number,
-                   "a duration such as 500ms, 30s, 5m or 2h");
+        parsed = clock_parse_duration(value, &number);
+        put_number(l, key, origin, parsed, number, "a duration such as 500ms, 30s, 5m or 2h");
         return;
     case CONFIG_BYTES:
-        put_number(l, key, origin, parse_bytes(value, &number), number, "a size such as 64KiB or 1MiB");
+        parsed = parse_bytes(value, &number);
+        put_number(l, key, origin, parsed, number, "a size such as 64KiB or 1MiB");
         return;
     case CONFIG_BOOLEAN:
         if (parse_boolean(value, &boolean))

@@ -234,7 +234,6 @@ static int listen_all(struct server *s)
         .host = c->host,
         .port = (unsigned)c->port,
         .reuse_port = true,
-        .metrics = s->app->metrics,
         .limits = { .line_bytes_max = (unsigned)c->line_bytes,
                     .headers_bytes_max = (unsigned)c->header_bytes,
                     .headers_max = (unsigned)c->headers,
