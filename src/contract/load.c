@@ -17,9 +17,7 @@
     ((size_t)256 << 20) /* of the model: far beyond the most that the limits allow */
 #define DESCRIPTION_BYTES_MAX 4000u
 
-/* -- reporting
- * ------------------------------------------------------------------------------------------------
- */
+/* -- reporting --------------------------------------------------------------- */
 
 void contract__fail(struct contract__loader *ld, const struct contract__draft *d,
                     const struct yaml_node *node, struct slice key, struct slice hint,
@@ -98,8 +96,7 @@ void contract__fail_unknown(struct contract__loader *ld, const struct contract__
                    "unknown %s `%.*s`", what, SLICE_ARG(slice_head(wrong, 80)));
 }
 
-/* -- plain values
- * ---------------------------------------------------------------------------------------------- */
+/* -- plain values ------------------------------------------------------------ */
 
 bool contract__read_text(struct contract__loader *ld, const struct contract__draft *d,
                          const struct yaml_node *node, struct slice key, struct slice *ret)
@@ -146,9 +143,7 @@ void *contract__calloc(struct contract__loader *ld, size_t count, size_t size)
     return p;
 }
 
-/* -- a file
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- a file ------------------------------------------------------------------ */
 
 static bool name_is_reserved(struct slice name)
 {
@@ -251,9 +246,7 @@ static void read_draft(struct contract__loader *ld, struct contract__draft *d)
         contract__read_fields(ld, d);
 }
 
-/* -- all files
- * -------------------------------------------------------------------------------------------------
- */
+/* -- all files --------------------------------------------------------------- */
 
 static int compare_drafts(const void *a, const void *b)
 {
@@ -343,9 +336,7 @@ enum status contract_set_parse(const struct contract_source *sources, unsigned s
     return STATUS_OK;
 }
 
-/* -- a folder
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- a folder ---------------------------------------------------------------- */
 
 static int is_contract_file(const struct dirent *entry)
 {

@@ -65,9 +65,7 @@ static const struct yaml_node *take(const struct reader *r, const char *name)
     return yaml_get(r->map, key);
 }
 
-/* -- the type
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- the type ---------------------------------------------------------------- */
 
 static bool type_by_name(struct reader *r, const struct yaml_node *node, const char *key, bool item,
                          enum contract_type *ret)
@@ -148,12 +146,13 @@ static void check_keys(struct reader *r)
         else if (!contract__key_fits(key, r->field->type, item_type(r)))
             contract__fail(r->ld, r->draft, value->key, path,
                            contract__allowed(r->ld, SLICE(""), fitting, len),
-                           "does not apply to the type %s", contract_type_name(r->field->type));
+                           "does not apply to the type %s%s%s", contract_type_name(r->field->type),
+                           item_type(r) < CONTRACT_TYPES ? " of " : "",
+                           item_type(r) < CONTRACT_TYPES ? contract_type_name(item_type(r)) : "");
     }
 }
 
-/* -- values of keys
- * -------------------------------------------------------------------------------------------- */
+/* -- values of keys ---------------------------------------------------------- */
 
 static void read_flag(struct reader *r, const char *key, bool *ret)
 {
@@ -413,8 +412,7 @@ static void read_default(struct reader *r)
     }
 }
 
-/* -- the item of a list
- * -------------------------------------------------------------------------------------------- */
+/* -- the item of a list ------------------------------------------------------ */
 
 static void read_constraints(struct reader *r);
 
@@ -486,8 +484,7 @@ static void read_constraints(struct reader *r)
         read_values(r, "schemes", f);
 }
 
-/* -- contradictions
- * -------------------------------------------------------------------------------------------- */
+/* -- contradictions ---------------------------------------------------------- */
 
 static void check_pair(struct reader *r, bool both, const char *key, const char *other,
                        const char *reason)
@@ -514,9 +511,7 @@ static void check_contradictions(struct reader *r, bool optional)
                "the second row that takes the default would be refused");
 }
 
-/* -- a field
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- a field ----------------------------------------------------------------- */
 
 static void read_keys(struct reader *r)
 {

@@ -13,9 +13,7 @@ static struct slice field_path(struct contract__loader *ld, const struct contrac
     return key.len ? contract__path(ld, path, key) : path;
 }
 
-/* -- columns
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- columns ----------------------------------------------------------------- */
 
 static const char *sql_type_of(enum contract_type type)
 {
@@ -75,8 +73,7 @@ static void add_columns(struct contract__loader *ld, struct contract__draft *d)
     }
 }
 
-/* -- refs and counts
- * ---------------------------------------------------------------------------------------------- */
+/* -- refs and counts --------------------------------------------------------- */
 
 static struct contract *find_resource(struct contract__loader *ld, struct contract__draft *d,
                                       const struct yaml_node *node, struct slice path,
@@ -159,8 +156,7 @@ static void link_count(struct contract__loader *ld, struct contract__draft *d,
                        SLICE_ARG(slice_head(name, 80)), SLICE_ARG(d->contract->name));
 }
 
-/* -- who refers to whom
- * -------------------------------------------------------------------------------------------- */
+/* -- who refers to whom ------------------------------------------------------ */
 
 static unsigned refs_between(const struct contract *from, const struct contract *to)
 {
@@ -227,9 +223,7 @@ static void add_referrers(struct contract__loader *ld)
     }
 }
 
-/* -- defaults
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- defaults ---------------------------------------------------------------- */
 
 static void check_default(struct contract__loader *ld, struct contract__draft *d,
                           const struct contract_field *field)

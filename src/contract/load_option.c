@@ -8,6 +8,7 @@
 #define INDEX_FIELDS_MAX 8u
 #define SEARCH_FIELDS_MAX 8u
 #define TAGS_MAX 16u
+#define EVENTS_MAX 16u
 #define TAG_BYTES_MAX 100u
 #define CACHE_TTL_MAX (30 * CLOCK_DAY)
 
@@ -40,9 +41,7 @@ static bool is_map(struct contract__loader *ld, const struct contract__draft *d,
     return false;
 }
 
-/* -- expressions
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- expressions ------------------------------------------------------------- */
 
 static struct expr *compile(struct contract__loader *ld, struct contract__draft *d,
                             const struct yaml_node *node, struct slice path,
@@ -75,9 +74,7 @@ static void read_count_where(struct contract__loader *ld, struct contract__draft
             compile(ld, d, node, path, field->ref, field->count_where_text, EXPR_INDEX);
 }
 
-/* -- rules
- * -------------------------------------------------------------------------------------------------------------
- */
+/* -- rules ------------------------------------------------------------------- */
 
 static const struct slice action_names[CONTRACT_ACTIONS] = {
     [CONTRACT_READ] = SLICE_INIT("read"),
@@ -110,9 +107,7 @@ static void read_rules(struct contract__loader *ld, struct contract__draft *d)
     }
 }
 
-/* -- indexes
- * --------------------------------------------------------------------------------------------------------------
- */
+/* -- indexes ----------------------------------------------------------------- */
 
 static struct contract_field *find_field(struct contract__loader *ld,
                                          const struct contract__draft *d,
@@ -337,8 +332,7 @@ static void read_search(struct contract__loader *ld, struct contract__draft *d)
     }
 }
 
-/* -- cache, limits, events
- * -------------------------------------------------------------------------------------------- */
+/* -- cache, limits, events --------------------------------------------------- */
 
 static void check_tag(struct contract__loader *ld, struct contract__draft *d,
                       const struct yaml_node *node, struct slice tag)
@@ -465,7 +459,7 @@ static void read_events(struct contract__loader *ld, struct contract__draft *d)
                                      CONTRACT_EVENT_DELETED };
     const struct slice path = SLICE("events");
     const struct yaml_node *list = yaml_get(d->root, path);
-    if (!list || !is_list(ld, d, list, path, ARRAY_LEN(names)))
+    if (!list || !is_list(ld, d, list, path, EVENTS_MAX))
         return;
     for (const struct yaml_node *item = list->first; item; item = item->next) {
         struct slice name;

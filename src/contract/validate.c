@@ -32,8 +32,7 @@ static inline void bit_set(uint64_t *words, unsigned i)
     words[i / 64] |= (uint64_t)1 << (i % 64);
 }
 
-/* -- names to fields
- * ---------------------------------------------------------------------------------------- */
+/* -- names to fields --------------------------------------------------------- */
 
 static bool try_seed(struct contract__lookup *lookup, const struct contract *contract,
                      uint64_t seed)
@@ -81,9 +80,7 @@ struct contract_field *contract_field_find(const struct contract *contract, stru
     return contract->fields[slot];
 }
 
-/* -- compiling
- * ------------------------------------------------------------------------------------------------
- */
+/* -- compiling --------------------------------------------------------------- */
 
 static void set_bounds(struct contract__step *step, const struct contract_field *field)
 {
@@ -168,8 +165,7 @@ bool contract__default_set(const struct contract_field *field, struct contract *
     return true;
 }
 
-/* -- walking a body
- * -------------------------------------------------------------------------------------------- */
+/* -- walking a body ---------------------------------------------------------- */
 
 enum status contract_row_init(const struct contract *contract, struct arena *arena,
                               struct contract_row *ret_row)
