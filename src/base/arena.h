@@ -15,15 +15,15 @@
 struct arena;
 struct arena_pool;
 
-/* Chunks of this size are pooled; larger single allocations get a chunk of their own from the heap.
- */
+/* Chunks of this size are pooled. A larger single allocation gets a chunk of its own, of the next
+ * power of two; those up to 512 KiB are pooled as well. */
 #define ARENA_CHUNK_BYTES ((size_t)16384)
 
 /*
  * A free list of chunks, kept by one thread.
  *
- * Units    chunks_max bounds how many free chunks are kept (0: none); beyond it they return to the
- * heap.
+ * Units    chunks_max bounds how many free bytes are kept, in chunks (0: none); beyond it they
+ * return to the heap.
  */
 struct arena_pool *arena_pool_new(unsigned chunks_max);
 void arena_pool_free(struct arena_pool *pool);

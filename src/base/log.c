@@ -33,6 +33,10 @@
  * newline. */
 #define TAIL_BYTES ((size_t)32)
 #define WRITER_PERIOD_NS 50000000L
+/* After so many periods with nothing to write it sleeps longer, and the next line wakes it. A
+ * wake-up that is lost to a race, as nobody pays for a fence per line, costs that line a second. */
+#define WRITER_IDLE_PERIODS 4u
+#define WRITER_IDLE_SECONDS 1
 /* How long log_stop waits for somebody to read a full pipe. */
 #define STOP_PATIENCE_MS 1000
 
@@ -55,6 +59,7 @@ static struct {
     uint64_t dropped_told;
     pthread_t writer;
     bool running, stopping;
+    bool idle;     /* the writer sleeps long */
     uint32_t wake; /* futex: 1 once somebody asked the writer to look now */
     int fd;
     enum log_format format;
@@ -201,7 +206,8 @@ static void emit(struct ring *ring, enum log_level level, struct slice line)
     head = ring_copy(ring, head, line);
     head = ring_copy(ring, head, SLICE("\n"));
     __atomic_store_n(&ring->head, head, __ATOMIC_RELEASE);
-    if (used + line.len > RING_BYTES / 2 || level == LOG_LEVEL_ERROR)
+    if (used + line.len > RING_BYTES / 2 || level == LOG_LEVEL_ERROR ||
+        __atomic_load_n(&hub.idle, __ATOMIC_RELAXED))
         wake_writer();
 }
 
@@ -216,12 +222,12 @@ static void tell_dropped(void)
     log_warn("log.lines_dropped", LOG_U64("lines", lines));
 }
 
-static void ring_drain(struct ring *ring)
+static bool ring_drain(struct ring *ring)
 {
     size_t tail = ring->tail;
     size_t len = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE) - tail;
     if (len == 0)
-        return;
+        return false;
     size_t at = tail & (RING_BYTES - 1);
     size_t first = MIN(len, RING_BYTES - at);
     struct iovec iov[] = {
@@ -235,6 +241,7 @@ static void ring_drain(struct ring *ring)
     if (lost)
         __atomic_fetch_add(&hub.dropped, lost, __ATOMIC_RELAXED);
     __atomic_store_n(&ring->tail, tail + len, __ATOMIC_RELEASE);
+    return true;
 }
 
 /*
@@ -242,8 +249,9 @@ static void ring_drain(struct ring *ring)
  * without the lock, which a thread that logs its first line must not wait for. The last time it is
  * held throughout.
  */
-static void drain_all(bool last_time)
+static bool drain_all(bool last_time)
 {
+    bool any = false;
     (void)pthread_mutex_lock(&hub.lock);
     struct ring *first = hub.rings;
     if (last_time)
@@ -254,7 +262,7 @@ static void drain_all(bool last_time)
         next = ring->next;
         /* Asked before draining: what its thread logged last is then in the ring. */
         bool gone = __atomic_load_n(&ring->owner_gone, __ATOMIC_ACQUIRE);
-        ring_drain(ring);
+        any |= ring_drain(ring);
         if (!gone)
             continue;
         if (!last_time)
@@ -265,21 +273,28 @@ static void drain_all(bool last_time)
     }
     if (last_time)
         (void)pthread_mutex_unlock(&hub.lock);
+    return any;
 }
 
 static void *writer_main(void *arg)
 {
     (void)arg;
     (void)pthread_setname_np(pthread_self(), "log");
-    const struct timespec period = { .tv_nsec = WRITER_PERIOD_NS };
+    unsigned quiet = 0;
     while (!__atomic_load_n(&hub.stopping, __ATOMIC_ACQUIRE)) {
+        bool idle = quiet >= WRITER_IDLE_PERIODS;
+        const struct timespec period = {
+            .tv_sec = idle ? WRITER_IDLE_SECONDS : 0,
+            .tv_nsec = idle ? 0 : WRITER_PERIOD_NS,
+        };
+        __atomic_store_n(&hub.idle, idle, __ATOMIC_RELAXED);
         futex(&hub.wake, FUTEX_WAIT, 0, &period);
         __atomic_store_n(&hub.wake, 0, __ATOMIC_RELAXED);
         tell_dropped();
-        drain_all(/* last_time= */ false);
+        quiet = drain_all(/* last_time= */ false) ? 0 : quiet + 1;
     }
     tell_dropped();
-    drain_all(/* last_time= */ true);
+    (void)drain_all(/* last_time= */ true);
     return NULL;
 }
 
