@@ -141,7 +141,7 @@ static void add_headers(struct http_request *req, int status, const struct probl
         http_header_add(req, SLICE("WWW-Authenticate"), SLICE("Bearer realm=\"purlin\""));
     } else if (status == 405) {
         http_header_add(req, SLICE("Allow"), http__allow(req, req->allow));
-    } else if (status == 429 || status == 503) {
+    } else if (status == 429 || status == 503 || (p && p->retry_after_us > 0)) {
         int64_t wait_us = p && p->retry_after_us > 0 ? p->retry_after_us : 1000000;
         struct buf b;
         buf_init(&b, http_arena(req), 24, 24);
