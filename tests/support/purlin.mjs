@@ -64,10 +64,10 @@ export function runPurlin(args, { env, cwd = root, input, timeout = 60_000 } = {
  * Start `purlin serve` and wait until it is ready. Options: contracts ({ name: yaml } or a folder's path), folder (kept by the caller),
  * env. The test fails when the server ends by anything but what stop() asked for.
  */
-export async function startPurlin(t, { contracts = path.join(root, "contracts"), folder, env = {} } = {}) {
+export async function startPurlin(t, { contracts = path.join(root, "contracts"), folder, env = {}, bin = purlinBin } = {}) {
   folder ??= temporaryFolder(t);
   const contractsFolder = typeof contracts === "string" ? contracts : writeContracts(folder, contracts);
-  const child = spawn(purlinBin, ["serve"], {
+  const child = spawn(bin, ["serve"], {
     cwd: root,
     env: environment(folder, contractsFolder, env),
     stdio: ["ignore", "pipe", "pipe"],
