@@ -4,7 +4,8 @@
  *
  * llhttp 8.1 in strict mode parses the head. What it lets pass and HTTP does not is refused here: bare LF, folded lines,
  * empty names, runs of spaces in the request line, fragments, unknown transfer codings, repeated singletons. Chunks are
- * cut by our own decoder (net/chunk.c): llhttp 8.1 takes bare LF and endless extensions between them.
+ * cut by our own decoder (net/chunk.c): llhttp 8.1 bounds neither extensions nor trailers, and refuses extensions that
+ * are well-formed (a=b;c, quoted pairs).
  */
 #pragma once
 

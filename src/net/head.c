@@ -44,19 +44,21 @@ const bool net__is_token[256] = {
 #define EMPTY_LINES_MAX 2u /* before a request line: RFC 9112 2.2 asks for at least one */
 
 /* What does not begin with a token is no HTTP: say so before its line ends (it may never, as with a TLS hello). */
-static bool begins_badly(const char *data, size_t len)
+static bool begins_badly(const char *line, size_t len)
 {
     size_t n = MIN(len, 24u);
     for (size_t i = 0; i < n; i++) {
-        if (data[i] == ' ')
+        if (line[i] == ' ')
             return i == 0;
-        if (!net__is_token[(unsigned char)data[i]] && data[i] != '\r' && data[i] != '\n')
+        if (line[i] == '\r')
+            return false;
+        if (!net__is_token[(unsigned char)line[i]])
             return true;
     }
     return false;
 }
 
-/* A line without its end was looked at; is there still room for the rest of it? */
+/* A line was looked at up to `end`, without its CR LF. */
 static const struct net_refusal *limit_of(const struct net__scan *scan, size_t end,
                                           const struct net_limits *limits)
 {
@@ -75,6 +77,8 @@ static const struct net_refusal *check_line(struct net__scan *scan, const char *
     const char *cr = memchr(line, '\r', len);
     if (!cr || cr != data + end - 1)
         return &net__malformed;
+    if (scan->lines == 0 && begins_badly(line, len))
+        return &net__malformed;
     if (scan->lines > 0 && (line[0] == ' ' || line[0] == '\t' || line[0] == ':'))
         return &net__malformed;
     if (scan->lines > limits->headers_max) /* the request line is one of them, and this one is not yet */
@@ -82,14 +86,23 @@ static const struct net_refusal *check_line(struct net__scan *scan, const char *
     return limit_of(scan, end - 1, limits);
 }
 
+/* The line at the end of data[0..len) has no end yet: is it all right so far? */
+static bool check_rest(const struct net__scan *scan, const char *data, size_t len,
+                       const struct net_limits *limits, const struct net_refusal **ret_refusal)
+{
+    const struct net_refusal *refusal = NULL;
+    if (scan->lines == 0 && begins_badly(data + scan->line_start, len - scan->line_start))
+        refusal = &net__malformed;
+    else
+        refusal = limit_of(scan, len - (len > 0 && data[len - 1] == '\r'), limits);
+    *ret_refusal = refusal;
+    return refusal == NULL;
+}
+
 enum net__scan_result net__scan_head(struct net__scan *scan, const char *data, size_t len,
                                      const struct net_limits *limits,
                                      const struct net_refusal **ret_refusal)
 {
-    if (scan->lines == 0 && begins_badly(data + scan->line_start, len - scan->line_start)) {
-        *ret_refusal = &net__malformed;
-        return NET__SCAN_REFUSED;
-    }
     while (scan->at < len) {
         const char *lf = memchr(data + scan->at, '\n', len - scan->at);
         if (!lf) {
@@ -115,11 +128,7 @@ enum net__scan_result net__scan_head(struct net__scan *scan, const char *data, s
         else if (scan->lines++ == 0)
             scan->headers_start = scan->line_start;
     }
-    const struct net_refusal *refusal = limit_of(scan, len, limits);
-    if (!refusal)
-        return NET__SCAN_MORE;
-    *ret_refusal = refusal;
-    return NET__SCAN_REFUSED;
+    return check_rest(scan, data, len, limits, ret_refusal) ? NET__SCAN_MORE : NET__SCAN_REFUSED;
 }
 
 /* -- the request line ------------------------------------------------------------------------------------ */
