@@ -258,7 +258,10 @@ static void start_document(struct reader *r, const yaml_event_t *event)
 
 static enum status take_event(struct reader *r, const yaml_event_t *event, bool *ret_end)
 {
-    if (r->nodes >= r->limits.nodes_max) {
+    bool makes_node = event->type == YAML_SCALAR_EVENT ||
+                      event->type == YAML_SEQUENCE_START_EVENT ||
+                      event->type == YAML_MAPPING_START_EVENT;
+    if (makes_node && r->nodes >= r->limits.nodes_max) {
         COMPLAIN(r, &event->start_mark, "more than %u values in one file", r->limits.nodes_max);
         return STATUS_INVALID;
     }

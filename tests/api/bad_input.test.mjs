@@ -12,7 +12,7 @@ const contracts = {
 resource: things
 fields:
   name:   { type: string, min: 2, max: 10, required: true, pattern: "^[a-z]+$" }
-  count:  { type: integer, min: 0, max: 100 }
+  amount: { type: integer, min: 0, max: 100 }
   ratio:  { type: number }
   flag:   { type: boolean }
   at:     { type: time }
@@ -44,7 +44,7 @@ const bodies = [
   ["duplicate keys", '{"name":"ab","name":"cd"}', 400],
   ["bad UTF-8", Buffer.from([0x7b, 0x22, 0x6e, 0x22, 0x3a, 0x22, 0xff, 0x22, 0x7d]), 400],
   ["NaN", '{"name":"ab","ratio":NaN}', 400],
-  ["integer beyond int64", '{"name":"ab","count":99999999999999999999}', 400],
+  ["integer beyond int64", '{"name":"ab","amount":99999999999999999999}', 400],
   ["too deep", `{"name":"ab","extra":${deep}}`, [400, 413, 422]],
   ["an array", "[]", [400, 422]],
   ["a string", '"x"', [400, 422]],
@@ -58,9 +58,9 @@ const bodies = [
   ["zero byte", { name: "ab", born: "a\u0000b" }, 422, { "/born": null }],
   ["unknown field", { name: "ab", nmae: 1 }, 422, { "/nmae": "unknown_field" }],
   ["prototype name", '{"name":"ab","__proto__":1}', 422, { "/__proto__": "unknown_field" }],
-  ["too small", { name: "ab", count: -1 }, 422, { "/count": "too_small" }],
-  ["too large", { name: "ab", count: 101 }, 422, { "/count": "too_large" }],
-  ["fraction for integer", { name: "ab", count: 1.5 }, 422, { "/count": "type" }],
+  ["too small", { name: "ab", amount: -1 }, 422, { "/amount": "too_small" }],
+  ["too large", { name: "ab", amount: 101 }, 422, { "/amount": "too_large" }],
+  ["fraction for integer", { name: "ab", amount: 1.5 }, 422, { "/amount": "type" }],
   ["text for boolean", { name: "ab", flag: "true" }, 422, { "/flag": "type" }],
   ["bad time", { name: "ab", at: "yesterday" }, 422, { "/at": null }],
   ["30th of February", { name: "ab", day: "2026-02-30" }, 422, { "/day": null }],
@@ -76,7 +76,7 @@ const bodies = [
   ["reference to nothing", { name: "ab", other: anId }, 409, { "/other": null }],
   ["read-only field", { name: "ab", score: 5 }, 422, { "/score": "read_only" }],
   ["id given", { id: anId, name: "ab" }, 422, { "/id": null }],
-  ["several at once", { name: "A", count: -1, nope: 1 }, 422, { "/name": null, "/count": "too_small", "/nope": "unknown_field" }],
+  ["several at once", { name: "A", amount: -1, nope: 1 }, 422, { "/name": null, "/amount": "too_small", "/nope": "unknown_field" }],
 ];
 
 const requests = [
@@ -97,11 +97,11 @@ const requests = [
   ["unknown expansion", "GET", "/api/v1/things?expand=nope", {}, 400],
   ["filter that does not parse", "GET", "/api/v1/things?filter=" + encodeURIComponent("name =="), {}, 400],
   ["filter on an unknown field", "GET", "/api/v1/things?filter=" + encodeURIComponent("nme == 'a'"), {}, 400],
-  ["filter of wrong types", "GET", "/api/v1/things?filter=" + encodeURIComponent("count == 'a'"), {}, 400],
+  ["filter of wrong types", "GET", "/api/v1/things?filter=" + encodeURIComponent("amount == 'a'"), {}, 400],
   ["filter as SQL", "GET", "/api/v1/things?filter=" + encodeURIComponent("name == 'a'; DROP TABLE things"), {}, 400],
   ["filter too long", "GET", "/api/v1/things?filter=" + "1".repeat(4200), {}, [400, 414]],
   ["filter too deep", "GET", "/api/v1/things?filter=" + encodeURIComponent("(".repeat(100) + "true" + ")".repeat(100)), {}, 400],
-  ["equality of a bad value", "GET", "/api/v1/things?count=x", {}, 400],
+  ["equality of a bad value", "GET", "/api/v1/things?amount=x", {}, 400],
   ["full text where there is none", "GET", "/api/v1/things?q=a", {}, 400],
   ["bad percent code", "GET", "/api/v1/things?name=%zz", {}, 400],
   ["bad UTF-8 in the query", "GET", "/api/v1/things?name=%ff", {}, 400],
