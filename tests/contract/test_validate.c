@@ -131,7 +131,7 @@ static void test_validate_replace(void **state)
                         "{\"title\":\"t\",\"slug\":\"s\",\"score\":7,\"answers\":3,\"version\":2,"
                         "\"id\":\"" OTHER "\",\"author\":null}"),
                SLICE("{\"id!\":\"" OTHER "\",\"author!\":null,\"title\":\"t\",\"slug!\":\"s\","
-                                         "\"status\":\"draft\",\"note\":\"none\","
+                     "\"status\":\"draft\",\"note\":\"none\","
                      "\"free\":null,\"score!\":7,\"price\":{\"amount_minor\":5,\"currency\":"
                      "\"EUR\"},\"answers!\":3,\"version!\":2}"));
     check_text("nothing", validate(*state, way, "{}"), SLICE("/title required"));
