@@ -114,16 +114,40 @@ double store_rows_double(const struct store_rows *rows, unsigned column)
     return sqlite3_column_double(rows->stmt, (int)column);
 }
 
+/* TEXT and BLOB as they lie: asking for text would have a zero byte put behind it, and the value
+ * moved to make room. */
+static struct slice bytes_of(sqlite3_value *value)
+{
+    const char *data = sqlite3_value_blob(value);
+    return data ? slice_of(data, (size_t)sqlite3_value_bytes(value)) : SLICE("");
+}
+
 struct slice store_rows_bytes(const struct store_rows *rows, unsigned column)
 {
-    int type = sqlite3_column_type(rows->stmt, (int)column);
-    if (type == SQLITE_NULL)
+    struct store_value value = store_rows_value(rows, column);
+    if (value.kind == STORE_TEXT || value.kind == STORE_BLOB)
+        return value.as.bytes;
+    if (value.kind == STORE_NULL)
         return SLICE_NULL;
-    /* column_text of a BLOB would append a zero byte, which can move it; column_blob gives it as it
-     * lies. */
-    const char *data = type == SQLITE_BLOB
-                           ? sqlite3_column_blob(rows->stmt, (int)column)
-                           : (const char *)sqlite3_column_text(rows->stmt, (int)column);
-    int len = sqlite3_column_bytes(rows->stmt, (int)column);
-    return data ? slice_of(data, (size_t)len) : SLICE("");
+    const char *text = (const char *)sqlite3_column_text(rows->stmt, (int)column);
+    return text ? slice_of(text, (size_t)sqlite3_column_bytes(rows->stmt, (int)column)) : SLICE("");
+}
+
+struct store_value store_rows_value(const struct store_rows *rows, unsigned column)
+{
+    /* The value is "unprotected": only the thread of its connection may look, and it does. Each
+     * sqlite3_column_ call would enter and leave the connection anew. */
+    sqlite3_value *value = sqlite3_column_value(rows->stmt, (int)column);
+    switch (sqlite3_value_type(value)) {
+    case SQLITE_INTEGER:
+        return store_i64(sqlite3_value_int64(value));
+    case SQLITE_FLOAT:
+        return store_double(sqlite3_value_double(value));
+    case SQLITE_TEXT:
+        return store_text(bytes_of(value));
+    case SQLITE_BLOB:
+        return store_blob(bytes_of(value));
+    default:
+        return store_null();
+    }
 }

@@ -158,6 +158,8 @@ bool store_rows_is_null(const struct store_rows *rows, unsigned column);
 int64_t store_rows_i64(const struct store_rows *rows, unsigned column);
 double store_rows_double(const struct store_rows *rows, unsigned column);
 struct slice store_rows_bytes(const struct store_rows *rows, unsigned column); /* TEXT or BLOB */
+/* Kind and value at once, as stored: cheaper than asking for the one, then the other. */
+struct store_value store_rows_value(const struct store_rows *rows, unsigned column);
 
 /* -- writes ------------------------------------------------------------------------------------ */
 
