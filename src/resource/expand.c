@@ -101,9 +101,9 @@ static bool put_refs(struct store_sql *sql, const struct resource_call *call,
     return resource__put_rule(sql, call, target->contract, CONTRACT_READ, SLICE("t"));
 }
 
-static bool put_children(struct store_sql *sql, const struct resource_call *call,
-                         const struct resource_info *parent, const struct resource_expand *node,
-                         const struct slice *ids, unsigned len)
+bool resource__put_children(struct store_sql *sql, const struct resource_call *call,
+                            const struct resource_info *parent, const struct resource_expand *node,
+                            const struct slice *ids, unsigned len)
 {
     const struct resource_info *target = node->target;
     struct slice ref = target->contract->columns[node->referrer->field->column].name;
@@ -174,8 +174,9 @@ static enum status fetch_batch(struct fetch *fetch, unsigned from)
     unsigned len = MIN(fetch->ids_len - from, BATCH);
     struct store_sql sql;
     store_sql_init(&sql, call->arena);
-    bool may = node->field ? put_refs(&sql, call, node->target, ids, len)
-                           : put_children(&sql, call, fetch->parents->info, node, ids, len);
+    bool may = node->field
+                   ? put_refs(&sql, call, node->target, ids, len)
+                   : resource__put_children(&sql, call, fetch->parents->info, node, ids, len);
     if (!may)
         return STATUS_OK;
     if (store_sql_status(&sql) != STATUS_OK)

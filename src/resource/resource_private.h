@@ -340,6 +340,10 @@ enum status resource__rowset_add(struct resource_rowset *set, const struct store
 /* Fetch what `nodes` ask for: one statement for each node and 64 parents. Suspends. */
 enum status resource__rowset_expand(struct resource_call *call, struct resource_rowset *set,
                                     const struct resource_expand *nodes);
+/* The statement for the child lists of these parents. False: none may be read. */
+bool resource__put_children(struct store_sql *sql, const struct resource_call *call,
+                            const struct resource_info *parent, const struct resource_expand *node,
+                            const struct slice *ids, unsigned len);
 void resource__rowset_write(const struct resource_rowset *set, unsigned row, struct buf *out);
 
 /* -- bodies (body.c, patch.c)

@@ -24,7 +24,7 @@
 #include "resource/resource.h"
 #include "store/store.h"
 
-#define LOOPS 2u
+#define LOOPS_MAX 2u
 
 struct worker {
     struct server *server;
@@ -41,7 +41,8 @@ struct server {
     struct offload *offload;
     struct http_app *http;
     struct resource_engine *engine;
-    struct worker workers[LOOPS];
+    struct worker workers[LOOPS_MAX];
+    unsigned loops; /* PURLIN_THREADS, at most LOOPS_MAX */
     uv_signal_t signals[2];
 };
 
@@ -136,7 +137,7 @@ static void on_stop(uv_signal_t *handle, int number)
     (void)number;
     for (unsigned i = 0; i < ARRAY_LEN(s->signals); i++)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
-    for (unsigned i = 0; i < LOOPS; i++) {
+    for (unsigned i = 0; i < s->loops; i++) {
         s->workers[i].stop.fn = stop_worker;
         loop_post(s->workers[i].loop, &s->workers[i].stop);
     }
@@ -165,7 +166,7 @@ static void open_loops(struct server *s)
 {
     struct net_server_options net = { .host = SLICE("127.0.0.1"), .reuse_port = true };
     http_app_serve(s->http, &net);
-    for (unsigned i = 0; i < LOOPS; i++) {
+    for (unsigned i = 0; i < s->loops; i++) {
         struct worker *w = &s->workers[i];
         const char *reason = "";
         w->server = s;
@@ -194,19 +195,21 @@ int main(void)
 {
     static struct server s;
     s.arena = arena_new(NULL, 0);
+    const char *threads = getenv("PURLIN_THREADS");
+    s.loops = threads && strcmp(threads, "1") == 0 ? 1 : LOOPS_MAX;
     if (offload_new(1, 16, &s.offload) != STATUS_OK)
         return 1;
     open_rooms(&s);
     open_loops(&s);
-    for (unsigned i = 1; i < LOOPS; i++)
+    for (unsigned i = 1; i < s.loops; i++)
         (void)pthread_create(&s.workers[i].thread, NULL, run_worker, &s.workers[i]);
     loop_run(s.workers[0].loop);
-    for (unsigned i = 1; i < LOOPS; i++)
+    for (unsigned i = 1; i < s.loops; i++)
         (void)pthread_join(s.workers[i].thread, NULL);
     resource_close(s.engine);
     http_app_free(s.http);
     store_close(s.store);
-    for (unsigned i = 0; i < LOOPS; i++)
+    for (unsigned i = 0; i < s.loops; i++)
         loop_free(s.workers[i].loop);
     offload_free(s.offload);
     arena_free(s.arena);
