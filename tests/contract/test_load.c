@@ -8,6 +8,7 @@
 
 #include "base/yaml.h"
 #include "contract/expr.h"
+#include "contract/load.h"
 #include "contract/schema.h"
 
 static const char *root;
@@ -453,13 +454,39 @@ static void test_load_community(void **state)
     json_schema_free(schema);
 }
 
+/* The reference's example loads, and each key has a place in it. */
+static void test_load_reference(void **state)
+{
+    (void)state;
+    CLEANUP(arena_free) struct arena *arena = arena_new(NULL, 0);
+    struct slice text = read_source(arena, "docs/contracts.md");
+    size_t at = slice_find_slice(text, SLICE("```yaml\nresource:"));
+    assert_true(at != SIZE_MAX);
+    struct slice example = slice_from(text, at + 8);
+    example = slice_head(example, slice_find_slice(example, SLICE("```")));
+    const struct contract_source sources[] = {
+        { SLICE("docs/contracts.md"), example },
+        { SLICE("users"), SLICE("resource: users\nfields:\n  name: { type: string }\n") },
+        { SLICE("comments"), SLICE("resource: comments\nfields:\n  post: { ref: posts }\n") },
+        { SLICE("follows"), SLICE("resource: follows\nfields:\n  follower: { ref: users }\n"
+                                  "  followee: { ref: users }\n") },
+    };
+    check_text("example", complaints_of(arena, sources, ARRAY_LEN(sources)), SLICE(""));
+    for (unsigned i = 0; i < contract__field_keys_len; i++) {
+        struct slice name = contract__field_keys[i].name;
+        if (slice_find_slice(text, arena_printf(arena, "`%.*s", SLICE_ARG(name))) == SIZE_MAX)
+            fail_msg("docs/contracts.md does not explain `%.*s`", SLICE_ARG(name));
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_load_refuses),  cmocka_unit_test(test_load_several_files),
-        cmocka_unit_test(test_load_too_much), cmocka_unit_test(test_load_example),
-        cmocka_unit_test(test_load_forms),    cmocka_unit_test(test_load_fingerprint),
-        cmocka_unit_test(test_load_folder),   cmocka_unit_test(test_load_community),
+        cmocka_unit_test(test_load_refuses),   cmocka_unit_test(test_load_several_files),
+        cmocka_unit_test(test_load_too_much),  cmocka_unit_test(test_load_example),
+        cmocka_unit_test(test_load_forms),     cmocka_unit_test(test_load_fingerprint),
+        cmocka_unit_test(test_load_folder),    cmocka_unit_test(test_load_community),
+        cmocka_unit_test(test_load_reference),
     };
     root = argc > 1 ? argv[1] : ".";
     return cmocka_run_group_tests(tests, NULL, NULL);
