@@ -234,7 +234,7 @@ static void put_resource_schemas(struct document *d, const struct contract *c)
 struct operation {
     const char *method;
     const char *id_prefix; /* "list" -> "listPosts" */
-    const char *summary;
+    const char *summary; /* the resource's name follows */
     const char *const *parameters; /* component names, NULL-terminated */
     const int *errors;             /* zero-terminated */
     const char *body;              /* suffix of the body's schema, or NULL */
@@ -366,7 +366,7 @@ static void put_operation(struct document *d, const struct contract *c, const st
     json_out_key(o, SLICE("operationId"));
     json_out_string(o, arena_printf(d->arena, "%s%.*s", op->id_prefix, SLICE_ARG(schema_name(d, c, ""))));
     json_out_key(o, SLICE("summary"));
-    json_out_string(o, arena_printf(d->arena, op->summary, SLICE_ARG(c->name)));
+    json_out_string(o, arena_printf(d->arena, "%s %.*s.", op->summary, SLICE_ARG(c->name)));
     json_out_key(o, SLICE("description"));
     json_out_string(o, c->description.len ? c->description : c->name);
     json_out_key(o, SLICE("tags"));
@@ -398,27 +398,27 @@ static const int write_errors[] = { 400, 401, 403, 404, 409, 412, 413, 415, 422,
 static const int delete_errors[] = { 400, 401, 403, 404, 409, 412, 428, 500, 503, 0 };
 
 static const struct operation collection_operations[] = {
-    { .method = "get", .id_prefix = "list", .summary = "List %.*s.", .parameters = list_params,
+    { .method = "get", .id_prefix = "list", .summary = "List", .parameters = list_params,
       .errors = list_errors, .success = 200, .answer = "List", .headers = { "Link" }, .action = CONTRACT_READ },
-    { .method = "post", .id_prefix = "create", .summary = "Create one of %.*s.", .parameters = create_params,
+    { .method = "post", .id_prefix = "create", .summary = "Create one of", .parameters = create_params,
       .errors = create_errors, .body = "Create", .body_type = "application/json", .success = 201, .answer = "",
       .headers = { "Location", "ETag" }, .action = CONTRACT_CREATE },
 };
 static const struct operation item_operations[] = {
-    { .method = "get", .id_prefix = "read", .summary = "Read one of %.*s.", .parameters = read_params,
+    { .method = "get", .id_prefix = "read", .summary = "Read one of", .parameters = read_params,
       .errors = read_errors, .success = 200, .answer = "", .headers = { "ETag" }, .action = CONTRACT_READ },
-    { .method = "put", .id_prefix = "replace", .summary = "Replace one of %.*s.", .parameters = write_params,
+    { .method = "put", .id_prefix = "replace", .summary = "Replace one of", .parameters = write_params,
       .errors = write_errors, .body = "Replace", .body_type = "application/json", .success = 200, .answer = "",
       .headers = { "ETag" }, .action = CONTRACT_UPDATE },
-    { .method = "patch", .id_prefix = "patch", .summary = "Change fields of one of %.*s.",
+    { .method = "patch", .id_prefix = "patch", .summary = "Change fields of one of",
       .parameters = write_params, .errors = write_errors, .body = "Patch",
       .body_type = "application/merge-patch+json", .success = 200, .answer = "", .headers = { "ETag" },
       .action = CONTRACT_UPDATE },
-    { .method = "delete", .id_prefix = "delete", .summary = "Delete one of %.*s.", .parameters = delete_params,
+    { .method = "delete", .id_prefix = "delete", .summary = "Delete one of", .parameters = delete_params,
       .errors = delete_errors, .success = 204, .action = CONTRACT_DELETE },
 };
 static const struct operation restore_operation = {
-    .method = "post", .id_prefix = "restore", .summary = "Take back the deletion of one of %.*s.",
+    .method = "post", .id_prefix = "restore", .summary = "Take back the deletion of one of",
     .errors = delete_errors, .success = 200, .answer = "", .headers = { "ETag" }, .action = CONTRACT_DELETE
 };
 
