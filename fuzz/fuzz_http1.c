@@ -1,6 +1,7 @@
 /*
- * fuzz/fuzz_http1.c - The HTTP/1.1 codec: requests in a row, fed in pieces whose sizes the first bytes choose. What is
- * understood must not depend on the pieces, and llhttp alone must find no other body in what we accept.
+ * fuzz/fuzz_http1.c - The HTTP/1.1 codec: requests in a row, fed in pieces whose sizes the first
+ * bytes choose. What is understood must not depend on the pieces, and llhttp alone must find no
+ * other body in what we accept.
  */
 #include <llhttp.h>
 #include <stdint.h>
@@ -28,7 +29,8 @@ static void require(bool holds)
         abort();
 }
 
-/* What a run understood: a digest of everything it reported, and where the last whole request ended. */
+/* What a run understood: a digest of everything it reported, and where the last whole request
+ * ended. */
 struct seen {
     uint64_t digest;
     unsigned requests;
@@ -94,15 +96,15 @@ static bool read_head(struct feed *f, struct message *m, struct seen *seen)
         unsigned headers_max = scan.lines - 1u;
         char *head = arena_alloc(m->arena, len);
         require(headers_max <= limits.headers_max);
-        m->request.headers =
-            arena_array_of(m->arena, struct net_header, MAX(headers_max, 1u));
+        m->request.headers = arena_array_of(m->arena, struct net_header, MAX(headers_max, 1u));
         memcpy(head, feed_unread(f).data + scan.head_start, len);
         refusal = net__parse_head(m->arena, head, len, headers_max, &m->request, &m->framing);
         m->start = f->at + scan.head_start;
         f->at += scan.at;
     }
     if (refusal) {
-        /* What is both too long and malformed is called the one or the other by how much of it had come. */
+        /* What is both too long and malformed is called the one or the other by how much of it had
+         * come. */
         int status = refusal->http_status;
         note_number(seen, status == 414 || status == 431 ? 400 : (uint64_t)status);
     }
@@ -134,8 +136,7 @@ static bool read_body(struct feed *f, const struct net__framing *framing, char *
     for (;;) {
         struct slice unread = feed_unread(f), piece = SLICE_NULL;
         size_t used;
-        enum net__piece what =
-            net__body_next(&decoder, unread.data, unread.len, &used, &piece);
+        enum net__piece what = net__body_next(&decoder, unread.data, unread.len, &used, &piece);
         require(used <= unread.len);
         f->at += used;
         *ret_len = len;
@@ -154,7 +155,8 @@ static bool read_body(struct feed *f, const struct net__framing *framing, char *
     }
 }
 
-/* -- what llhttp alone makes of it ----------------------------------------------------------------------- */
+/* -- what llhttp alone makes of it
+ * ----------------------------------------------------------------------- */
 
 struct other {
     char *body;
@@ -193,8 +195,8 @@ static void check_other(struct slice message, struct slice body)
     llhttp_init(&llhttp, HTTP_REQUEST, &settings);
     llhttp.data = &o;
     llhttp_errno_t rc = llhttp_execute(&llhttp, message.data, message.len);
-    /* It may refuse what we take (well-formed extensions, trailers that are headers to it), but not wait for more, nor
-     * read another body. An upgrade ends its interest. */
+    /* It may refuse what we take (well-formed extensions, trailers that are headers to it), but not
+     * wait for more, nor read another body. An upgrade ends its interest. */
     require(rc != HPE_OK);
     if (o.complete && rc != HPE_PAUSED_UPGRADE)
         require(slice_eq(slice_of(o.body, o.len), body));

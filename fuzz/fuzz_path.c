@@ -1,5 +1,6 @@
 /*
- * fuzz/fuzz_path.c - Targets and paths: what is accepted holds nothing that could be read in two ways.
+ * fuzz/fuzz_path.c - Targets and paths: what is accepted holds nothing that could be read in two
+ * ways.
  */
 #include <stdint.h>
 #include <stdlib.h>

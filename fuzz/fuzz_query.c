@@ -1,5 +1,6 @@
 /*
- * fuzz/fuzz_query.c - Query strings and entity-tag lists. What a query is read as, written again, reads the same.
+ * fuzz/fuzz_query.c - Query strings and entity-tag lists. What a query is read as, written again,
+ * reads the same.
  */
 #include <stdint.h>
 #include <stdlib.h>

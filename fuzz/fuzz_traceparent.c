@@ -1,5 +1,6 @@
 /*
- * fuzz/fuzz_traceparent.c - Trace context: what is taken over is 32 lower-case hex digits, not all zero.
+ * fuzz/fuzz_traceparent.c - Trace context: what is taken over is 32 lower-case hex digits, not all
+ * zero.
  */
 #include <stdint.h>
 #include <stdlib.h>

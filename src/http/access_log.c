@@ -1,6 +1,6 @@
 /*
- * http/access_log.c - One line a request. Written by hand since it is the most frequent line there is; the query stays
- * out of it, as it may hold what nobody should keep.
+ * http/access_log.c - One line a request. Written by hand since it is the most frequent line there
+ * is; the query stays out of it, as it may hold what nobody should keep.
  */
 #include "http/internal.h"
 

@@ -10,7 +10,8 @@
 #include "base/buf.h"
 #include "base/macros.h"
 
-/* -- headers --------------------------------------------------------------------------------------------- */
+/* -- headers
+ * --------------------------------------------------------------------------------------------- */
 
 static void header_put(struct http_request *req, struct slice name, struct slice value)
 {
@@ -65,7 +66,9 @@ const char *http_reason(int status)
     return net_reason(status);
 }
 
-/* -- whole ----------------------------------------------------------------------------------------------- */
+/* -- whole
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /* The head as net/ wants it. False: a header was bad, and the answer is a problem instead. */
 static bool head_make(struct http_request *req, int status, const char *content_type,
@@ -115,7 +118,8 @@ bool http_is_answered(const struct http_request *req)
     return req->answered;
 }
 
-/* -- in pieces ------------------------------------------------------------------------------------------- */
+/* -- in pieces
+ * ------------------------------------------------------------------------------------------- */
 
 enum status http_stream_begin(struct http_request *req, int status, const char *content_type)
 {

@@ -16,7 +16,8 @@
 
 #define TIMEOUT_DEFAULT_US (30 * CLOCK_SECOND)
 
-/* -- the app --------------------------------------------------------------------------------------------- */
+/* -- the app
+ * --------------------------------------------------------------------------------------------- */
 
 enum status http_app_new(const struct http_options *options, struct http_app **ret_app)
 {
@@ -87,7 +88,8 @@ bool http_app_is_draining(const struct http_app *app)
     return __atomic_load_n(&app->draining, __ATOMIC_RELAXED);
 }
 
-/* -- the request ----------------------------------------------------------------------------------------- */
+/* -- the request
+ * ----------------------------------------------------------------------------------------- */
 
 static struct http_request *request_new(struct http_app *app, struct net_exchange *x)
 {
@@ -171,7 +173,9 @@ struct slice http_path_param(const struct http_request *req, struct slice name)
     return SLICE_NULL;
 }
 
-/* -- tasks ----------------------------------------------------------------------------------------------- */
+/* -- tasks
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void on_gone(struct net_exchange *x, void *arg)
 {
@@ -247,7 +251,8 @@ static void spawn(struct http_request *req)
     net_release(x);
 }
 
-/* -- from the connection --------------------------------------------------------------------------------- */
+/* -- from the connection
+ * --------------------------------------------------------------------------------- */
 
 static void on_unmatched(struct http_request *req)
 {

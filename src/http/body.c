@@ -1,5 +1,6 @@
 /*
- * http/body.c - The body as handlers want it: whole, of the type they ask for, with problems that say what was wrong.
+ * http/body.c - The body as handlers want it: whole, of the type they ask for, with problems that
+ * say what was wrong.
  */
 #include "http/internal.h"
 

@@ -1,6 +1,6 @@
 /*
- * http/body_limit.c - How much body a route takes. What announces more is refused before a byte of it is read; what turns
- * out to be more, when it does (net_body_read).
+ * http/body_limit.c - How much body a route takes. What announces more is refused before a byte of
+ * it is read; what turns out to be more, when it does (net_body_read).
  */
 #include "http/internal.h"
 

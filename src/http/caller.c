@@ -1,7 +1,7 @@
 /*
- * http/caller.c - Who asks. One key, known from the start (PURLIN_ADMIN_KEY), carries the role admin; everybody else is
- * anonymous. Only its digest is kept, and digests are compared in constant time, so neither the key nor its length can
- * be measured out.
+ * http/caller.c - Who asks. One key, known from the start (PURLIN_ADMIN_KEY), carries the role
+ * admin; everybody else is anonymous. Only its digest is kept, and digests are compared in constant
+ * time, so neither the key nor its length can be measured out.
  */
 #include "http/internal.h"
 

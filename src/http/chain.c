@@ -1,8 +1,10 @@
 /*
- * http/chain.c - The steps that every request passes, in order, one file each. A new standard is a file and a line here.
+ * http/chain.c - The steps that every request passes, in order, one file each. A new standard is a
+ * file and a line here.
  *
- * `before` runs down the list until a step answers, `after` and `done` run down all of it: also for requests that were
- * refused before they were whole, so that these carry ids and are counted and logged like the others.
+ * `before` runs down the list until a step answers, `after` and `done` run down all of it: also for
+ * requests that were refused before they were whole, so that these carry ids and are counted and
+ * logged like the others.
  */
 #include "http/internal.h"
 

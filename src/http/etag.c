@@ -3,7 +3,8 @@
  */
 #include "http/http.h"
 
-/* Take the next entity tag off the list: its opaque part with quotes. False at the end, or where it is malformed. */
+/* Take the next entity tag off the list: its opaque part with quotes. False at the end, or where it
+ * is malformed. */
 static bool next_tag(struct slice *list, bool *ret_weak, struct slice *ret_tag)
 {
     size_t i = 0;

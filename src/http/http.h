@@ -1,10 +1,11 @@
 /*
- * http/http.h - The edge: finds the route, runs the chain, turns statuses and problems into RFC 9457 answers. One file a
- * standard. Rooms above hand it routes; it knows none of them by name.
+ * http/http.h - The edge: finds the route, runs the chain, turns statuses and problems into RFC
+ * 9457 answers. One file a standard. Rooms above hand it routes; it knows none of them by name.
  *
- * Data passes: net_exchange -> http_request (a view) -> the chain's steps (http/chain.c lists them: request id, trace
- * context, caller, ...) -> the route's handler, inline on the loop's stack or in a task -> http_send_* -> the steps'
- * `after` halves add their headers -> net_send -> on_done: one access line, metrics.
+ * Data passes: net_exchange -> http_request (a view) -> the chain's steps (http/chain.c lists them:
+ * request id, trace context, caller, ...) -> the route's handler, inline on the loop's stack or in
+ * a task -> http_send_* -> the steps' `after` halves add their headers -> net_send -> on_done: one
+ * access line, metrics.
  */
 #pragma once
 
@@ -28,55 +29,67 @@ struct task_caller;
 #define HTTP_QUERY_MAX 64u /* query parameters; beyond: 400 */
 
 /*
- * Handle a request in a task. Answer through http_send_* or http_stream_* and return OK; or return a status (with the
- * task's problem set) and the edge answers with the problem.
+ * Handle a request in a task. Answer through http_send_* or http_stream_* and return OK; or return
+ * a status (with the task's problem set) and the edge answers with the problem.
  */
 typedef enum status (*http_handler_fn)(struct task *task, struct http_request *req, void *arg);
-/* Handle it at once on the loop's stack: must not wait. For answers that are ready: health, documents. */
+/* Handle it at once on the loop's stack: must not wait. For answers that are ready: health,
+ * documents. */
 typedef void (*http_inline_fn)(struct http_request *req, void *arg);
 
-enum http_audience { HTTP_PUBLIC, HTTP_ADMIN }; /* HTTP_ADMIN: without the role "admin" it is 401 or 403 */
+enum http_audience {
+    HTTP_PUBLIC,
+    HTTP_ADMIN
+}; /* HTTP_ADMIN: without the role "admin" it is 401 or 403 */
 
 struct http_route {
-    enum net_method method;   /* HEAD is served by GET's route, OPTIONS by the router */
-    const char *pattern;      /* "/api/v1/posts/{id}"; literal segments win over {params}; "{rest*}" last takes all */
-    http_handler_fn handler;  /* exactly one of the two */
+    enum net_method method; /* HEAD is served by GET's route, OPTIONS by the router */
+    const char *pattern; /* "/api/v1/posts/{id}"; literal segments win over {params}; "{rest*}" last
+                            takes all */
+    http_handler_fn handler; /* exactly one of the two */
     http_inline_fn handle_inline;
     void *arg;
     enum http_audience audience;
-    int64_t body_bytes_max;   /* 0: the server's default; -1: no body is read by the handler */
-    int64_t timeout_us;       /* the task's deadline; 0: the app's default (30 s) */
-    bool quiet;               /* successful answers are not access-logged (health, metrics) */
+    int64_t body_bytes_max; /* 0: the server's default; -1: no body is read by the handler */
+    int64_t timeout_us;     /* the task's deadline; 0: the app's default (30 s) */
+    bool quiet;             /* successful answers are not access-logged (health, metrics) */
     /* For /openapi.json and `purlin routes`: */
-    const char *summary;      /* a sentence, or NULL to leave it out of the document */
+    const char *summary; /* a sentence, or NULL to leave it out of the document */
     const char *tag;
     const char *operation_id;
 };
 
 struct http_options {
-    struct metrics *metrics;  /* may be NULL */
-    struct slice admin_key;   /* PURLIN_ADMIN_KEY; empty: none. X-API-Key or Authorization: Bearer equal to it -> role admin */
-    bool development;         /* Server-Timing, causes in 500 answers stay out even so */
+    struct metrics *metrics; /* may be NULL */
+    struct slice admin_key;  /* PURLIN_ADMIN_KEY; empty: none. X-API-Key or Authorization: Bearer
+                                equal to it -> role admin */
+    bool development;        /* Server-Timing, causes in 500 answers stay out even so */
     bool access_log;
-    struct slice problem_base; /* prefix of problem type URIs; default "https://purlin.dev/problems/" */
-    int64_t timeout_us;       /* of a request; 0: 30 s */
+    struct slice
+        problem_base;   /* prefix of problem type URIs; default "https://purlin.dev/problems/" */
+    int64_t timeout_us; /* of a request; 0: 30 s */
 };
 
-/* One per process; routes are added before the first server opens, then it is read-only and shared by the loops. */
+/* One per process; routes are added before the first server opens, then it is read-only and shared
+ * by the loops. */
 enum status http_app_new(const struct http_options *options, struct http_app **ret_app);
 void http_app_free(struct http_app *app);
-/* INVALID: the pattern is malformed or taken; *ret_reason says which (constant). `route` is copied. */
-enum status http_route_add(struct http_app *app, const struct http_route *route, const char **ret_reason);
+/* INVALID: the pattern is malformed or taken; *ret_reason says which (constant). `route` is copied.
+ */
+enum status http_route_add(struct http_app *app, const struct http_route *route,
+                           const char **ret_reason);
 /* Walk the routes in the order added. */
 unsigned http_routes_len(const struct http_app *app);
 const struct http_route *http_route_at(const struct http_app *app, unsigned i);
-/* Fill on_request, on_refusal, on_done and arg of the options, so that a net_server serves this app. */
+/* Fill on_request, on_refusal, on_done and arg of the options, so that a net_server serves this
+ * app. */
 void http_app_serve(struct http_app *app, struct net_server_options *options);
 /* A request ready to be answered exists: draining flag for health (set by shutdown). */
 void http_app_draining_set(struct http_app *app, bool draining);
 bool http_app_is_draining(const struct http_app *app);
 
-/* -- the request ----------------------------------------------------------------------------------------- */
+/* -- the request
+ * ----------------------------------------------------------------------------------------- */
 
 struct http_param {
     struct slice name;
@@ -91,27 +104,32 @@ enum net_method http_method(const struct http_request *req);
 struct slice http_path(const struct http_request *req);
 /* The route's {name}; SLICE_NULL when it has none. */
 struct slice http_path_param(const struct http_request *req, struct slice name);
-/* Query parameters, decoded ('+' is a space) and checked for UTF-8, in the order sent. INVALID (problem) when malformed or
- * too many. Parsed at the first call. */
-enum status http_query(struct task *task, struct http_request *req, const struct http_param **ret_params,
-                       unsigned *ret_len);
-const struct http_route *http_route_of(const struct http_request *req); /* NULL before routing or unmatched */
-/* What metrics, traces and the access log call this request's route instead of its pattern: "/api/v1/posts/{id}" for a handler that
- * serves many resources by one pattern. Takes few values; outlives the request (or lives in its arena). */
+/* Query parameters, decoded ('+' is a space) and checked for UTF-8, in the order sent. INVALID
+ * (problem) when malformed or too many. Parsed at the first call. */
+enum status http_query(struct task *task, struct http_request *req,
+                       const struct http_param **ret_params, unsigned *ret_len);
+const struct http_route *
+http_route_of(const struct http_request *req); /* NULL before routing or unmatched */
+/* What metrics, traces and the access log call this request's route instead of its pattern:
+ * "/api/v1/posts/{id}" for a handler that serves many resources by one pattern. Takes few values;
+ * outlives the request (or lives in its arena). */
 void http_route_label_set(struct http_request *req, struct slice label);
 /* Who asks, as far as the chain knows (bootstrap key for now). */
 const struct task_caller *http_caller(const struct http_request *req);
 struct slice http_request_id(const struct http_request *req);
 
-/* The whole body; refuses other types than `type` ("application/json" also allows +json) with 415. `type` may be NULL. */
-enum status http_body(struct task *task, struct http_request *req, const char *type, struct slice *ret_body);
+/* The whole body; refuses other types than `type` ("application/json" also allows +json) with 415.
+ * `type` may be NULL. */
+enum status http_body(struct task *task, struct http_request *req, const char *type,
+                      struct slice *ret_body);
 /* The type of the body without parameters, lower case; empty when absent. */
 struct slice http_content_type(const struct http_request *req);
 
-/* -- the answer ------------------------------------------------------------------------------------------ */
+/* -- the answer
+ * ------------------------------------------------------------------------------------------ */
 
-/* Add a header (name in its canonical spelling). The slices must live in the request's arena or be constant. At most 32;
- * control characters make it INTERNAL when sent. */
+/* Add a header (name in its canonical spelling). The slices must live in the request's arena or be
+ * constant. At most 32; control characters make it INTERNAL when sent. */
 void http_header_add(struct http_request *req, struct slice name, struct slice value);
 #define HTTP_JSON "application/json"
 /* Send whole. `body` in the request's arena or constant. */
@@ -133,8 +151,9 @@ int http_status_of(enum status st);
 const char *http_reason(int status);
 
 /* Append the problem document for (st, problem) to `out`; used for parts of a batch too. */
-void http_problem_write(struct http_request *req, enum status st, const struct problem *problem, struct buf *out,
-                        int *ret_status);
+void http_problem_write(struct http_request *req, enum status st, const struct problem *problem,
+                        struct buf *out, int *ret_status);
 
-/* Does the ETag list of If-Match / If-None-Match name `etag` (quoted, strong; weak_ok for If-None-Match)? "*" does. */
+/* Does the ETag list of If-Match / If-None-Match name `etag` (quoted, strong; weak_ok for
+ * If-None-Match)? "*" does. */
 bool http_etag_matches(struct slice list, struct slice etag, bool weak_ok);

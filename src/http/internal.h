@@ -1,6 +1,6 @@
 /*
- * http/internal.h - What an app, its routes and its requests are made of, and the steps of the chain. Private to the
- * room.
+ * http/internal.h - What an app, its routes and its requests are made of, and the steps of the
+ * chain. Private to the room.
  */
 #pragma once
 
@@ -13,11 +13,13 @@
 #include "fiber/task.h"
 #include "http/http.h"
 
-#define HTTP__HEADERS_MAX 32u /* of a handler; steps and the content type have places of their own */
+#define HTTP__HEADERS_MAX                                                                          \
+    32u /* of a handler; steps and the content type have places of their own */
 #define HTTP__STEP_HEADERS_MAX 8u
 #define HTTP__DIGEST_BYTES 32u
 
-/* What requests of one name (a route's pattern, or a label that a handler set) are counted under. */
+/* What requests of one name (a route's pattern, or a label that a handler set) are counted under.
+ */
 struct http__label;
 
 struct http__route {
@@ -30,7 +32,7 @@ struct http__route {
 struct http__router;
 
 struct http__match {
-    const struct http__route *route; /* NULL: none for this method */
+    const struct http__route *route;      /* NULL: none for this method */
     struct slice values[HTTP_PARAMS_MAX]; /* raw */
     unsigned values_len;
     unsigned allow; /* bits of enum net_method that the path has routes for; 0: unknown path */
@@ -76,11 +78,13 @@ struct http_request {
     struct net_header headers[1 + HTTP__HEADERS_MAX + HTTP__STEP_HEADERS_MAX];
 };
 
-/* -- the chain: http/chain.c has the list ---------------------------------------------------------------- */
+/* -- the chain: http/chain.c has the list
+ * ---------------------------------------------------------------- */
 
 struct http__step {
     const char *name;
-    /* The head has come; the route is known (or NULL). False: the step has answered. May be NULL. */
+    /* The head has come; the route is known (or NULL). False: the step has answered. May be NULL.
+     */
     bool (*before)(struct http_request *req);
     /* The answer is about to be written: add headers with http__step_header. May be NULL. */
     void (*after)(struct http_request *req, int status);
@@ -103,7 +107,9 @@ void http__chain_done(struct http_request *req);
 /* Lines for every answer that never change; http/chain.c. */
 struct slice http__fixed_headers(void);
 
-/* -- parts ----------------------------------------------------------------------------------------------- */
+/* -- parts
+ * -----------------------------------------------------------------------------------------------
+ */
 
 struct http__router *http__router_new(void);
 void http__router_free(struct http__router *router);
@@ -138,10 +144,11 @@ bool http__traceparent_parse(struct slice text, struct http__trace *ret);
 /* 16 lower-case hex digits. */
 void http__hex64(uint64_t value, char out[16]);
 
-/* Decode %XX (and '+' when asked) into out, which has room for text.len. False: malformed, a zero byte or no UTF-8. */
+/* Decode %XX (and '+' when asked) into out, which has room for text.len. False: malformed, a zero
+ * byte or no UTF-8. */
 bool http__decode(struct slice text, bool plus_is_space, char *out, size_t *ret_len);
-enum status http__query_parse(struct arena *arena, struct slice query, struct http_param **ret_params,
-                              unsigned *ret_len);
+enum status http__query_parse(struct arena *arena, struct slice query,
+                              struct http_param **ret_params, unsigned *ret_len);
 
 static inline bool http__has_role(const struct task_caller *caller, struct slice role)
 {

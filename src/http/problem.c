@@ -116,7 +116,8 @@ void http_problem_write(struct http_request *req, enum status st, const struct p
     struct json_out o = json_out(out);
     json_out_object(&o);
     json_out_key(&o, SLICE("type"));
-    buf_putc(out, '"'); /* the base is configuration and the tail a constant: neither needs escapes */
+    buf_putc(out,
+             '"'); /* the base is configuration and the tail a constant: neither needs escapes */
     buf_put_slice(out, req->app->options.problem_base);
     buf_put_cstr(out, said.type);
     buf_putc(out, '"');

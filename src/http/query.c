@@ -1,5 +1,6 @@
 /*
- * http/query.c - Query parameters, as forms write them: name=value joined by '&', '+' for a space, %XX for the rest.
+ * http/query.c - Query parameters, as forms write them: name=value joined by '&', '+' for a space,
+ * %XX for the rest.
  */
 #include "http/internal.h"
 
@@ -60,8 +61,8 @@ static unsigned count_parts(struct slice query)
     return n;
 }
 
-enum status http__query_parse(struct arena *arena, struct slice query, struct http_param **ret_params,
-                              unsigned *ret_len)
+enum status http__query_parse(struct arena *arena, struct slice query,
+                              struct http_param **ret_params, unsigned *ret_len)
 {
     *ret_params = NULL;
     *ret_len = 0;
@@ -93,12 +94,12 @@ enum status http__query_parse(struct arena *arena, struct slice query, struct ht
     return STATUS_OK;
 }
 
-enum status http_query(struct task *task, struct http_request *req, const struct http_param **ret_params,
-                       unsigned *ret_len)
+enum status http_query(struct task *task, struct http_request *req,
+                       const struct http_param **ret_params, unsigned *ret_len)
 {
     if (!req->query_parsed) {
-        enum status st = http__query_parse(http_arena(req), http_net(req)->query, &req->query,
-                                           &req->query_len);
+        enum status st =
+            http__query_parse(http_arena(req), http_net(req)->query, &req->query, &req->query_len);
         if (st == STATUS_TOO_LARGE)
             return problem_set(task, STATUS_INVALID, "http/query-too-large",
                                "The query has more than %u parameters.", HTTP_QUERY_MAX);

@@ -1,5 +1,6 @@
 /*
- * http/request_id.c - X-Request-Id: taken over when it is short and harmless, made otherwise, and always sent back.
+ * http/request_id.c - X-Request-Id: taken over when it is short and harmless, made otherwise, and
+ * always sent back.
  */
 #include "http/internal.h"
 

@@ -1,9 +1,10 @@
 /*
  * http/request_metrics.c - Requests counted and timed, by method, route and status.
  *
- * The handle of a series is looked up once for each combination and kept beside the route's name, so a warm request adds
- * to memory of its own thread and takes no lock. Names that handlers set (one pattern serving many resources) live in a
- * table that only grows, up to a bound; past it, and for paths without a route, there is one name for all.
+ * The handle of a series is looked up once for each combination and kept beside the route's name,
+ * so a warm request adds to memory of its own thread and takes no lock. Names that handlers set
+ * (one pattern serving many resources) live in a table that only grows, up to a bound; past it, and
+ * for paths without a route, there is one name for all.
  */
 #include "http/internal.h"
 
@@ -19,12 +20,11 @@
 
 /* Statuses that have a place of their own; the others are looked up each time. */
 static const uint8_t status_places[600] = {
-    [200] = 1,  [201] = 2,  [202] = 3,  [204] = 4,  [206] = 5,  [207] = 6,  [301] = 7,
-    [302] = 8,  [303] = 9,  [304] = 10, [307] = 11, [308] = 12, [400] = 13, [401] = 14,
-    [403] = 15, [404] = 16, [405] = 17, [406] = 18, [408] = 19, [409] = 20, [410] = 21,
-    [412] = 22, [413] = 23, [414] = 24, [415] = 25, [416] = 26, [417] = 27, [422] = 28,
-    [428] = 29, [429] = 30, [431] = 31, [500] = 32, [501] = 33, [502] = 34, [503] = 35,
-    [504] = 36, [505] = 37,
+    [200] = 1,  [201] = 2,  [202] = 3,  [204] = 4,  [206] = 5,  [207] = 6,  [301] = 7,  [302] = 8,
+    [303] = 9,  [304] = 10, [307] = 11, [308] = 12, [400] = 13, [401] = 14, [403] = 15, [404] = 16,
+    [405] = 17, [406] = 18, [408] = 19, [409] = 20, [410] = 21, [412] = 22, [413] = 23, [414] = 24,
+    [415] = 25, [416] = 26, [417] = 27, [422] = 28, [428] = 29, [429] = 30, [431] = 31, [500] = 32,
+    [501] = 33, [502] = 34, [503] = 35, [504] = 36, [505] = 37,
 };
 #define PLACES 38u
 
@@ -57,10 +57,10 @@ static void declare(struct http__metrics *hm)
                .labels = { "http_request_method", "http_route", "http_response_status_code" },
                .buckets = metric_buckets_seconds,
                .buckets_len = 14 });
-    unsigned active = metric_declare(
-        m, &(struct metric_desc){ .name = "http_server_active_requests",
-                                  .help = "Requests being answered now.",
-                                  .kind = METRIC_GAUGE });
+    unsigned active =
+        metric_declare(m, &(struct metric_desc){ .name = "http_server_active_requests",
+                                                 .help = "Requests being answered now.",
+                                                 .kind = METRIC_GAUGE });
     unsigned connections = metric_declare(
         m, &(struct metric_desc){ .name = "purlin_http_connections",
                                   .help = "Connections open now, idle ones among them.",

@@ -1,9 +1,10 @@
 /*
- * http/router.c - From a path to a route. Patterns form a tree by segments; paths without parameters (most routes, and
- * all of the hottest) are found in a table by their whole text first.
+ * http/router.c - From a path to a route. Patterns form a tree by segments; paths without
+ * parameters (most routes, and all of the hottest) are found in a table by their whole text first.
  *
- * At each segment a literal wins over a parameter, and that over "{rest*}"; when the better way leads nowhere for this
- * method, the next is tried. The tree has the depth of the longest pattern, so walking it is bounded whatever is asked.
+ * At each segment a literal wins over a parameter, and that over "{rest*}"; when the better way
+ * leads nowhere for this method, the next is tried. The tree has the depth of the longest pattern,
+ * so walking it is bounded whatever is asked.
  */
 #include "http/internal.h"
 
@@ -38,7 +39,8 @@ struct http__router {
     unsigned table_slots, table_len;
 };
 
-/* -- the table ------------------------------------------------------------------------------------------- */
+/* -- the table
+ * ------------------------------------------------------------------------------------------- */
 
 static struct fixed_path *table_place(const struct http__router *r, struct slice path)
 {
@@ -72,7 +74,8 @@ static bool table_add(struct http__router *r, struct slice path, struct node *no
     return true;
 }
 
-/* -- adding ---------------------------------------------------------------------------------------------- */
+/* -- adding
+ * ---------------------------------------------------------------------------------------------- */
 
 struct http__router *http__router_new(void)
 {
@@ -148,7 +151,8 @@ struct walk {
 static const char *add_segment(struct walk *w, struct http__route *route, struct slice segment,
                                bool is_last)
 {
-    bool is_param = segment.len > 2 && segment.data[0] == '{' && segment.data[segment.len - 1] == '}';
+    bool is_param =
+        segment.len > 2 && segment.data[0] == '{' && segment.data[segment.len - 1] == '}';
     if (!is_param) {
         if (memchr(segment.data, '{', segment.len) || memchr(segment.data, '}', segment.len))
             return "a parameter must be a whole segment, {name}";
@@ -192,8 +196,8 @@ static const char *add_pattern(struct http__router *r, struct http__route *route
         if (reason)
             return reason;
     }
-    struct http__route **place = w.takes_rest ? &w.node->rests[route->route.method]
-                                              : &w.node->routes[route->route.method];
+    struct http__route **place =
+        w.takes_rest ? &w.node->rests[route->route.method] : &w.node->routes[route->route.method];
     if (*place)
         return "another route has this method and pattern";
     if (!w.has_params && !table_add(r, pattern, w.node))
@@ -274,7 +278,8 @@ const struct http__route *http__router_at(const struct http__router *r, unsigned
     return i < r->routes_len ? r->routes[i] : NULL;
 }
 
-/* -- finding --------------------------------------------------------------------------------------------- */
+/* -- finding
+ * --------------------------------------------------------------------------------------------- */
 
 /* Whether these routes of a node have one for the method; notes what they allow. */
 static bool take(struct http__route *const *routes, enum net_method method, struct http__match *m)

@@ -1,5 +1,6 @@
 /*
- * http/server_timing.c - Server-Timing for whoever develops against us: the browser's network panel shows it.
+ * http/server_timing.c - Server-Timing for whoever develops against us: the browser's network panel
+ * shows it.
  */
 #include "http/internal.h"
 

@@ -1,6 +1,6 @@
 /*
- * http/trace.c - W3C Trace Context (level 1): a caller's traceparent is continued, else a trace begins here. Every request
- * is a span of its own, whose traceparent is sent back.
+ * http/trace.c - W3C Trace Context (level 1): a caller's traceparent is continued, else a trace
+ * begins here. Every request is a span of its own, whose traceparent is sent back.
  */
 #include "http/internal.h"
 
@@ -14,7 +14,8 @@
 #define FLAGS_AT 53u
 #define FLAG_SAMPLED 0x01u
 
-/* Eight digits of 32 bits at once: spread the nibbles to bytes, then add '0', and 39 more where they are past 9. */
+/* Eight digits of 32 bits at once: spread the nibbles to bytes, then add '0', and 39 more where
+ * they are past 9. */
 static uint64_t hex32(uint32_t value)
 {
     uint64_t x = __builtin_bswap32(value);
@@ -27,8 +28,8 @@ static uint64_t hex32(uint32_t value)
 
 void http__hex64(uint64_t value, char out[16])
 {
-    /* Little-endian machines only, as are all that libuv's and Boost.Context's users run; elsewhere digits swap places,
-     * which ids survive. */
+    /* Little-endian machines only, as are all that libuv's and Boost.Context's users run; elsewhere
+     * digits swap places, which ids survive. */
     uint64_t high = hex32((uint32_t)(value >> 32)), low = hex32((uint32_t)value);
     memcpy(out, &high, 8);
     memcpy(out + 8, &low, 8);
@@ -68,7 +69,9 @@ bool http__traceparent_parse(struct slice text, struct http__trace *ret)
         !is_hex(t + FLAGS_AT, 2, true))
         return false;
     ret->trace_id = slice_of(t + TRACE_AT, 32);
-    ret->flags = (uint8_t)(hex_digit(t[FLAGS_AT]) << 4 | hex_digit(t[FLAGS_AT + 1]));
+    /* They are digits, so neither is negative. */
+    unsigned high = (unsigned)hex_digit(t[FLAGS_AT]), low = (unsigned)hex_digit(t[FLAGS_AT + 1]);
+    ret->flags = (uint8_t)(high << 4 | low);
     return true;
 }
 

@@ -1,7 +1,7 @@
 /*
- * net/chunk.c - The chunked transfer coding (RFC 9112 section 7.1), byte by byte between the data and in runs within it.
- * Nothing is tolerated that the grammar does not name, since whoever stands before us may read it otherwise: that is
- * how requests are smuggled.
+ * net/chunk.c - The chunked transfer coding (RFC 9112 section 7.1), byte by byte between the data
+ * and in runs within it. Nothing is tolerated that the grammar does not name, since whoever stands
+ * before us may read it otherwise: that is how requests are smuggled.
  */
 #include "net/codec.h"
 
@@ -181,7 +181,8 @@ enum net__piece net__chunk_next(struct net__chunk *chunk, const char *data, size
     return chunk->state == BAD ? NET__PIECE_BAD : NET__PIECE_MORE;
 }
 
-/* -- a body of either framing ---------------------------------------------------------------------------- */
+/* -- a body of either framing
+ * ---------------------------------------------------------------------------- */
 
 void net__body_init(struct net__body *body, const struct net__framing *framing)
 {

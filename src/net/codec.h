@@ -1,11 +1,13 @@
 /*
- * net/codec.h - The HTTP/1.1 codec without sockets: find the end of a head, parse it, normalise its path, cut a body
- * into pieces. Everything here works on bytes in memory, so that it can be fuzzed in any split.
+ * net/codec.h - The HTTP/1.1 codec without sockets: find the end of a head, parse it, normalise its
+ * path, cut a body into pieces. Everything here works on bytes in memory, so that it can be fuzzed
+ * in any split.
  *
- * llhttp 8.1 in strict mode parses the head. What it lets pass and HTTP does not is refused here: bare LF, folded lines,
- * empty names, runs of spaces in the request line, fragments, unknown transfer codings, repeated singletons. Chunks are
- * cut by our own decoder (net/chunk.c): llhttp 8.1 bounds neither extensions nor trailers, and refuses extensions that
- * are well-formed (a=b;c, quoted pairs).
+ * llhttp 8.1 in strict mode parses the head. What it lets pass and HTTP does not is refused here:
+ * bare LF, folded lines, empty names, runs of spaces in the request line, fragments, unknown
+ * transfer codings, repeated singletons. Chunks are cut by our own decoder (net/chunk.c):
+ * llhttp 8.1 bounds neither extensions nor trailers, and refuses extensions that are well-formed
+ * (a=b;c, quoted pairs).
  */
 #pragma once
 
@@ -29,11 +31,13 @@ extern const struct net_refusal net__expectation;       /* 417 */
 extern const struct net_refusal net__too_slow;          /* 408 */
 extern const struct net_refusal net__too_many;          /* 503 */
 
-/* -- the end of a head ---------------------------------------------------------------------------------- */
+/* -- the end of a head
+ * ---------------------------------------------------------------------------------- */
 
 enum net__scan_result { NET__SCAN_MORE, NET__SCAN_WHOLE, NET__SCAN_REFUSED };
 
-/* How far the head at the front of the unread bytes was looked at. Zero at the start of each head. */
+/* How far the head at the front of the unread bytes was looked at. Zero at the start of each head.
+ */
 struct net__scan {
     uint32_t at;         /* bytes looked at */
     uint32_t line_start; /* of the line being looked at */
@@ -50,7 +54,8 @@ enum net__scan_result net__scan_head(struct net__scan *scan, const char *data, s
                                      const struct net_limits *limits,
                                      const struct net_refusal **ret_refusal);
 
-/* -- a head ---------------------------------------------------------------------------------------------- */
+/* -- a head
+ * ---------------------------------------------------------------------------------------------- */
 
 /* How the body is framed; what the connection needs besides the request. */
 struct net__framing {
@@ -59,10 +64,10 @@ struct net__framing {
 };
 
 /*
- * Parse the whole head at data[0..len), which begins with the request line and ends with the empty line and is
- * written to (names become lower case). `headers_max` places for headers are at request->headers.
- * Returns NULL, or why it is refused; the request then holds what was understood so far (method, path).
- * Memory   the request's slices point into data, or into the arena.
+ * Parse the whole head at data[0..len), which begins with the request line and ends with the empty
+ * line and is written to (names become lower case). `headers_max` places for headers are at
+ * request->headers. Returns NULL, or why it is refused; the request then holds what was understood
+ * so far (method, path). Memory   the request's slices point into data, or into the arena.
  */
 const struct net_refusal *net__parse_head(struct arena *arena, char *data, size_t len,
                                           unsigned headers_max, struct net_request *request,
@@ -71,13 +76,14 @@ const struct net_refusal *net__parse_head(struct arena *arena, char *data, size_
 /* The number of a lower-case header name. */
 enum net_header_id net__header_id(const char *name, size_t len);
 
-/* -- the target ------------------------------------------------------------------------------------------ */
+/* -- the target
+ * ------------------------------------------------------------------------------------------ */
 
 /*
- * Normalise the path of a request once: dot segments resolved, unreserved characters unescaped, other escapes in upper
- * case. INVALID when it cannot be done safely (encoded slash or dot, "//", ";", NUL, controls, bad UTF-8, a step above
- * the root); EXHAUSTED.
- * Memory   *ret_path is `raw` itself when there was nothing to do, else in the arena.
+ * Normalise the path of a request once: dot segments resolved, unreserved characters unescaped,
+ * other escapes in upper case. INVALID when it cannot be done safely (encoded slash or dot, "//",
+ * ";", NUL, controls, bad UTF-8, a step above the root); EXHAUSTED. Memory   *ret_path is `raw`
+ * itself when there was nothing to do, else in the arena.
  */
 enum status net__path_normalise(struct arena *arena, struct slice raw, struct slice *ret_path);
 
@@ -88,12 +94,13 @@ bool net__authority_is_valid(struct slice authority);
 enum status net__target_parse(struct arena *arena, struct slice target, bool is_options,
                               struct net_request *request);
 
-/* -- chunks ---------------------------------------------------------------------------------------------- */
+/* -- chunks
+ * ---------------------------------------------------------------------------------------------- */
 
 enum net__piece { NET__PIECE_MORE, NET__PIECE_DATA, NET__PIECE_END, NET__PIECE_BAD };
 
 struct net__chunk {
-    uint64_t left;      /* of the chunk being read */
+    uint64_t left;       /* of the chunk being read */
     uint32_t line_bytes; /* of the size line or the trailers being read */
     uint8_t state;
     uint8_t digits;
@@ -101,12 +108,14 @@ struct net__chunk {
 
 /*
  * Cut the next piece off data[0..len). *ret_used bytes are done with, the piece among them.
- * MORE: all was used and no data was in it. END: the last chunk and the trailers (which are dropped) have passed.
+ * MORE: all was used and no data was in it. END: the last chunk and the trailers (which are
+ * dropped) have passed.
  */
 enum net__piece net__chunk_next(struct net__chunk *chunk, const char *data, size_t len,
                                 size_t *ret_used, struct slice *ret_piece);
 
-/* -- a body ---------------------------------------------------------------------------------------------- */
+/* -- a body
+ * ---------------------------------------------------------------------------------------------- */
 
 struct net__body {
     bool chunked;

@@ -14,10 +14,12 @@
 #include "base/macros.h"
 
 #define FREE_CONNS_MAX 256u
-/* Beyond connections_max so many more (and an eighth) are told why; past these they are closed without a word. */
+/* Beyond connections_max so many more (and an eighth) are told why; past these they are closed
+ * without a word. */
 #define OVER_LIMIT_EXTRA 16u
 
-/* -- unread bytes ---------------------------------------------------------------------------------------- */
+/* -- unread bytes
+ * ---------------------------------------------------------------------------------------- */
 
 struct slice net__conn_unread(const struct net_conn *c)
 {
@@ -77,7 +79,8 @@ void net__conn_keep(struct net_conn *c)
         read_stop(c);
 }
 
-/* -- the end --------------------------------------------------------------------------------------------- */
+/* -- the end
+ * --------------------------------------------------------------------------------------------- */
 
 static void try_free(struct net_conn *c)
 {
@@ -167,7 +170,8 @@ void net__conn_sent(struct net_conn *c)
     }
 }
 
-/* -- reading --------------------------------------------------------------------------------------------- */
+/* -- reading
+ * --------------------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
@@ -271,7 +275,8 @@ void net__conn_read_resume(struct net_conn *c)
         net__conn_close(c);
 }
 
-/* -- requests -------------------------------------------------------------------------------------------- */
+/* -- requests
+ * -------------------------------------------------------------------------------------------- */
 
 /* A whole body that lies behind the head in the unread bytes moves to the arena with it. */
 static bool take_whole_body(struct net_exchange *x, struct slice after_head)
@@ -356,7 +361,8 @@ void net__conn_run(struct net_conn *c)
             struct slice unread = net__conn_unread(c);
             if (unread.len == 0 || !take_request(c, unread, now_us))
                 break;
-            /* Several answers leave in one write; the last one leaves before its log line is written. */
+            /* Several answers leave in one write; the last one leaves before its log line is
+             * written. */
             if (net__conn_unread(c).len == 0)
                 net__flush(c);
             if (!net__exchange_settle(c->x))
@@ -423,7 +429,9 @@ void net__conn_next(struct net_conn *c)
         net__conn_read_resume(c);
 }
 
-/* -- time ------------------------------------------------------------------------------------------------ */
+/* -- time
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool write_is_stuck(struct net_conn *c, int64_t now_us)
 {
@@ -488,8 +496,8 @@ void net__conn_sweep(struct net_conn *c, int64_t now_us)
             net__conn_close(c);
         break;
     case NET__LINGER:
-        if (!c->out_first && (now_us - c->active_us > NET__LINGER_IDLE_US ||
-                              now_us - c->since_us > NET__LINGER_US))
+        if (!c->out_first &&
+            (now_us - c->active_us > NET__LINGER_IDLE_US || now_us - c->since_us > NET__LINGER_US))
             net__conn_close(c);
         break;
     case NET__CLOSED:
@@ -497,7 +505,8 @@ void net__conn_sweep(struct net_conn *c, int64_t now_us)
     }
 }
 
-/* -- the beginning --------------------------------------------------------------------------------------- */
+/* -- the beginning
+ * --------------------------------------------------------------------------------------- */
 
 static struct net_conn *conn_new(struct net_server *s)
 {
@@ -530,12 +539,14 @@ static void conn_start(struct net_conn *c)
         s->conns->prev = c;
     s->conns = c;
     bool is_over = s->conns_len >= l->connections_max;
-    bool is_far_over = s->conns_len >= l->connections_max + l->connections_max / 8 + OVER_LIMIT_EXTRA;
+    bool is_far_over =
+        s->conns_len >= l->connections_max + l->connections_max / 8 + OVER_LIMIT_EXTRA;
     s->conns_len++;
     if (s->options.on_connections)
         s->options.on_connections(1, s->options.arg);
     net__sweep_start(s);
-    (void)uv_tcp_nodelay(&c->tcp, 1); /* answers are whole writes; without it they are slower, not wrong */
+    (void)uv_tcp_nodelay(&c->tcp,
+                         1); /* answers are whole writes; without it they are slower, not wrong */
     if (is_far_over || uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0) {
         net__conn_close(c);
     } else if (is_over) {

@@ -1,20 +1,21 @@
 /*
  * net/conn.h - What a server, its connections and their exchanges are made of. Private to the room.
  *
- * One server lives on one loop. It has one buffer that every read of an idle connection goes into and one that answers
- * are gathered in, so that an idle connection owns nothing but struct net_conn, and a request that comes whole and is
- * answered at once costs one read and one write and touches no heap.
+ * One server lives on one loop. It has one buffer that every read of an idle connection goes into
+ * and one that answers are gathered in, so that an idle connection owns nothing but struct
+ * net_conn, and a request that comes whole and is answered at once costs one read and one write and
+ * touches no heap.
  *
  *   state     what its bytes are            leaves it when
  *   HEAD      a head (none yet: idle)       a head is whole -> BUSY; refused -> BUSY with a refusal
  *   BUSY      body of the open exchange,    the exchange is over -> HEAD, DRAIN, LINGER or CLOSED
  *             then pipelined requests
- *   DRAIN     body that nobody read         it has passed -> HEAD; it is too much or too slow -> CLOSED
- *   LINGER    anything; thrown away         the peer closed, or had its time -> CLOSED
- *   CLOSED    none                          the last handle and exchange are gone: freed
+ *   DRAIN     body that nobody read         it has passed -> HEAD; it is too much or too slow ->
+ * CLOSED LINGER    anything; thrown away         the peer closed, or had its time -> CLOSED CLOSED
+ * none                          the last handle and exchange are gone: freed
  *
- * Deadlines are not timers: a sweep over the connections about once a second compares times that the connection
- * wrote down anyway.
+ * Deadlines are not timers: a sweep over the connections about once a second compares times that
+ * the connection wrote down anyway.
  */
 #pragma once
 
@@ -29,11 +30,13 @@
 
 /* At most so much of an unread body is read and dropped to keep the connection. */
 #define NET__DRAIN_MAX ((int64_t)64 * 1024)
-/* A closing connection still takes so much, so that the peer gets to read our answer before a reset. */
+/* A closing connection still takes so much, so that the peer gets to read our answer before a
+ * reset. */
 #define NET__LINGER_MAX ((size_t)64 << 20)
 #define NET__LINGER_IDLE_US ((int64_t)2 * 1000 * 1000)
 #define NET__LINGER_US ((int64_t)10 * 1000 * 1000)
-/* A peer that shut down its side after a whole request may be waiting for the answer; longer than this it is gone. */
+/* A peer that shut down its side after a whole request may be waiting for the answer; longer than
+ * this it is gone. */
 #define NET__HALF_CLOSED_US ((int64_t)500 * 1000)
 /* Bodies up to this are copied behind their head and go out in one piece with it. */
 #define NET__COPY_MAX ((size_t)16 * 1024)
@@ -44,7 +47,8 @@ struct net__block {
     struct net__block *next;
     uv_write_t write;
     struct net_conn *conn;
-    struct slice rest; /* of an answer's body, sent after the block's own bytes; lives in the exchange */
+    struct slice
+        rest; /* of an answer's body, sent after the block's own bytes; lives in the exchange */
     uint32_t start, end, cap;
     bool in_flight;
     char data[];
@@ -60,12 +64,12 @@ struct net_conn {
     struct net__block *in; /* unread bytes, in order before `fresh` */
     struct slice fresh;    /* unread bytes in the server's read buffer, during a read callback */
     struct net__block *out_first, *out_last;
-    size_t out_bytes;      /* in those blocks and not yet taken by libuv's callback */
-    size_t write_seen;     /* libuv's queue at the last sweep: did it shrink? */
-    int64_t since_us;      /* start of what its state waits for */
-    int64_t active_us;     /* last byte read; in LINGER and DRAIN too */
-    int64_t write_us;      /* last progress of writing */
-    int64_t eof_us;        /* when the peer shut down its side; 0: it has not */
+    size_t out_bytes;  /* in those blocks and not yet taken by libuv's callback */
+    size_t write_seen; /* libuv's queue at the last sweep: did it shrink? */
+    int64_t since_us;  /* start of what its state waits for */
+    int64_t active_us; /* last byte read; in LINGER and DRAIN too */
+    int64_t write_us;  /* last progress of writing */
+    int64_t eof_us;    /* when the peer shut down its side; 0: it has not */
     size_t lingered_bytes;
     struct net__scan scan;
     struct net__body body;
@@ -95,9 +99,9 @@ struct net_exchange {
     struct task *writer; /* parked in net_stream_write */
     int64_t started_us;
     int64_t body_max;
-    int64_t body_bytes;    /* handed out so far */
-    int64_t body_wait_us;  /* time that reader has waited for them */
-    int64_t wait_since_us; /* 0: it does not wait now */
+    int64_t body_bytes;      /* handed out so far */
+    int64_t body_wait_us;    /* time that reader has waited for them */
+    int64_t wait_since_us;   /* 0: it does not wait now */
     struct slice body_whole; /* when it came with the head */
     size_t lent;             /* raw bytes at the front of conn->in that the last piece lies in */
     enum status body_status; /* the first failure of reading it */
@@ -110,7 +114,7 @@ struct net_exchange {
     bool gone;
     bool body_in_queue; /* the answer's body is referenced by a block that is not sent yet */
     bool chunked_out;
-    bool bodyless;      /* HEAD, 204, 304 */
+    bool bodyless; /* HEAD, 204, 304 */
     bool has_body_whole;
     bool continue_sent;
     bool cut; /* ended by net_abort, or short of its length */
@@ -148,13 +152,14 @@ struct net_server {
 };
 
 /* -- server.c -- */
-void net__server_forget(struct net_server *s); /* a handle is gone; the last one frees a closing server */
+void net__server_forget(
+    struct net_server *s); /* a handle is gone; the last one frees a closing server */
 struct net__block *net__block_take(struct net_server *s);
 void net__block_give(struct net_server *s, struct net__block *b);
 void net__sweep_start(struct net_server *s);
 
 /* -- conn.c -- */
-void net__conn_open(struct net_server *s);        /* the listener has one */
+void net__conn_open(struct net_server *s);          /* the listener has one */
 void net__conn_adopt(struct net_server *s, int fd); /* accepted already */
 /* Go on: take requests off the unread bytes until one waits. Loop's stack only. */
 void net__conn_run(struct net_conn *c);
@@ -179,8 +184,8 @@ void net__conn_keep(struct net_conn *c);
 /* -- write.c -- */
 /* Append to the gathered answer; beyond its buffer it is flushed. */
 void net__put(struct net_conn *c, const char *data, size_t len);
-/* Room for `len` contiguous bytes (at most NET__BUFFER_BYTES), NULL when the connection is closed; add what was used
- * to server->write_len. */
+/* Room for `len` contiguous bytes (at most NET__BUFFER_BYTES), NULL when the connection is closed;
+ * add what was used to server->write_len. */
 char *net__reserve(struct net_conn *c, size_t len);
 void net__flush(struct net_conn *c);
 /* Flush with `body` (of the exchange's answer) behind what was gathered, without copying it. */

@@ -10,7 +10,9 @@
 #include "base/macros.h"
 #include "net/conn.h"
 
-/* -- life ------------------------------------------------------------------------------------------------ */
+/* -- life
+ * ------------------------------------------------------------------------------------------------
+ */
 
 struct net_exchange *net__exchange_open(struct net_conn *c, int64_t started_us)
 {
@@ -94,7 +96,9 @@ void net_release(struct net_exchange *x)
         (void)net__exchange_settle(x); /* it may not be answered yet */
 }
 
-/* -- facts ----------------------------------------------------------------------------------------------- */
+/* -- facts
+ * -----------------------------------------------------------------------------------------------
+ */
 
 const struct net_request *net_request_of(struct net_exchange *x)
 {
@@ -171,7 +175,8 @@ bool net_sent_whole(const struct net_exchange *x)
     return x->answer == NET__ANSWER_DONE && !x->cut;
 }
 
-/* -- the head of the answer ------------------------------------------------------------------------------ */
+/* -- the head of the answer
+ * ------------------------------------------------------------------------------ */
 
 static char *append(char *p, const char *data, size_t len)
 {
@@ -207,7 +212,8 @@ static char *append_status_line(char *p, int status)
 
 #define HEAD_SLACK 256u /* status line, Date, framing and Connection */
 
-/* Write the head; `length` < 0: unknown, then chunked when possible. False when it cannot be: the exchange is cut. */
+/* Write the head; `length` < 0: unknown, then chunked when possible. False when it cannot be: the
+ * exchange is cut. */
 static bool put_head(struct net_exchange *x, const struct net_head *head, int64_t length)
 {
     struct net_conn *c = x->conn;
@@ -255,8 +261,8 @@ static void answer_begin(struct net_exchange *x, const struct net_head *head)
     struct net_conn *c = x->conn;
     assert(x->answer == NET__ANSWER_NONE);
     x->sent_status = head->status;
-    x->bodyless = x->request.method == NET_METHOD_HEAD || head->status == 204 ||
-                  head->status == 304;
+    x->bodyless =
+        x->request.method == NET_METHOD_HEAD || head->status == 204 || head->status == 304;
     c->close_after |= x->refused || !x->request.keep_alive || c->server->draining;
 }
 
@@ -277,7 +283,8 @@ static void skip_body(struct net_exchange *x)
     if (body->done)
         return;
     bool may_come = !x->request.expects_continue || x->continue_sent;
-    /* Of chunks nobody knows how many are to come: those get the same bound as they arrive (conn.c, drain). */
+    /* Of chunks nobody knows how many are to come: those get the same bound as they arrive (conn.c,
+     * drain). */
     bool is_long = !body->chunked && body->left > NET__DRAIN_MAX;
     bool is_announced = x->body_status == STATUS_TOO_LARGE && !body->chunked;
     bool has_failed = x->body_status != STATUS_OK && !is_announced;
@@ -319,7 +326,8 @@ void net_abort(struct net_exchange *x)
         (void)net__exchange_settle(x); /* else the last hold does */
 }
 
-/* -- in pieces ------------------------------------------------------------------------------------------- */
+/* -- in pieces
+ * ------------------------------------------------------------------------------------------- */
 
 enum status net_stream_begin(struct net_exchange *x, const struct net_head *head, int64_t length)
 {

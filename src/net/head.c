@@ -1,9 +1,9 @@
 /*
  * net/head.c - The head of a request: where it ends, and what it says.
  *
- * The scan finds the empty line and checks what concerns lines as such (CR LF and nothing else, no folding, limits).
- * llhttp then gets the whole head in one piece, so names and values are slices of it. What remains is meaning: framing,
- * Host, target, expectations.
+ * The scan finds the empty line and checks what concerns lines as such (CR LF and nothing else, no
+ * folding, limits). llhttp then gets the whole head in one piece, so names and values are slices of
+ * it. What remains is meaning: framing, Host, target, expectations.
  */
 #include "net/codec.h"
 
@@ -13,8 +13,9 @@
 
 const struct net_refusal net__malformed = { 400, "http/malformed",
                                             "The request is not well-formed HTTP/1.1." };
-const struct net_refusal net__line_too_long = { 414, "http/uri-too-long",
-                                                "The request line is longer than this server reads." };
+const struct net_refusal net__line_too_long = {
+    414, "http/uri-too-long", "The request line is longer than this server reads."
+};
 const struct net_refusal net__headers_too_large = {
     431, "http/headers-too-large", "The request has more header fields than this server reads."
 };
@@ -24,26 +25,28 @@ const struct net_refusal net__not_implemented = { 501, "http/method-not-implemen
                                                   "This server does not know the method." };
 const struct net_refusal net__coding = { 501, "http/transfer-coding-not-implemented",
                                          "This server knows no transfer coding but chunked." };
-const struct net_refusal net__expectation = { 417, "http/expectation-failed",
-                                              "This server meets no expectation but 100-continue." };
+const struct net_refusal net__expectation = {
+    417, "http/expectation-failed", "This server meets no expectation but 100-continue."
+};
 const struct net_refusal net__too_slow = { 408, "http/request-timeout",
                                            "The request did not arrive in time." };
 const struct net_refusal net__too_many = { 503, "http/too-many-connections",
                                            "The server has all the connections it can take." };
 
 const bool net__is_token[256] = {
-    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['!'] = true,
-    ['#'] = true,         ['$'] = true,         ['%'] = true,         ['&'] = true,
-    ['\''] = true,        ['*'] = true,         ['+'] = true,         ['-'] = true,
-    ['.'] = true,         ['^'] = true,         ['_'] = true,         ['`'] = true,
-    ['|'] = true,         ['~'] = true,
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['!'] = true,  ['#'] = true,
+    ['$'] = true,         ['%'] = true,         ['&'] = true,         ['\''] = true, ['*'] = true,
+    ['+'] = true,         ['-'] = true,         ['.'] = true,         ['^'] = true,  ['_'] = true,
+    ['`'] = true,         ['|'] = true,         ['~'] = true,
 };
 
-/* -- the scan -------------------------------------------------------------------------------------------- */
+/* -- the scan
+ * -------------------------------------------------------------------------------------------- */
 
 #define EMPTY_LINES_MAX 2u /* before a request line: RFC 9112 2.2 asks for at least one */
 
-/* What does not begin with a token is no HTTP: say so before its line ends (it may never, as with a TLS hello). */
+/* What does not begin with a token is no HTTP: say so before its line ends (it may never, as with a
+ * TLS hello). */
 static bool begins_badly(const char *line, size_t len)
 {
     size_t n = MIN(len, 24u);
@@ -81,7 +84,8 @@ static const struct net_refusal *check_line(struct net__scan *scan, const char *
         return &net__malformed;
     if (scan->lines > 0 && (line[0] == ' ' || line[0] == '\t' || line[0] == ':'))
         return &net__malformed;
-    if (scan->lines > limits->headers_max) /* the request line is one of them, and this one is not yet */
+    if (scan->lines >
+        limits->headers_max) /* the request line is one of them, and this one is not yet */
         return &net__headers_too_large;
     return limit_of(scan, end - 1, limits);
 }
@@ -131,7 +135,8 @@ enum net__scan_result net__scan_head(struct net__scan *scan, const char *data, s
     return check_rest(scan, data, len, limits, ret_refusal) ? NET__SCAN_MORE : NET__SCAN_REFUSED;
 }
 
-/* -- the request line ------------------------------------------------------------------------------------ */
+/* -- the request line
+ * ------------------------------------------------------------------------------------ */
 
 struct slice net_method_text(enum net_method method)
 {
@@ -158,7 +163,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* "HTTP/1.x"; higher minor versions are to be treated as 1.1 (RFC 9110 6.2), which llhttp must be told. */
+/* "HTTP/1.x"; higher minor versions are to be treated as 1.1 (RFC 9110 6.2), which llhttp must be
+ * told. */
 static const struct net_refusal *parse_version(char *at, size_t len, unsigned *ret_minor)
 {
     if (len != 8 || memcmp(at, "HTTP/", 5) != 0 || !is_digit(at[5]) || at[6] != '.' ||
@@ -198,12 +204,13 @@ static const struct net_refusal *parse_line(struct arena *arena, char *line, siz
         return refusal;
     if (r->method == NET_METHOD_OTHER)
         return &net__not_implemented;
-    enum status st = net__target_parse(arena, slice_of(target, target_len),
-                                       r->method == NET_METHOD_OPTIONS, r);
+    enum status st =
+        net__target_parse(arena, slice_of(target, target_len), r->method == NET_METHOD_OPTIONS, r);
     return st == STATUS_OK ? NULL : &net__malformed;
 }
 
-/* -- header fields --------------------------------------------------------------------------------------- */
+/* -- header fields
+ * --------------------------------------------------------------------------------------- */
 
 enum net_header_id net__header_id(const char *name, size_t len)
 {
@@ -370,9 +377,9 @@ static const struct net_refusal *check_framing(const llhttp_t *llhttp, struct ne
         if (net_header_get(r, NET_HEADER_CONTENT_LENGTH) || r->version_minor == 0)
             return &net__malformed;
         if (!slice_eq_nocase(coding->value, SLICE("chunked"))) {
-            bool ends_chunked = coding->value.len > 7 &&
-                                slice_eq_nocase(slice_from(coding->value, coding->value.len - 7),
-                                                SLICE("chunked"));
+            bool ends_chunked =
+                coding->value.len > 7 &&
+                slice_eq_nocase(slice_from(coding->value, coding->value.len - 7), SLICE("chunked"));
             char before = ends_chunked ? coding->value.data[coding->value.len - 8] : 0;
             return before == ',' || before == ' ' ? &net__coding : &net__malformed;
         }
@@ -416,8 +423,7 @@ const struct net_refusal *net__parse_head(struct arena *arena, char *data, size_
     const char *line_end = memchr(data, '\r', len);
     if (!line_end)
         return &net__malformed;
-    const struct net_refusal *refusal =
-        parse_line(arena, data, (size_t)(line_end - data), request);
+    const struct net_refusal *refusal = parse_line(arena, data, (size_t)(line_end - data), request);
     if (refusal)
         return refusal;
 

@@ -1,12 +1,13 @@
 /*
- * net/net.h - Bytes to messages and back: listeners, connections, and the HTTP/1.1 codec (llhttp). Knows nothing of
- * routes or problems.
+ * net/net.h - Bytes to messages and back: listeners, connections, and the HTTP/1.1 codec (llhttp).
+ * Knows nothing of routes or problems.
  *
- * Data passes: a connection's bytes -> llhttp -> a net_request in an exchange's arena -> net_server_options.on_request
- * on the loop's own stack, as soon as the head is complete (the body may still be on its way) -> the receiver answers
- * at once with net_send, or spawns a task that reads the body (net_body_read, suspends), then sends whole
- * (net_send) or in pieces (net_stream_*, suspends on back-pressure). One exchange is open on a connection at a time;
- * pipelined requests wait in a bounded buffer. HTTP/2 will be a second codec behind the same exchange.
+ * Data passes: a connection's bytes -> llhttp -> a net_request in an exchange's arena ->
+ * net_server_options.on_request on the loop's own stack, as soon as the head is complete (the body
+ * may still be on its way) -> the receiver answers at once with net_send, or spawns a task that
+ * reads the body (net_body_read, suspends), then sends whole (net_send) or in pieces (net_stream_*,
+ * suspends on back-pressure). One exchange is open on a connection at a time; pipelined requests
+ * wait in a bounded buffer. HTTP/2 will be a second codec behind the same exchange.
  */
 #pragma once
 
@@ -31,7 +32,8 @@ enum net_method {
     NET_METHOD_PATCH,
     NET_METHOD_DELETE,
     NET_METHOD_OPTIONS,
-    NET_METHOD_OTHER, /* known to HTTP, served by nobody here: TRACE, CONNECT, PROPFIND, ... -> 501 or 405 */
+    NET_METHOD_OTHER, /* known to HTTP, served by nobody here: TRACE, CONNECT, PROPFIND, ... -> 501
+                         or 405 */
     NET_METHOD_COUNT
 };
 struct slice net_method_text(enum net_method method);
@@ -72,7 +74,7 @@ enum net_header_id {
 };
 
 struct net_header {
-    struct slice name; /* lower case */
+    struct slice name;  /* lower case */
     struct slice value; /* trimmed; no CR, LF or NUL (the codec refused them) */
     enum net_header_id id;
 };
@@ -81,8 +83,9 @@ struct net_request {
     enum net_method method;
     struct slice method_text;
     struct slice target; /* as sent */
-    struct slice path;   /* normalised once: percent-decoded where unreserved, no dot segments, no "//"; what
-                            cannot be normalised safely (encoded slash, NUL, bad UTF-8, ";" tricks) was refused with 400 */
+    struct slice path;   /* normalised once: percent-decoded where unreserved, no dot segments, no
+                            "//"; what   cannot be normalised safely (encoded slash, NUL, bad UTF-8, ";"
+                            tricks) was refused with 400 */
     struct slice query;  /* raw, without "?"; data NULL when there is none */
     struct slice host;   /* from Host or absolute form */
     unsigned version_minor; /* HTTP/1.x */
@@ -95,7 +98,8 @@ struct net_request {
     bool expects_continue;
 };
 
-static inline const struct net_header *net_header_get(const struct net_request *r, enum net_header_id id)
+static inline const struct net_header *net_header_get(const struct net_request *r,
+                                                      enum net_header_id id)
 {
     return r->by_id[id] < 0 ? NULL : &r->headers[r->by_id[id]];
 }
@@ -108,15 +112,16 @@ struct net_limits {
     unsigned headers_max;       /* how many; beyond: 431. 0: 100 */
     int64_t body_bytes_max;     /* default for routes; beyond: 413. 0: 1 MiB */
     unsigned connections_max;   /* of this server; beyond: accepted and closed with 503. 0: 10000 */
-    unsigned pipeline_bytes_max; /* unread bytes kept while a request is being answered. 0: 64 KiB */
-    int64_t head_timeout_us;    /* from the first byte of a head to its end; 408. 0: 10 s */
+    unsigned
+        pipeline_bytes_max;  /* unread bytes kept while a request is being answered. 0: 64 KiB */
+    int64_t head_timeout_us; /* from the first byte of a head to its end; 408. 0: 10 s */
     int64_t body_idle_timeout_us; /* without a byte of an expected body; 408. 0: 10 s */
-    int64_t idle_timeout_us;    /* keep-alive without a request; closed silently. 0: 75 s */
-    int64_t write_timeout_us;   /* without the peer taking a byte. 0: 30 s */
-    unsigned body_rate_min;     /* bytes a second after the grace; 408. 0: 500 */
-    int64_t body_grace_us;      /* of waiting for a body in all. 0: 5 s */
-    size_t arena_budget;        /* of one exchange. 0: 8 MiB */
-    unsigned send_bytes_max;    /* unsent bytes queued before net_stream_write waits. 0: 256 KiB */
+    int64_t idle_timeout_us;      /* keep-alive without a request; closed silently. 0: 75 s */
+    int64_t write_timeout_us;     /* without the peer taking a byte. 0: 30 s */
+    unsigned body_rate_min;       /* bytes a second after the grace; 408. 0: 500 */
+    int64_t body_grace_us;        /* of waiting for a body in all. 0: 5 s */
+    size_t arena_budget;          /* of one exchange. 0: 8 MiB */
+    unsigned send_bytes_max; /* unsent bytes queued before net_stream_write waits. 0: 256 KiB */
 };
 
 /* What the codec refused before a request existed; the receiver formats the body of the answer. */
@@ -127,33 +132,39 @@ struct net_refusal {
 };
 
 struct net_server_options {
-    struct slice host;     /* "127.0.0.1", "::", a name is not resolved */
-    unsigned port;         /* 0: any; net_server_port tells */
-    bool reuse_port;       /* SO_REUSEPORT: one listener a loop */
+    struct slice host; /* "127.0.0.1", "::", a name is not resolved */
+    unsigned port;     /* 0: any; net_server_port tells */
+    bool reuse_port;   /* SO_REUSEPORT: one listener a loop */
     struct net_limits limits;
     /* A connection opened (+1) or closed (-1); may be NULL. */
     void (*on_connections)(int change, void *arg);
-    /* A head is complete. Must lead to exactly one answer (net_send, net_stream_end or net_abort), now or later. */
+    /* A head is complete. Must lead to exactly one answer (net_send, net_stream_end or net_abort),
+     * now or later. */
     void (*on_request)(struct net_exchange *x, void *arg);
-    /* Something was refused before a request existed: answer with net_send; the connection closes after it. The request
-     * of `x` has whatever was parsed. */
+    /* Something was refused before a request existed: answer with net_send; the connection closes
+     * after it. The request of `x` has whatever was parsed. */
     void (*on_refusal)(struct net_exchange *x, const struct net_refusal *refusal, void *arg);
-    /* The exchange is over: sent whole, or the peer is gone. For access log and metrics; last use of `x`. */
+    /* The exchange is over: sent whole, or the peer is gone. For access log and metrics; last use
+     * of `x`. */
     void (*on_done)(struct net_exchange *x, void *arg);
     void *arg;
 };
 
-/* Listen on this loop. UNAVAILABLE when the address is taken; *ret_reason then says so (constant text). */
+/* Listen on this loop. UNAVAILABLE when the address is taken; *ret_reason then says so (constant
+ * text). */
 enum status net_server_open(struct loop *loop, const struct net_server_options *options,
                             struct net_server **ret_server, const char **ret_reason);
 unsigned net_server_port(const struct net_server *server);
-/* Stop accepting; idle connections close, busy ones answer what they have with "Connection: close". Own thread. */
+/* Stop accepting; idle connections close, busy ones answer what they have with "Connection: close".
+ * Own thread. */
 void net_server_drain(struct net_server *server);
 unsigned net_server_connections(const struct net_server *server); /* open now */
-/* Close everything now; `done` runs when the last handle closed and the server was freed. Own thread. */
+/* Close everything now; `done` runs when the last handle closed and the server was freed. Own
+ * thread. */
 void net_server_close(struct net_server *server, void (*done)(void *arg), void *arg);
 
-/* -- an exchange -------------------------------------------------------------------------------------- */
+/* -- an exchange
+ * -------------------------------------------------------------------------------------- */
 
 const struct net_request *net_request_of(struct net_exchange *x);
 struct arena *net_arena(struct net_exchange *x); /* lives until on_done returned */
@@ -163,21 +174,22 @@ int64_t net_started_us(const struct net_exchange *x); /* monotonic, first byte o
 /* A pointer for the receiver, NULL at first. */
 void net_user_set(struct net_exchange *x, void *user);
 void *net_user(struct net_exchange *x);
-/* Whoever answers from a task holds the exchange while the task runs: on_done waits for the release. */
+/* Whoever answers from a task holds the exchange while the task runs: on_done waits for the
+ * release. */
 void net_hold(struct net_exchange *x);
 void net_release(struct net_exchange *x);
-/* Told (once; at once when it has happened) when the peer goes away before the answer is complete: cancel the task
- * there. The answer is still owed then, and goes nowhere. */
+/* Told (once; at once when it has happened) when the peer goes away before the answer is complete:
+ * cancel the task there. The answer is still owed then, and goes nowhere. */
 void net_on_gone(struct net_exchange *x, void (*fn)(struct net_exchange *x, void *arg), void *arg);
 
-/* The most this request's body may be; set by the route before the first read. Beyond: TOO_LARGE mid-stream. */
+/* The most this request's body may be; set by the route before the first read. Beyond: TOO_LARGE
+ * mid-stream. */
 void net_body_limit_set(struct net_exchange *x, int64_t bytes_max);
 int64_t net_body_limit(const struct net_exchange *x);
 /*
- * The next piece of the body, as it came. NOT_FOUND at its end. TOO_LARGE, TIMEOUT (too slow), INVALID (bad chunking),
- * CANCELLED (peer gone). Sends "100 Continue" at the first call when the client waits for it.
- * Memory   *ret_piece is valid until the next call.
- * Context  suspends.
+ * The next piece of the body, as it came. NOT_FOUND at its end. TOO_LARGE, TIMEOUT (too slow),
+ * INVALID (bad chunking), CANCELLED (peer gone). Sends "100 Continue" at the first call when the
+ * client waits for it. Memory   *ret_piece is valid until the next call. Context  suspends.
  */
 enum status net_body_read(struct task *task, struct net_exchange *x, struct slice *ret_piece);
 /* The whole body in the exchange's arena (no copy when it came whole with the head). */
@@ -185,20 +197,22 @@ enum status net_body_read_all(struct task *task, struct net_exchange *x, struct 
 
 struct net_head {
     int status;
-    struct slice fixed;  /* ready-made header lines for HTTP/1 ("Name: value\r\n" each), built once at start; may be empty */
+    struct slice fixed; /* ready-made header lines for HTTP/1 ("Name: value\r\n" each), built once
+                           at start; may be empty */
     const struct net_header *headers; /* further ones; id is not looked at */
     unsigned headers_len;
 };
 /*
- * Answer whole: writes status line, Date, the headers, Content-Length (also for HEAD, whose body is then left out; none
- * for 204 and 304) and Connection as needed, in one write. Unread request body is drained up to a bound, else the
- * connection closes after the answer. `body` must stay valid until on_done (arena or constant).
- * Context  own thread; never suspends.
+ * Answer whole: writes status line, Date, the headers, Content-Length (also for HEAD, whose body is
+ * then left out; none for 204 and 304) and Connection as needed, in one write. Unread request body
+ * is drained up to a bound, else the connection closes after the answer. `body` must stay valid
+ * until on_done (arena or constant). Context  own thread; never suspends.
  */
 void net_send(struct net_exchange *x, const struct net_head *head, struct slice body);
 /* Answer in pieces: chunked (HTTP/1.1) or until close (1.0), or with a known length >= 0. */
 enum status net_stream_begin(struct net_exchange *x, const struct net_head *head, int64_t length);
-/* Waits while more than send_bytes_max is unsent. CANCELLED when the peer is gone, TIMEOUT when it does not read. */
+/* Waits while more than send_bytes_max is unsent. CANCELLED when the peer is gone, TIMEOUT when it
+ * does not read. */
 enum status net_stream_write(struct task *task, struct net_exchange *x, struct slice piece);
 void net_stream_end(struct net_exchange *x);
 /* Give up: close the connection without (the rest of) an answer. */

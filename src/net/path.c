@@ -1,8 +1,8 @@
 /*
  * net/path.c - Request targets: the form they come in, and the one normal form of their path.
  *
- * Routing, rules and logs all see the normal form, so nothing can be spelled past them. A spelling that programs before
- * or behind us could read in two ways is refused instead of repaired (EH7).
+ * Routing, rules and logs all see the normal form, so nothing can be spelled past them. A spelling
+ * that programs before or behind us could read in two ways is refused instead of repaired (EH7).
  */
 #include "net/codec.h"
 
@@ -33,8 +33,8 @@ static int hex_value(char c)
 
 static bool is_unreserved(unsigned char c)
 {
-    return path_class[c] != PATH_BAD && (c >= 'a' || (c >= 'A' && c <= 'Z') ||
-                                         (c >= '0' && c <= '9') || c == '-' || c == '_');
+    return path_class[c] != PATH_BAD &&
+           (c >= 'a' || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_');
 }
 
 /* Is there nothing to do? True for nearly every path there is. */
@@ -58,8 +58,8 @@ static bool is_normal(struct slice raw)
 }
 
 /*
- * Unescape raw[*at..] ("%XX") into out. The whole run of escaped bytes past ASCII must be UTF-8: it is checked here as one
- * text, so that overlong forms and halves of characters do not come through.
+ * Unescape raw[*at..] ("%XX") into out. The whole run of escaped bytes past ASCII must be UTF-8: it
+ * is checked here as one text, so that overlong forms and halves of characters do not come through.
  */
 static bool put_escaped(struct slice raw, size_t *at, char *out, size_t *out_len)
 {
@@ -154,7 +154,8 @@ enum status net__path_normalise(struct arena *arena, struct slice raw, struct sl
     return STATUS_OK;
 }
 
-/* -- authority ------------------------------------------------------------------------------------------- */
+/* -- authority
+ * ------------------------------------------------------------------------------------------- */
 
 /* reg-name without ";", which is refused as in paths. */
 static const bool is_host_char[256] = {
@@ -200,7 +201,8 @@ bool net__authority_is_valid(struct slice authority)
     return authority.data[i] == ':' && port_is_valid(slice_from(authority, i + 1));
 }
 
-/* -- target ---------------------------------------------------------------------------------------------- */
+/* -- target
+ * ---------------------------------------------------------------------------------------------- */
 
 /* Past "http://" or "https://", or 0. */
 static size_t scheme_len(struct slice target)

@@ -1,5 +1,6 @@
 /*
- * net/server.c - Listening, counting, draining and closing: what concerns all connections of a loop together.
+ * net/server.c - Listening, counting, draining and closing: what concerns all connections of a loop
+ * together.
  */
 #include "net/net.h"
 
@@ -19,7 +20,8 @@
 #define SWEEP_US (1 * CLOCK_SECOND)
 #define SWEEP_MIN_US (10 * CLOCK_MS)
 
-/* -- blocks ---------------------------------------------------------------------------------------------- */
+/* -- blocks
+ * ---------------------------------------------------------------------------------------------- */
 
 struct net__block *net__block_take(struct net_server *s)
 {
@@ -30,7 +32,8 @@ struct net__block *net__block_take(struct net_server *s)
     } else {
         b = malloc(sizeof(*b) + s->block_bytes);
         if (!b)
-            abort(); /* the machine is out of memory: nothing sensible is left to do (style: fatal) */
+            abort(); /* the machine is out of memory: nothing sensible is left to do (style: fatal)
+                      */
         b->cap = s->block_bytes;
     }
     b->next = NULL;
@@ -51,7 +54,8 @@ void net__block_give(struct net_server *s, struct net__block *b)
     s->free_blocks_len++;
 }
 
-/* -- the sweep ------------------------------------------------------------------------------------------- */
+/* -- the sweep
+ * ------------------------------------------------------------------------------------------- */
 
 static void on_sweep(struct loop_timer *timer)
 {
@@ -79,7 +83,8 @@ static int64_t sweep_interval(const struct net_limits *l)
     return MAX(MIN(shortest / 4, SWEEP_US), SWEEP_MIN_US);
 }
 
-/* -- opening --------------------------------------------------------------------------------------------- */
+/* -- opening
+ * --------------------------------------------------------------------------------------------- */
 
 static struct net_limits limits_of(const struct net_limits *given)
 {
@@ -158,7 +163,7 @@ static void read_port(struct net_server *s)
     int len = sizeof(bound);
     if (uv_tcp_getsockname(&s->listener, (struct sockaddr *)&bound, &len) == 0)
         s->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                     : ((struct sockaddr_in *)&bound)->sin_port);
+                                                    : ((struct sockaddr_in *)&bound)->sin_port);
 }
 
 static void server_free(struct net_server *s)
@@ -225,8 +230,7 @@ enum status net_server_open(struct loop *loop, const struct net_server_options *
     s->read_bytes = MIN(NET__BUFFER_BYTES, s->block_bytes);
     s->read_buffer = malloc(s->read_bytes);
     s->write_buffer = malloc(NET__BUFFER_BYTES);
-    if (!s->read_buffer || !s->write_buffer ||
-        uv_tcp_init(loop_uv(loop), &s->listener) != 0) {
+    if (!s->read_buffer || !s->write_buffer || uv_tcp_init(loop_uv(loop), &s->listener) != 0) {
         server_free(s);
         return STATUS_EXHAUSTED;
     }
@@ -254,9 +258,11 @@ unsigned net_server_connections(const struct net_server *server)
     return server->conns_len;
 }
 
-/* -- draining and closing -------------------------------------------------------------------------------- */
+/* -- draining and closing
+ * -------------------------------------------------------------------------------- */
 
-/* Connections that the kernel completed for us already would be reset by closing the listener: take them first. */
+/* Connections that the kernel completed for us already would be reset by closing the listener: take
+ * them first. */
 static void accept_backlog(struct net_server *s)
 {
     uv_os_fd_t fd;

@@ -1,6 +1,7 @@
 /*
- * net/write.c - Bytes out. Answers are gathered in the server's write buffer and leave in one write; what the kernel does
- * not take is copied to blocks of the connection (or, for a large body in an exchange's arena, referenced by one).
+ * net/write.c - Bytes out. Answers are gathered in the server's write buffer and leave in one
+ * write; what the kernel does not take is copied to blocks of the connection (or, for a large body
+ * in an exchange's arena, referenced by one).
  */
 #include "net/conn.h"
 
@@ -24,7 +25,8 @@ void net__date_refresh(struct net_server *s)
     s->date_until_us = now_us + CLOCK_SECOND - wall_us % CLOCK_SECOND;
 }
 
-/* -- blocks ---------------------------------------------------------------------------------------------- */
+/* -- blocks
+ * ---------------------------------------------------------------------------------------------- */
 
 static void on_write(uv_write_t *req, int rc);
 
@@ -135,9 +137,11 @@ void net__write_drop(struct net_conn *c)
     c->out_bytes = 0;
 }
 
-/* -- gathering ------------------------------------------------------------------------------------------- */
+/* -- gathering
+ * ------------------------------------------------------------------------------------------- */
 
-/* Bytes that the kernel took; 0 when there is a queue before them; -1 when the connection is lost. */
+/* Bytes that the kernel took; 0 when there is a queue before them; -1 when the connection is lost.
+ */
 static ssize_t try_write(struct net_conn *c, uv_buf_t *bufs, unsigned n)
 {
     if (c->out_first)

@@ -1,7 +1,7 @@
 /*
- * tests/conformance/conformance.c - purlin-conformance: the bare handlers that public protocol suites need, on the same
- * rooms as the product, which so carries none of them. PORT from the environment (default 8080), one loop, no limits on
- * rates.
+ * tests/conformance/conformance.c - purlin-conformance: the bare handlers that public protocol
+ * suites need, on the same rooms as the product, which so carries none of them. PORT from the
+ * environment (default 8080), one loop, no limits on rates.
  *
  *   /echo    any method: 200 with the request's body and type, up to 1 MiB
  *   /big     GET: 200 kB
@@ -82,7 +82,10 @@ static void live(struct http_request *req, void *arg)
 static bool add_routes(struct http_app *app, char *big_text)
 {
     const struct http_route routes[] = {
-        { .method = NET_METHOD_GET, .pattern = "/health/live", .handle_inline = live, .quiet = true },
+        { .method = NET_METHOD_GET,
+          .pattern = "/health/live",
+          .handle_inline = live,
+          .quiet = true },
         { .method = NET_METHOD_GET, .pattern = "/big", .handle_inline = big, .arg = big_text },
         { .method = NET_METHOD_POST, .pattern = "/json", .handler = json_back },
         { .method = NET_METHOD_PUT, .pattern = "/json", .handler = json_back },
@@ -106,7 +109,8 @@ static bool add_routes(struct http_app *app, char *big_text)
     return true;
 }
 
-/* -- the program ----------------------------------------------------------------------------------------- */
+/* -- the program
+ * ----------------------------------------------------------------------------------------- */
 
 static void on_signal(uv_signal_t *signal, int number)
 {

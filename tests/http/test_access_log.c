@@ -1,4 +1,5 @@
-/* tests/http/test_access_log.c - One line a request, with what operators look for and nothing they must not keep. */
+/* tests/http/test_access_log.c - One line a request, with what operators look for and nothing they
+ * must not keep. */
 #include "wire.h"
 
 #include <fcntl.h>
@@ -59,7 +60,9 @@ static void test_access_log(void **state)
     log_fd = mkstemp(path);
     assert_true(log_fd >= 0);
     assert_int_equal(unlink(path), 0);
-    const struct log_options options = { .fd = log_fd, .level = LOG_LEVEL_INFO, .format = LOG_FORMAT_JSON };
+    const struct log_options options = { .fd = log_fd,
+                                         .level = LOG_LEVEL_INFO,
+                                         .format = LOG_FORMAT_JSON };
     assert_int_equal(log_start(&options), STATUS_OK);
     wire_open(&w, NULL);
     ask(&w, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n"); /* quiet */

@@ -1,4 +1,5 @@
-/* tests/http/test_parse.c - The small grammars of headers and queries: traceparent, entity tags, parameters. */
+/* tests/http/test_parse.c - The small grammars of headers and queries: traceparent, entity tags,
+ * parameters. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,24 +77,15 @@ static void test_etag_lists(void **state)
         const char *list, *etag;
         bool strong, weak;
     } cases[] = {
-        { "\"a\"", "\"a\"", true, true },
-        { "\"b\", \"a\"", "\"a\"", true, true },
-        { "\"b\",\"a\"", "\"a\"", true, true },
-        { " \"b\" ,\t\"a\" ", "\"a\"", true, true },
-        { ",, \"a\"", "\"a\"", true, true },
-        { "W/\"a\"", "\"a\"", false, true },
-        { "\"a\"", "W/\"a\"", false, true },
-        { "W/\"a\"", "W/\"a\"", false, true },
-        { "*", "\"a\"", true, true },
-        { " * ", "\"a\"", true, true },
-        { "\"a,b\"", "\"a,b\"", true, true },
-        { "\"*\"", "\"a\"", false, false },
-        { "\"aa\"", "\"a\"", false, false },
-        { "a", "\"a\"", false, false },
-        { "\"a", "\"a\"", false, false },
-        { "\"a\"x", "\"a\"", false, false },
-        { "w/\"a\"", "\"a\"", false, false },
-        { "", "\"a\"", false, false },
+        { "\"a\"", "\"a\"", true, true },       { "\"b\", \"a\"", "\"a\"", true, true },
+        { "\"b\",\"a\"", "\"a\"", true, true }, { " \"b\" ,\t\"a\" ", "\"a\"", true, true },
+        { ",, \"a\"", "\"a\"", true, true },    { "W/\"a\"", "\"a\"", false, true },
+        { "\"a\"", "W/\"a\"", false, true },    { "W/\"a\"", "W/\"a\"", false, true },
+        { "*", "\"a\"", true, true },           { " * ", "\"a\"", true, true },
+        { "\"a,b\"", "\"a,b\"", true, true },   { "\"*\"", "\"a\"", false, false },
+        { "\"aa\"", "\"a\"", false, false },    { "a", "\"a\"", false, false },
+        { "\"a", "\"a\"", false, false },       { "\"a\"x", "\"a\"", false, false },
+        { "w/\"a\"", "\"a\"", false, false },   { "", "\"a\"", false, false },
         { "\"\"", "\"\"", true, true },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -109,7 +101,7 @@ static void test_query(void **state)
     (void)state;
     static const struct {
         const char *in;
-        int len; /* -1: INVALID */
+        int len;                  /* -1: INVALID */
         const char *name, *value; /* of the last one */
     } cases[] = {
         { "", 0, NULL, NULL },
@@ -135,8 +127,8 @@ static void test_query(void **state)
         struct http_param *params = NULL;
         unsigned len = 0;
         enum status st = http__query_parse(arena, slice_cstr(cases[i].in), &params, &len);
-        bool is_right = cases[i].len < 0 ? st == STATUS_INVALID
-                                         : st == STATUS_OK && (int)len == cases[i].len;
+        bool is_right =
+            cases[i].len < 0 ? st == STATUS_INVALID : st == STATUS_OK && (int)len == cases[i].len;
         if (is_right && cases[i].name)
             is_right = slice_eq(params[len - 1].name, slice_cstr(cases[i].name)) &&
                        slice_eq(params[len - 1].value, slice_cstr(cases[i].value));

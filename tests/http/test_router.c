@@ -42,7 +42,7 @@ static const struct {
 static const struct {
     enum net_method method;
     const char *path;
-    int want; /* index in routes, or -1 */
+    int want;       /* index in routes, or -1 */
     unsigned allow; /* looked at when want is -1 */
     const char *values[3];
 } cases[] = {
@@ -115,16 +115,26 @@ static void test_router_refuses_patterns(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "",           "a",           "/a//b",       "/a{x}",
-        "/{x}y",      "/{}",         "/{a-b}",      "/{rest*}/x",
-        "/{*}",       "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}",
+        "",
+        "a",
+        "/a//b",
+        "/a{x}",
+        "/{x}y",
+        "/{}",
+        "/{a-b}",
+        "/{rest*}/x",
+        "/{*}",
+        "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}",
         "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23/24/25",
-        "/taken",     "/by/{other}",
+        "/taken",
+        "/by/{other}",
     };
     struct http__router *r = http__router_new();
     struct http__route *one;
     const char *reason = NULL;
-    struct http_route route = { .method = NET_METHOD_GET, .pattern = "/taken", .handle_inline = handle };
+    struct http_route route = { .method = NET_METHOD_GET,
+                                .pattern = "/taken",
+                                .handle_inline = handle };
     assert_int_equal(http__router_add(r, &route, &one, &reason), STATUS_OK);
     route.pattern = "/by/{name}";
     assert_int_equal(http__router_add(r, &route, &one, &reason), STATUS_OK);
@@ -151,7 +161,9 @@ static void test_router_holds_many(void **state)
         struct http__route *one;
         const char *reason;
         (void)snprintf(pattern, sizeof(pattern), "/r%d/x", i);
-        const struct http_route route = { .method = NET_METHOD_GET, .pattern = pattern, .handle_inline = handle };
+        const struct http_route route = { .method = NET_METHOD_GET,
+                                          .pattern = pattern,
+                                          .handle_inline = handle };
         assert_int_equal(http__router_add(r, &route, &one, &reason), STATUS_OK);
     }
     for (int i = 0; i < 2000; i++) {

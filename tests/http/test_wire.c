@@ -1,6 +1,6 @@
 /*
- * tests/http/test_wire.c - Requests as bytes and the answers they get: what is well-formed, what is not, and what the
- * connection does afterwards.
+ * tests/http/test_wire.c - Requests as bytes and the answers they get: what is well-formed, what is
+ * not, and what the connection does afterwards.
  */
 #include "wire.h"
 
@@ -56,8 +56,8 @@ static const struct exchange {
       { 200, 200 },
       false },
     { "chunks nobody reads",
-      "POST /ignore HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" GET(
-          "/hello"),
+      "POST /ignore HTTP/1.1\r\n" HOST
+      "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" GET("/hello"),
       { 200, 200 },
       false },
     { "body at no route",
@@ -72,9 +72,13 @@ static const struct exchange {
       "POST /small HTTP/1.1\r\n" HOST "Content-Length: 11\r\n\r\nhello world" GET("/hello"),
       { 413, 200 },
       false },
-    { "too large by far", "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 100000000\r\n\r\n", { 413 }, true },
+    { "too large by far",
+      "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 100000000\r\n\r\n",
+      { 413 },
+      true },
     { "too large in chunks",
-      "POST /small HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n",
+      "POST /small HTTP/1.1\r\n" HOST
+      "Transfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n",
       { 413 },
       true },
     { "expectation that nobody meets",
@@ -107,7 +111,8 @@ static const struct exchange {
       true },
     { "malformed after a good one", GET("/hello") "BAD\r\n\r\n", { 200, 400 }, true },
     { "length and coding",
-      "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "POST /echo HTTP/1.1\r\n" HOST
+      "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
       { 400 },
       true },
     { "two lengths",
@@ -142,7 +147,10 @@ static const struct exchange {
     { "no answer", GET("/no-answer"), { 500 }, false },
     { "deadline", GET("/park-briefly"), { 503 }, false },
     { "admin, nobody", GET("/admin"), { 401 }, false },
-    { "admin, wrong key", "GET /admin HTTP/1.1\r\n" HOST "X-API-Key: guess\r\n\r\n", { 401 }, false },
+    { "admin, wrong key",
+      "GET /admin HTTP/1.1\r\n" HOST "X-API-Key: guess\r\n\r\n",
+      { 401 },
+      false },
     { "admin, key",
       "GET /admin HTTP/1.1\r\n" HOST "X-API-Key: " WIRE_ADMIN_KEY "\r\n\r\n",
       { 200 },
@@ -340,10 +348,12 @@ static void test_wire_request_ids(void **state)
     ask(w, "GET /hello HTTP/1.1\r\nHost: h\r\nX-Request-Id: a\"b\r\n\r\n", false, &a);
     assert_int_equal(strlen(answer_header(&a, "X-Request-Id")), 32);
     char in[512];
-    (void)snprintf(in, sizeof(in), "GET /hello HTTP/1.1\r\nHost: h\r\nX-Request-Id: %0129d\r\n\r\n", 1);
+    (void)snprintf(in, sizeof(in), "GET /hello HTTP/1.1\r\nHost: h\r\nX-Request-Id: %0129d\r\n\r\n",
+                   1);
     ask(w, in, false, &a);
     assert_int_equal(strlen(answer_header(&a, "X-Request-Id")), 32);
-    (void)snprintf(in, sizeof(in), "GET /nope HTTP/1.1\r\nHost: h\r\nX-Request-Id: %0128d\r\n\r\n", 1);
+    (void)snprintf(in, sizeof(in), "GET /nope HTTP/1.1\r\nHost: h\r\nX-Request-Id: %0128d\r\n\r\n",
+                   1);
     ask(w, in, false, &a);
     assert_int_equal(strlen(answer_header(&a, "X-Request-Id")), 128);
     answer_free(&a);
@@ -441,7 +451,8 @@ static void test_wire_metrics(void **state)
     struct buf out;
     buf_init(&out, NULL, 0, 1 << 20);
     static const char *const wanted[] = {
-        "http_server_request_duration_seconds_count{http_request_method=\"GET\",http_route=\"/hello\","
+        "http_server_request_duration_seconds_count{http_request_method=\"GET\",http_route=\"/"
+        "hello\","
         "http_response_status_code=\"200\"} ",
         "http_route=\"/sleep/{ms}\",http_response_status_code=\"200\"} ",
         "http_route=\"unmatched\",http_response_status_code=\"404\"} ",

@@ -1,5 +1,6 @@
 /*
- * tests/http/test_wire_body.c - Bodies both ways: announced, chunked, expected, streamed, slow to be taken, pipelined.
+ * tests/http/test_wire_body.c - Bodies both ways: announced, chunked, expected, streamed, slow to
+ * be taken, pipelined.
  */
 #include "wire.h"
 
@@ -51,14 +52,16 @@ static void test_body_sizes_both_framings(void **state)
     char *text = letters(1 << 20), line[256];
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         struct slice body = slice_of(text, sizes[i]);
-        (void)snprintf(line, sizeof(line), "PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", body.len);
+        (void)snprintf(line, sizeof(line),
+                       "PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", body.len);
         assert_true(client_say(c, line) && client_send(c, body));
         assert_true(client_answer(c, false, &a));
         assert_int_equal(a.status, 200);
         assert_int_equal(a.body_len, body.len);
         assert_memory_equal(a.body, body.data, body.len);
         /* The same in chunks of odd sizes. */
-        assert_true(client_say(c, "PUT /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        assert_true(
+            client_say(c, "PUT /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"));
         for (size_t at = 0, step = 1; at < body.len; at += step, step = step * 3 + 1) {
             step = MIN(step, body.len - at);
             (void)snprintf(line, sizeof(line), "%zx\r\n", step);
@@ -110,7 +113,8 @@ static void test_stream_arrives_whole(void **state)
     struct answer a = { 0 };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char line[128], *text = letters(cases[i].bytes);
-        (void)snprintf(line, sizeof(line), "GET /stream/%u/%u HTTP/1.1\r\nHost: h\r\n\r\n", cases[i].pieces, cases[i].bytes);
+        (void)snprintf(line, sizeof(line), "GET /stream/%u/%u HTTP/1.1\r\nHost: h\r\n\r\n",
+                       cases[i].pieces, cases[i].bytes);
         assert_true(client_say(c, line));
         assert_true(client_answer(c, false, &a));
         assert_int_equal(a.status, 200);
@@ -144,7 +148,8 @@ static void test_mirror_streams_both_ways(void **state)
     struct client *c = client_open(w->port);
     struct answer a = { 0 };
     char *text = letters(1 << 20);
-    assert_true(client_say(c, "POST /mirror HTTP/1.1\r\nHost: h\r\nContent-Length: 1048576\r\n\r\n"));
+    assert_true(
+        client_say(c, "POST /mirror HTTP/1.1\r\nHost: h\r\nContent-Length: 1048576\r\n\r\n"));
     for (size_t at = 0; at < 1 << 20; at += 32768)
         assert_true(client_send(c, slice_of(text + at, 32768)));
     assert_true(client_answer(c, false, &a));
@@ -192,8 +197,13 @@ static void test_pipeline_keeps_order(void **state)
     for (int i = 0; i < REQUESTS; i++) {
         static const char *const paths[] = { "/hello", "/sleep/%d", "/query?n=%d" };
         char path[64];
-        (void)snprintf(path, sizeof(path), i % 3 == 0 ? "%s" : i % 3 == 1 ? "/sleep/%s" : "/query?%s",
-                       i % 3 == 0 ? paths[0] : i % 3 == 1 ? (i % 60 == 1 ? "2" : "0") : "n");
+        (void)snprintf(path, sizeof(path),
+                       i % 3 == 0   ? "%s"
+                       : i % 3 == 1 ? "/sleep/%s"
+                                    : "/query?%s",
+                       i % 3 == 0   ? paths[0]
+                       : i % 3 == 1 ? (i % 60 == 1 ? "2" : "0")
+                                    : "n");
         at += snprintf(at, 96, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path);
     }
     assert_true(client_send(c, slice_of(in, (size_t)(at - in))));
@@ -212,8 +222,9 @@ static void test_pipeline_keeps_order(void **state)
 static void *pipeline_writer(void *arg)
 {
     struct client *c = arg;
-    static const char one[] = "GET /sleep/0 HTTP/1.1\r\nHost: h\r\nX-Filler: "
-                              "0123456789012345678901234567890123456789012345678901234567890123456789\r\n\r\n";
+    static const char one[] =
+        "GET /sleep/0 HTTP/1.1\r\nHost: h\r\nX-Filler: "
+        "0123456789012345678901234567890123456789012345678901234567890123456789\r\n\r\n";
     for (int i = 0; i < 3000; i++) {
         if (!client_say(c, one))
             return NULL;

@@ -1,5 +1,6 @@
 /*
- * tests/http/test_wire_time.c - Peers that are slow, silent, gone or too many, and a server that is asked to stop.
+ * tests/http/test_wire_time.c - Peers that are slow, silent, gone or too many, and a server that is
+ * asked to stop.
  */
 #include "wire.h"
 
@@ -206,7 +207,8 @@ static void test_drain_finishes_what_is_in_flight(void **state)
     (void)state;
     static struct wire w;
     wire_open(&w, NULL);
-    struct client *idle = client_open(w.port), *busy = client_open(w.port), *late = client_open(w.port);
+    struct client *idle = client_open(w.port), *busy = client_open(w.port),
+                  *late = client_open(w.port);
     struct answer a = { 0 };
     assert_true(client_say(idle, GET("/hello")));
     assert_true(client_answer(idle, false, &a));

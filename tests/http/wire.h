@@ -1,5 +1,6 @@
 /*
- * tests/http/wire.h - A server on a loop in a thread of its own, and a client that speaks in raw bytes.
+ * tests/http/wire.h - A server on a loop in a thread of its own, and a client that speaks in raw
+ * bytes.
  */
 #pragma once
 
@@ -55,7 +56,8 @@ static inline void wire_count(int *counter)
     __atomic_fetch_add(counter, 1, __ATOMIC_RELEASE);
 }
 
-/* -- handlers -------------------------------------------------------------------------------------------- */
+/* -- handlers
+ * -------------------------------------------------------------------------------------------- */
 
 static void wire_hello(struct http_request *req, void *arg)
 {
@@ -224,7 +226,10 @@ static enum status wire_query(struct task *task, struct http_request *req, void 
 static void wire_routes(struct wire *w)
 {
     const struct http_route routes[] = {
-        { .method = NET_METHOD_GET, .pattern = "/hello", .handle_inline = wire_hello, .quiet = true },
+        { .method = NET_METHOD_GET,
+          .pattern = "/hello",
+          .handle_inline = wire_hello,
+          .quiet = true },
         { .method = NET_METHOD_GET, .pattern = "/", .handle_inline = wire_hello },
         { .method = NET_METHOD_GET, .pattern = "/empty", .handle_inline = wire_empty },
         { .method = NET_METHOD_GET, .pattern = "/big", .handle_inline = wire_big },
@@ -232,19 +237,28 @@ static void wire_routes(struct wire *w)
         { .method = NET_METHOD_GET, .pattern = "/echo", .handler = wire_echo },
         { .method = NET_METHOD_POST, .pattern = "/echo", .handler = wire_echo },
         { .method = NET_METHOD_PUT, .pattern = "/echo", .handler = wire_echo },
-        { .method = NET_METHOD_POST, .pattern = "/small", .handler = wire_echo, .body_bytes_max = 10 },
+        { .method = NET_METHOD_POST,
+          .pattern = "/small",
+          .handler = wire_echo,
+          .body_bytes_max = 10 },
         { .method = NET_METHOD_POST, .pattern = "/json", .handler = wire_json },
         { .method = NET_METHOD_POST, .pattern = "/mirror", .handler = wire_mirror },
         { .method = NET_METHOD_POST, .pattern = "/ignore", .handler = wire_ignore },
         { .method = NET_METHOD_GET, .pattern = "/stream/{pieces}/{bytes}", .handler = wire_stream },
         { .method = NET_METHOD_GET, .pattern = "/stream-cut", .handler = wire_stream_cut },
         { .method = NET_METHOD_GET, .pattern = "/park", .handler = wire_park },
-        { .method = NET_METHOD_GET, .pattern = "/park-briefly", .handler = wire_park, .timeout_us = 50 * CLOCK_MS },
+        { .method = NET_METHOD_GET,
+          .pattern = "/park-briefly",
+          .handler = wire_park,
+          .timeout_us = 50 * CLOCK_MS },
         { .method = NET_METHOD_GET, .pattern = "/sleep/{ms}", .handler = wire_sleep },
         { .method = NET_METHOD_GET, .pattern = "/no-answer", .handler = wire_no_answer },
         { .method = NET_METHOD_POST, .pattern = "/validate", .handler = wire_validate },
         { .method = NET_METHOD_GET, .pattern = "/query", .handler = wire_query },
-        { .method = NET_METHOD_GET, .pattern = "/admin", .handle_inline = wire_hello, .audience = HTTP_ADMIN },
+        { .method = NET_METHOD_GET,
+          .pattern = "/admin",
+          .handle_inline = wire_hello,
+          .audience = HTTP_ADMIN },
     };
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         struct http_route route = routes[i];
@@ -255,7 +269,8 @@ static void wire_routes(struct wire *w)
     }
 }
 
-/* -- the server ------------------------------------------------------------------------------------------ */
+/* -- the server
+ * ------------------------------------------------------------------------------------------ */
 
 static void *wire_thread(void *arg)
 {
@@ -326,7 +341,8 @@ static inline void wire_wait(const int *counter, int want)
     assert_true(wire_seen(counter) >= want);
 }
 
-/* -- the client ------------------------------------------------------------------------------------------ */
+/* -- the client
+ * ------------------------------------------------------------------------------------------ */
 
 struct client {
     int fd;

@@ -151,7 +151,9 @@ static const struct {
     { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", 501 },
     { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip\r\n\r\n", 400 },
     { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n", 400 },
-    { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: \x0b" "chunked\r\n\r\n", 400 },
+    { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: \x0b"
+      "chunked\r\n\r\n",
+      400 },
     { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding:\r\n\r\n", 400 },
     { "POST / HTTP/1.1\r\n" HOST "Transfer_Encoding: chunked\r\n\r\n", 0 },
     { "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400 },
@@ -162,7 +164,8 @@ static const struct {
     { "GET /3456789012345678901234567890123456789012345678901234 HTTP/1.1\r\n" HOST "\r\n", 414 },
     { "GET /34567890123456789012345678901234567890123456789012345678901234567890", 414 },
     { "GET / HTTP/1.1\r\n" HOST "A: 1\r\nA: 2\r\nA: 3\r\nA: 4\r\nA: 5\r\nA: 6\r\nA: 7\r\n\r\n", 0 },
-    { "GET / HTTP/1.1\r\n" HOST "A: 1\r\nA: 2\r\nA: 3\r\nA: 4\r\nA: 5\r\nA: 6\r\nA: 7\r\nA: 8\r\n\r\n",
+    { "GET / HTTP/1.1\r\n" HOST
+      "A: 1\r\nA: 2\r\nA: 3\r\nA: 4\r\nA: 5\r\nA: 6\r\nA: 7\r\nA: 8\r\n\r\n",
       431 },
 };
 
@@ -209,9 +212,10 @@ static void test_head_bounds_header_bytes(void **state)
 static void test_head_says_what_it_says(void **state)
 {
     (void)state;
-    struct slice in = SLICE("POST /a/./b?c=d HTTP/1.1\r\nHOST: Example.com:80\r\nX-Custom:  v 1 \r\n"
-                            "Content-Type: application/json\r\nContent-Length: 12\r\n"
-                            "Connection: foo, close\r\nX-custom: v2\r\n\r\nrest");
+    struct slice in =
+        SLICE("POST /a/./b?c=d HTTP/1.1\r\nHOST: Example.com:80\r\nX-Custom:  v 1 \r\n"
+              "Content-Type: application/json\r\nContent-Length: 12\r\n"
+              "Connection: foo, close\r\nX-custom: v2\r\n\r\nrest");
     struct head h = read_head(in, in.len);
     const struct net_request *r = &h.request;
     assert_int_equal(h.refused, 0);
@@ -227,8 +231,8 @@ static void test_head_says_what_it_says(void **state)
     assert_true(r->has_body);
     assert_false(r->keep_alive);
     assert_int_equal(r->version_minor, 1);
-    assert_true(slice_eq(net_header_get(r, NET_HEADER_CONTENT_TYPE)->value,
-                         SLICE("application/json")));
+    assert_true(
+        slice_eq(net_header_get(r, NET_HEADER_CONTENT_TYPE)->value, SLICE("application/json")));
     assert_null(net_header_get(r, NET_HEADER_EXPECT));
     assert_true(slice_eq(net_header_find(r, SLICE("x-custom")), SLICE("v 1")));
     assert_null(net_header_find(r, SLICE("x-none")).data);
@@ -263,13 +267,34 @@ static void test_header_ids_are_all_found(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "host",          "content-type",      "content-length",      "content-encoding",
-        "transfer-encoding", "connection",    "expect",              "accept",
-        "accept-encoding", "authorization",   "cookie",              "origin",
-        "referer",       "user-agent",        "if-match",            "if-none-match",
-        "if-modified-since", "if-unmodified-since", "if-range",      "range",
-        "prefer",        "idempotency-key",   "x-request-id",        "traceparent",
-        "tracestate",    "x-api-key",         "x-forwarded-for",     "forwarded",
+        "host",
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "transfer-encoding",
+        "connection",
+        "expect",
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "cookie",
+        "origin",
+        "referer",
+        "user-agent",
+        "if-match",
+        "if-none-match",
+        "if-modified-since",
+        "if-unmodified-since",
+        "if-range",
+        "range",
+        "prefer",
+        "idempotency-key",
+        "x-request-id",
+        "traceparent",
+        "tracestate",
+        "x-api-key",
+        "x-forwarded-for",
+        "forwarded",
         "upgrade",
     };
     bool seen[NET_HEADER_ID_COUNT] = { false };

@@ -101,8 +101,10 @@ static void test_server_hosts(void **state)
     struct net_server *server;
     const char *reason = NULL;
     assert_int_equal(loop_new(NULL, &loop), STATUS_OK);
-    static const char *const bad[] = { "localhost", "", "256.0.0.1", "::g",
-                                       "a-very-long-name-that-no-address-can-ever-have-in-this-world.example" };
+    static const char *const bad[] = {
+        "localhost", "", "256.0.0.1", "::g",
+        "a-very-long-name-that-no-address-can-ever-have-in-this-world.example"
+    };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct net_server_options options = options_of(slice_cstr(bad[i]), 0, false);
         assert_int_equal(net_server_open(loop, &options, &server, &reason), STATUS_INVALID);
