@@ -161,8 +161,10 @@ int main(void)
     struct loop *loop;
     struct http_app *app;
     char *big_text = malloc(BIG_BYTES);
-    if (!big_text || loop_new(NULL, &loop) != STATUS_OK)
+    if (!big_text || loop_new(NULL, &loop) != STATUS_OK) {
+        free(big_text);
         return 1;
+    }
     memset(big_text, 'b', BIG_BYTES);
     if (http_app_new(&(struct http_options){ .access_log = false }, &app) != STATUS_OK ||
         !add_routes(app, big_text))
