@@ -160,11 +160,9 @@ int main(void)
     }
     struct loop *loop;
     struct http_app *app;
-    char *big_text = malloc(BIG_BYTES);
-    if (!big_text || loop_new(NULL, &loop) != STATUS_OK) {
-        free(big_text);
+    static char big_text[BIG_BYTES];
+    if (loop_new(NULL, &loop) != STATUS_OK)
         return 1;
-    }
     memset(big_text, 'b', BIG_BYTES);
     if (http_app_new(&(struct http_options){ .access_log = false }, &app) != STATUS_OK ||
         !add_routes(app, big_text))
@@ -172,6 +170,5 @@ int main(void)
     int rc = serve(loop, app, (unsigned)port);
     http_app_free(app);
     loop_free(loop);
-    free(big_text);
     return rc;
 }

@@ -442,7 +442,7 @@ static inline bool client_is_closed(struct client *c)
 
 static inline void text_add(char **text, size_t *text_len, const char *data, size_t len)
 {
-    *text = realloc(*text, *text_len + len + 1);
+    *text = realloc(*text, MAX(*text_len + len + 1, (size_t)1));
     assert_non_null(*text);
     memcpy(*text + *text_len, data, len);
     *text_len += len;
