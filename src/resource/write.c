@@ -307,14 +307,12 @@ static enum status check_guarded(struct resource_op *op, const struct current *c
     return st;
 }
 
-/* A replacement sets every field that a client may set; a patch only what it names. */
+/* The validator marked what a replacement sets to null, and left out what it keeps: a secret that
+ * is not shown, who made the row. */
 static bool is_set(const struct resource_op *op, const struct contract_field *field)
 {
-    if (field->system || field->type == CONTRACT_COUNT || op->row.guarded[field->index])
-        return false;
-    if (op->row.present[field->index])
-        return true;
-    return op->verb == RESOURCE_REPLACE && !field->readonly && !field->immutable;
+    return !field->system && field->type != CONTRACT_COUNT && !op->row.guarded[field->index] &&
+           op->row.present[field->index];
 }
 
 static bool put_assignments(struct resource_op *op, const struct current *current,
