@@ -1,16 +1,17 @@
 /*
  * contract/expr.h - The one small language of rules, filters and partial indexes: a subset of CEL.
- * One grammar, one AST. Type- checked against the contract when compiled; becomes SQL with bound
- * parameters only.
+ * One grammar, one AST. Type-checked against the contract when compiled; becomes SQL with bound
+ * parameters only. docs/filters.md is the reference for those who write it.
  *
  *     visibility == "public" || author == @user
- *         || (visibility == "followers" && exists(follows, follower == @user && followee ==
- * author))
+ *         || (visibility == "followers"
+ *             && exists(follows, follower == @user && followee == author))
  *
  * Truth is two-valued: a comparison with null is false, except `x == null` and `x != null`, which
  * ask for null; `!=` is the exact opposite of `==`. So an anonymous caller (whose @user is null)
  * never equals a missing author. In exists(resource, condition) a name means the inner resource's
- * field if it has one, else the outer row's.
+ * field if it has one, else the outer row's; `resource.field` names the row of that resource around
+ * the innermost one. Rows that are softly deleted are not there for exists and for paths.
  */
 #pragma once
 
@@ -69,7 +70,8 @@ enum expr_answer { EXPR_NO, EXPR_YES, EXPR_ASK };
  * depends on stored rows. */
 enum expr_answer expr_decide(const struct expr *expr, const struct expr_context *context);
 
-/* Append the condition as SQL over table alias `alias`, in parentheses; parts that the caller alone
+/* Append the condition as SQL over table alias `alias` (a bare word that does not begin with an
+ * underscore; empty: the table's name), in parentheses; parts that the caller alone
  * decides are folded away first (an anonymous caller's `author == @user` leaves nothing behind),
  * values are bound. A decided expression appends 1 or 0. */
 void expr_emit(const struct expr *expr, const struct expr_context *context, struct slice alias,

@@ -1,8 +1,8 @@
 /*
  * contract/expr_private.h - The tree behind contract/expr.h, and the steps that make and use it.
  *
- * text -> expr_lex.c (tokens) -> expr_parse.c (tree of names and calls) -> expr_check.c and
- * expr_call.c (names become fields, every node gets a type) -> expr_fold.c (constants) ->
+ * text -> expr_lex.c (tokens) -> expr_parse.c (tree of names and calls) -> expr_name.c, expr_check.c
+ * and expr_call.c (names become fields, every node gets a type) -> expr_fold.c (constants) ->
  * expr_eval.c decides what needs no stored row, expr_sql.c and expr_value.c write the rest as SQL.
  */
 #pragma once
@@ -182,6 +182,8 @@ struct expr_node *expr__parse(struct expr_compiler *c);
 
 /* Resolve, type and fold a tree in place. */
 bool expr__check(struct expr_compiler *c, struct expr_node *n);
+bool expr__check_name(struct expr_compiler *c, struct expr_node *n);
+bool expr__check_member(struct expr_compiler *c, struct expr_node *n);
 /* Turn a CALL whose arguments are not checked yet into what it means. */
 bool expr__check_call(struct expr_compiler *c, struct expr_node *n);
 /* The types of `first in second`, both checked. */

@@ -40,6 +40,24 @@ void expr__emit_column(struct expr_emitter *e, const struct expr_scope *scope, s
     expr__emit_name(e, column);
 }
 
+/* On one line, whatever the text: schemas are compared line by line, and triggers hold statements
+ * in comments. */
+static void put_text_literal(struct buf *out, struct slice text)
+{
+    bool has_breaks = slice_find(text, '\n') != SIZE_MAX || slice_find(text, '\r') != SIZE_MAX;
+    buf_put_cstr(out, has_breaks ? "('" : "'");
+    for (size_t i = 0; i < text.len; i++) {
+        char ch = text.data[i];
+        if (ch == '\'')
+            buf_put_lit(out, "''");
+        else if (ch == '\n' || ch == '\r')
+            buf_printf(out, "' || char(%d) || '", ch);
+        else
+            buf_putc(out, ch);
+    }
+    buf_put_cstr(out, has_breaks ? "')" : "'");
+}
+
 void expr__emit_literal(struct buf *out, struct expr_value value)
 {
     size_t start = out->len;
@@ -55,13 +73,7 @@ void expr__emit_literal(struct buf *out, struct expr_value value)
         buf_put_lit(out, ".0"); /* else 1/2 would be an integer's division */
         return;
     case EXPR_VALUE_TEXT:
-        buf_putc(out, '\'');
-        for (size_t i = 0; i < value.as.bytes.len; i++) {
-            if (value.as.bytes.data[i] == '\'')
-                buf_putc(out, '\'');
-            buf_putc(out, value.as.bytes.data[i]);
-        }
-        buf_putc(out, '\'');
+        put_text_literal(out, value.as.bytes);
         return;
     case EXPR_VALUE_BLOB:
         buf_put_lit(out, "x'");

@@ -1,11 +1,12 @@
 /*
  * contract/sql.h - The database schema that contracts ask for, and what must change to get there.
  *
- * A resource is a rowid table (rowid in order of creation; `id` BLOB unique), STRICT, each
+ * A resource is a rowid table (key "_row" in order of creation; `id` BLOB unique), STRICT, each
  * constraint of the contract a CHECK, NOT NULL, UNIQUE or REFERENCES with a name; indexes
- * NAME__by_...; `contains` lists keep a side table NAME__LIST(value, row) by triggers; full text an
- * FTS5 table NAME__search with external content by triggers; counts are columns kept by triggers on
- * the referring table.
+ * NAME__by_... and NAME__unique_...; `contains` lists keep a side table NAME__list_FIELD(value,
+ * row) by triggers; full text an FTS5 table NAME__search with external content by triggers; counts
+ * are columns kept by triggers on the referring table. All names made by us hold two underscores in
+ * a row, which names of resources never do.
  *
  * What the engine's statements count on: each ref column has an index of its own or leads one; an
  * order index ends with `id` in the direction of its last field, so that a list with a cursor walks

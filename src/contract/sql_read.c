@@ -225,13 +225,15 @@ bool sql__mentions(struct slice text, struct slice table)
 
 /* -- what a definition says ------------------------------------------------------------------ */
 
-/* Words of a definition, quoted ones whole; empty at the end. */
+/* Words of a definition, what is quoted or in parentheses whole; empty at the end. */
 static struct slice next_word(struct slice *rest)
 {
     *rest = trim(*rest);
     size_t at = 0;
-    while (at < rest->len && rest->data[at] != ' ')
+    for (int depth = 0; at < rest->len && (rest->data[at] != ' ' || depth > 0);) {
+        depth += (rest->data[at] == '(') - (rest->data[at] == ')');
         at = skip_one(*rest, at);
+    }
     struct slice word = slice_head(*rest, at);
     *rest = slice_from(*rest, at);
     return word;

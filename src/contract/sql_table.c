@@ -138,7 +138,10 @@ static bool coalesces(const struct sql_differ *d, const struct sql_column *old,
  * be null. */
 static bool can_append(const struct sql_column *column)
 {
-    bool has_default = sql__default_of(column).len > 0;
+    struct slice literal = sql__default_of(column);
+    bool has_default = literal.len > 0;
+    if (has_default && literal.data[0] == '(')
+        return false; /* an expression, which ALTER TABLE does not take */
     bool is_reference = slice_find_slice(column->definition, SLICE(" REFERENCES ")) != SIZE_MAX;
     bool is_unique = slice_find_slice(column->definition, SLICE(" UNIQUE")) != SIZE_MAX;
     if (is_unique || (is_reference && has_default))

@@ -515,6 +515,7 @@ static void test_expr_writes_ddl(void **state)
         { "visibility in ['public', 'private']", "(NEW.\"visibility\" IN ('public', 'private'))" },
         { "day == '2026-01-02'", "(NEW.\"day\" = '2026-01-02')" },
         { "created_at > '2026-01-01T00:00:00Z'", "(NEW.\"created_at\" > 1767225600000000)" },
+        { "title == 'a\\nb'", "(NEW.\"title\" = ('a' || char(10) || 'b'))" },
         { "true", "1" },
         { "(pinned ? null : score) == 1",
           "((CASE WHEN NEW.\"pinned\" = 1 THEN NULL ELSE NEW.\"score\" END) = 1)" },

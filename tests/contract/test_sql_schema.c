@@ -391,6 +391,7 @@ static void test_sql_defaults(void **state)
     currency->values_len = 1;
     model_field(m, c, "i", CONTRACT_TIME)->default_kind = CONTRACT_DEFAULT_NOW;
     model_field(m, c, "j", CONTRACT_STRING)->default_kind = CONTRACT_DEFAULT_VALUE;
+    model_default(model_field(m, c, "l", CONTRACT_TEXT), json_string("it's\r\n;"));
     model_field(m, c, "k", CONTRACT_UUID)->unique = true;
     model_index(m, c, CONTRACT_INDEX_ORDER, true, "k");
     model_index(m, c, CONTRACT_INDEX_ORDER, false, "id");
@@ -405,9 +406,9 @@ static void test_sql_defaults(void **state)
     assert_int_equal(put(db, "things", 1, "", ""), SQLITE_OK);
     assert_string_equal(ask(db,
                             "SELECT json_array(a, b, c, d, hex(e), json(f), g_amount, g_currency,"
-                            " h_amount, i, j, version) FROM things"),
+                            " h_amount, i, j, version, hex(l)) FROM things"),
                         "[-7,2.0,1,1000000,\"01890A5DAC96774BBCCEB302099A8057\",[\"x\"],5,\"EUR\","
-                        "null,null,null,1]");
+                        "null,null,null,1,\"697427730D0A3B\"]");
     assert_int_equal(put(db, "things", 2, ", h_amount, h_currency", ", 1, 'USD'"),
                      SQLITE_CONSTRAINT);
     sqlite3_close(db);
