@@ -558,7 +558,7 @@ static const json_t *get_member(struct contract__run *run, const json_t *object,
         contract__complain(run, "required", "Must be given.");
         return NULL;
     }
-    return value && json_is_null(value) ? NULL : value;
+    return json_is_null(value) ? NULL : value;
 }
 
 static bool check_currency(struct contract__run *run, const struct contract_field *field,
