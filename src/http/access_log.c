@@ -19,7 +19,7 @@ static struct slice level_of(int status)
     return status >= 500 ? SLICE("warn") : SLICE("info");
 }
 
-static void put_milliseconds(struct buf *b, int64_t us)
+void http__put_milliseconds(struct buf *b, int64_t us)
 {
     us = us < 0 ? 0 : us;
     buf_put_i64(b, us / 1000);
@@ -36,7 +36,7 @@ static void put_milliseconds(struct buf *b, int64_t us)
         buf_put_slice((b), (text));                                                                \
     } while (0)
 
-static void write_json(struct http_request *req, int64_t duration_us)
+static void write_json(struct http_request *req)
 {
     const struct net_request *r = http_net(req);
     int status = net_sent_status(req->x);
@@ -57,7 +57,7 @@ static void write_json(struct http_request *req, int64_t duration_us)
     buf_put_lit(&b, "\",\"status\":");
     buf_put_i64(&b, status);
     buf_put_lit(&b, ",\"duration_ms\":");
-    put_milliseconds(&b, duration_us);
+    http__put_milliseconds(&b, req->duration_us);
     buf_put_lit(&b, ",\"bytes\":");
     buf_put_i64(&b, net_sent_bytes(req->x));
     buf_put_lit(&b, ",\"client_ip\":\"");
@@ -77,13 +77,14 @@ static void write_json(struct http_request *req, int64_t duration_us)
         log_raw(buf_slice(&b));
 }
 
-static void write_pretty(struct http_request *req, int64_t duration_us)
+static void write_pretty(struct http_request *req)
 {
     const struct net_request *r = http_net(req);
     int status = net_sent_status(req->x);
     log_fields(status >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "http.request",
                LOG_TEXT("method", r->method_text), LOG_TEXT("path", r->path),
-               LOG_I64("status", status), LOG_DOUBLE("duration_ms", (double)duration_us / 1000),
+               LOG_I64("status", status),
+               LOG_DOUBLE("duration_ms", (double)req->duration_us / 1000),
                LOG_I64("bytes", net_sent_bytes(req->x)), LOG_TEXT("request_id", req->request_id));
 }
 
@@ -95,11 +96,10 @@ static void done(struct http_request *req)
         return;
     if (!log_is_on(status >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO))
         return;
-    int64_t duration_us = clock_mono_us() - net_started_us(req->x);
     if (log_is_pretty())
-        write_pretty(req, duration_us);
+        write_pretty(req);
     else
-        write_json(req, duration_us);
+        write_json(req);
 }
 
 const struct http__step http__step_access_log = {

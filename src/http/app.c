@@ -303,7 +303,6 @@ static void on_refusal(struct net_exchange *x, const struct net_refusal *refusal
         net_abort(x);
         return;
     }
-    req->refused = true;
     http__metrics_refusal(app->metrics, refusal->http_status);
     if (http__chain_before(req)) /* no route: nothing refuses it a second time */
         http__send_simple(req, STATUS_INVALID, refusal->http_status, refusal->type,
@@ -314,8 +313,10 @@ static void on_done(struct net_exchange *x, void *arg)
 {
     (void)arg;
     struct http_request *req = net_user(x);
-    if (req)
-        http__chain_done(req);
+    if (!req)
+        return;
+    req->duration_us = clock_mono_us() - net_started_us(x);
+    http__chain_done(req);
 }
 
 static void on_connections(int change, void *arg)

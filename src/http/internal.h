@@ -64,7 +64,7 @@ struct http_request {
     unsigned values_len;
     unsigned headers_len;
     unsigned allow;
-    bool refused;
+    int64_t duration_us; /* when the exchange is over */
     bool query_parsed;
     bool trace_is_ours; /* made here: nobody sent one */
     bool sampled;
@@ -141,6 +141,8 @@ struct http__trace {
     uint8_t flags;
 };
 bool http__traceparent_parse(struct slice text, struct http__trace *ret);
+/* "1.234": milliseconds with microseconds behind the point. */
+void http__put_milliseconds(struct buf *b, int64_t us);
 /* 16 lower-case hex digits. */
 void http__hex64(uint64_t value, char out[16]);
 

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/macros.h"
 
 #define LABELS_MAX 1024u
@@ -207,7 +206,7 @@ static void done(struct http_request *req)
     if (status == 0)
         status = 499; /* the peer left before there was an answer: nginx's name for it */
     metric_observe(hm->metrics, series_get(hm, label_of(req), http_method(req), status),
-                   clock_mono_us() - net_started_us(req->x));
+                   req->duration_us);
 }
 
 const struct http__step http__step_metrics = {

@@ -4,7 +4,7 @@
  */
 #include "http/internal.h"
 
-#include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 
 static void after(struct http_request *req, int status)
@@ -13,10 +13,12 @@ static void after(struct http_request *req, int status)
     if (!req->app->options.development)
         return;
     int64_t us = clock_mono_us() - net_started_us(req->x);
-    struct slice value = arena_printf(http_arena(req), "app;dur=%lld.%03lld",
-                                      (long long)(us / 1000), (long long)(us % 1000));
-    if (value.len)
-        http__step_header(req, SLICE("Server-Timing"), value);
+    struct buf b;
+    buf_init(&b, http_arena(req), 32, 64);
+    buf_put_lit(&b, "app;dur=");
+    http__put_milliseconds(&b, us);
+    if (buf_status(&b) == STATUS_OK)
+        http__step_header(req, SLICE("Server-Timing"), buf_slice(&b));
 }
 
 const struct http__step http__step_server_timing = {

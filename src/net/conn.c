@@ -492,7 +492,8 @@ void net__conn_sweep(struct net_conn *c, int64_t now_us)
         }
         break;
     case NET__DRAIN:
-        if (now_us - c->active_us > c->server->limits.body_idle_timeout_us)
+        if (now_us - c->active_us > c->server->limits.body_idle_timeout_us ||
+            now_us - c->since_us > NET__LINGER_US)
             net__conn_close(c);
         break;
     case NET__LINGER:

@@ -26,6 +26,7 @@ struct net_exchange *net__exchange_open(struct net_conn *c, int64_t started_us)
     x->started_us = started_us;
     x->body_max = s->limits.body_bytes_max;
     x->stream_left = -1;
+    x->request.method = NET_METHOD_OTHER; /* until it is read */
     c->x = x;
     c->state = NET__BUSY;
     c->close_after = false;

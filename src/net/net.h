@@ -84,8 +84,8 @@ struct net_request {
     struct slice method_text;
     struct slice target; /* as sent */
     struct slice path;   /* normalised once: percent-decoded where unreserved, no dot segments, no
-                            "//"; what   cannot be normalised safely (encoded slash, NUL, bad UTF-8, ";"
-                            tricks) was refused with 400 */
+                            "//"; what   cannot be normalised safely (encoded slash, NUL, bad UTF-8,
+                            ";"   tricks) was refused with 400 */
     struct slice query;  /* raw, without "?"; data NULL when there is none */
     struct slice host;   /* from Host or absolute form */
     unsigned version_minor; /* HTTP/1.x */

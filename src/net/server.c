@@ -288,7 +288,7 @@ void net_server_drain(struct net_server *s)
         next = c->next;
         /* A connection without a single byte of a request; fresh ones get their first answer. */
         if (c->state == NET__HEAD && c->served && net__conn_unread(c).len == 0)
-            net__conn_close(c);
+            net__conn_finish(c);
     }
 }
 
