@@ -4,7 +4,7 @@
  * a row is one INSERT, and a statement that a constraint refuses undoes itself alone.
  *
  * A row that refers to a row which has not come yet is put aside in a temporary file, together with
- * its line number, and tried again when the files are through, as long as that gets any of them in.
+ * its line number, and tried again when the file is through, as long as that gets any of them in.
  * (A chain of references that runs against the order of the file takes a pass a link; only
  * references declared `missing: error` are put aside, the others are written empty and filled at
  * the end.)
@@ -63,6 +63,7 @@ struct run {
     enum phase phase;
     FILE *aside; /* rows to try again; NULL: none */
     uint64_t aside_len;
+    uint64_t aside_of[IMPORT_ENTRIES_MAX]; /* by entry; changes only while nothing is written */
     uint64_t bytes_done, bytes_total;
     char *piece;
 };
@@ -72,10 +73,12 @@ struct run {
 
 static bool may_still_come(const struct batch *b, const struct contract *contract)
 {
+    const struct run *run = b->run;
     if (b->phase != PHASE_FILES)
         return b->phase == PHASE_AGAIN;
-    for (unsigned i = b->entry_index; i < b->run->mapping->len; i++)
-        if (b->run->mapping->entries[i].contract == contract)
+    for (unsigned i = 0; i < run->mapping->len; i++)
+        if (run->mapping->entries[i].contract == contract &&
+            (i >= b->entry_index || run->aside_of[i]))
             return true;
     return false;
 }
@@ -259,6 +262,7 @@ static enum status put_aside(struct run *run, const struct batch *b, const struc
         buf_status(&line) == STATUS_OK && fwrite(line.data, 1, line.len, run->aside) == line.len;
     buf_fini(&line);
     run->aside_len++;
+    run->aside_of[b->entry_index]++;
     return written ? STATUS_OK
                    : fail(run, STATUS_UNAVAILABLE, "import/temporary",
                           "The temporary file could not be written.");
@@ -601,6 +605,7 @@ static enum status pass_aside(struct run *run)
     FILE *file = run->aside;
     run->aside = NULL;
     run->aside_len = 0;
+    memset(run->aside_of, 0, sizeof(run->aside_of));
     int fd = fileno(file);
     if (fflush(file) != 0 || lseek(fd, 0, SEEK_SET) != 0) {
         (void)fclose(file);
@@ -621,18 +626,21 @@ static enum status pass_aside(struct run *run)
     return st == STATUS_OK ? flush_all(run) : st;
 }
 
-static enum status import_aside(struct run *run)
+/* Try again as long as that gets rows in. At the end, what still waits is judged by its `missing`.
+ */
+static enum status import_aside(struct run *run, bool is_last)
 {
     enum status st = STATUS_OK;
-    while (run->aside && st == STATUS_OK && run->phase != PHASE_LAST) {
+    bool helps = true;
+    for (run->phase = PHASE_AGAIN; run->aside && helps && st == STATUS_OK;) {
         uint64_t before = run->aside_len;
-        run->phase = PHASE_AGAIN;
         st = pass_aside(run);
-        if (st == STATUS_OK && run->aside && run->aside_len == before) {
-            run->phase = PHASE_LAST;
-            st = pass_aside(run);
-        }
+        helps = run->aside_len < before;
     }
+    run->phase = PHASE_LAST;
+    if (run->aside && is_last && st == STATUS_OK)
+        st = pass_aside(run);
+    run->phase = PHASE_FILES;
     return st;
 }
 
@@ -680,10 +688,11 @@ enum status import_run(struct task *task, const struct import_run_options *optio
     struct run run = { .task = task, .options = options, .mapping = options->mapping };
     enum status st = STATUS_OK;
     run_open(&run);
-    for (unsigned i = 0; i < run.mapping->len && st == STATUS_OK; i++)
+    for (unsigned i = 0; i < run.mapping->len && st == STATUS_OK; i++) {
         st = import_entry(&run, i);
-    if (st == STATUS_OK)
-        st = import_aside(&run);
+        if (st == STATUS_OK)
+            st = import_aside(&run, i + 1 == run.mapping->len);
+    }
     if (st == STATUS_OK)
         st = import_keys_settle(task, options->store, run.keys, run.mapping,
                                 &options->report->filled, &options->report->left);

@@ -373,7 +373,8 @@ static enum status make_follows(struct seed *s, struct store_tx *tx)
 {
     const struct member *m = &s->members[s->next];
     struct seed_random random = { (uint64_t)s->number * 37 + (uint64_t)s->next };
-    unsigned n = MIN(seed_skewed(&random, 14, 2), (unsigned)s->users_len / 3);
+    unsigned wanted = seed_skewed(&random, 14, 2);
+    unsigned n = MIN(wanted, (unsigned)s->users_len / 3);
     uint32_t chosen[16];
     enum status st = STATUS_OK;
     for (unsigned i = 0; i < n && st == STATUS_OK; i++) {
