@@ -302,6 +302,8 @@ enum status resource_open(struct http_app *app, struct contract_set *set,
     engine->idempotency_ttl_us =
         options->idempotency_ttl_us ? options->idempotency_ttl_us : CLOCK_DAY;
     engine->require_if_match = options->require_if_match;
+    engine->metrics = options->metrics;
+    resource__idempotency_metrics(engine);
     engine->slot = loop_slot_new();
     atomic_init(&engine->generation, 1);
     pthread_mutex_init(&engine->lock, NULL);

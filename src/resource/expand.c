@@ -33,7 +33,8 @@ enum status resource__rowset_add(struct resource_rowset *set, const struct store
     if (!row)
         return STATUS_EXHAUSTED;
     for (unsigned i = 0; i < width; i++)
-        row[i] = resource__rows_value(rows, i, arena);
+        if (resource__rows_copy(rows, i, arena, &row[i]) != STATUS_OK)
+            return STATUS_EXHAUSTED;
     set->width = width;
     set->rows[set->len++] = row;
     return STATUS_OK;

@@ -48,6 +48,33 @@ static const char purge_sql[] = "DELETE FROM purlin_idempotency"
                                 "    ORDER BY expires_at"
                                 "    LIMIT 200)";
 
+void resource__idempotency_metrics(struct resource_engine *engine)
+{
+    static const struct slice outcomes[RESOURCE_IDEMPOTENCY_OUTCOMES] = {
+        [RESOURCE_IDEMPOTENCY_KEPT] = SLICE_INIT("kept"),
+        [RESOURCE_IDEMPOTENCY_REPLAYED] = SLICE_INIT("replayed"),
+        [RESOURCE_IDEMPOTENCY_IN_FLIGHT] = SLICE_INIT("in_flight"),
+        [RESOURCE_IDEMPOTENCY_MISMATCH] = SLICE_INIT("mismatch"),
+    };
+    static const struct metric_desc desc = {
+        .name = "purlin_idempotency_requests",
+        .help = "Requests with an Idempotency-Key, by what came of it.",
+        .kind = METRIC_COUNTER,
+        .labels = { "outcome" },
+    };
+    if (!engine->metrics)
+        return;
+    unsigned metric = metric_declare(engine->metrics, &desc);
+    for (unsigned i = 0; i < RESOURCE_IDEMPOTENCY_OUTCOMES; i++)
+        engine->idempotency[i] = metric_series_get(engine->metrics, metric, &outcomes[i]);
+}
+
+static void count(const struct resource_engine *engine, enum resource_idempotency_outcome outcome)
+{
+    if (engine->metrics)
+        metric_add(engine->metrics, engine->idempotency[outcome], 1);
+}
+
 /* Who owns a key: the user; a caller with roles alone (the bootstrap key); or an address, as nobody
  * is known by another name. */
 static struct slice name_principal(const struct resource_call *call)
@@ -131,14 +158,19 @@ void resource__idempotency_end(struct resource_idempotency *idempotency)
 /* -- the stored answer
  * ------------------------------------------------------------------------------------------ */
 
+static enum status refuse_reuse(struct resource_call *call)
+{
+    count(call->engine, RESOURCE_IDEMPOTENCY_MISMATCH);
+    return resource__fail(call->problem, call->arena, STATUS_INVALID, 422, "idempotency/key-reused",
+                          "This Idempotency-Key was used with another request.");
+}
+
 static enum status replay(struct resource_call *call, struct resource_idempotency *idempotency,
                           struct store_rows *rows)
 {
     if (!slice_eq(store_rows_bytes(rows, 0), slice_of((const char *)idempotency->fingerprint,
                                                       sizeof(idempotency->fingerprint))))
-        return resource__fail(call->problem, call->arena, STATUS_INVALID, 422,
-                              "idempotency/key-reused",
-                              "This Idempotency-Key was used with another request.");
+        return refuse_reuse(call);
     int status = (int)store_rows_i64(rows, 1);
     struct slice location, etag, body;
     if (arena_copy(call->arena, store_rows_bytes(rows, 2), &location) != STATUS_OK ||
@@ -146,6 +178,7 @@ static enum status replay(struct resource_call *call, struct resource_idempotenc
         arena_copy(call->arena, store_rows_bytes(rows, 4), &body) != STATUS_OK)
         return STATUS_EXHAUSTED;
     resource__idempotency_end(idempotency);
+    count(call->engine, RESOURCE_IDEMPOTENCY_REPLAYED);
     http_header_add(call->req, SLICE("Idempotency-Replayed"), SLICE("true"));
     if (location.len)
         http_header_add(call->req, SLICE("Location"), location);
@@ -179,6 +212,7 @@ enum status resource__idempotency_begin(struct resource_call *call, struct slice
                                         "idempotency/in-flight",
                                         "A request with this Idempotency-Key is under way.");
         call->problem->retry_after_us = CLOCK_SECOND;
+        count(call->engine, RESOURCE_IDEMPOTENCY_IN_FLIGHT);
         return st;
     }
     ret->is_on = ret->is_flying = true;
@@ -224,6 +258,7 @@ enum status resource__idempotency_keep(struct resource_idempotency *idempotency,
                                    ARRAY_LEN(values), NULL);
     if (st != STATUS_OK)
         return st;
+    count(engine, RESOURCE_IDEMPOTENCY_KEPT);
     unsigned n = atomic_fetch_add_explicit(&engine->idempotent_writes, 1, memory_order_relaxed);
     if (n % PURGE_EVERY != 0)
         return STATUS_OK;

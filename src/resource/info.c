@@ -101,10 +101,10 @@ static struct slice make_select_by_id(const struct resource_info *info, struct a
     return buf_slice(&b);
 }
 
-/* Counts have a default and are kept by triggers; a new row is not deleted. */
-static bool is_inserted(const struct resource_info *info, const struct contract_field *field)
+/* Counts have a default and are kept by triggers. */
+static bool is_inserted(const struct contract_field *field)
 {
-    return field->type != CONTRACT_COUNT && field != info->deleted_at;
+    return field->type != CONTRACT_COUNT;
 }
 
 static struct slice make_insert(struct resource_info *info, struct arena *arena)
@@ -116,7 +116,7 @@ static struct slice make_insert(struct resource_info *info, struct arena *arena)
     buf_put_slice(&b, info->table);
     buf_put_lit(&b, " (");
     for (unsigned i = 0; i < contract->columns_len; i++) {
-        if (!is_inserted(info, contract->columns[i].field))
+        if (!is_inserted(contract->columns[i].field))
             continue;
         if (info->insert_len)
             buf_put_lit(&b, ", ");

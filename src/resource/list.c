@@ -115,8 +115,8 @@ static bool put_statement(struct page *page, struct store_sql *sql)
  * ------------------------------------------------------------------------------------------------
  */
 
-static void take_place(struct page *page, const struct store_rows *rows,
-                       struct resource_cursor *ret_place)
+static enum status take_place(struct page *page, const struct store_rows *rows,
+                              struct resource_cursor *ret_place)
 {
     const struct resource_plan *plan = page->plan;
     ret_place->len = plan->sort_len;
@@ -124,8 +124,11 @@ static void take_place(struct page *page, const struct store_rows *rows,
         const struct contract_field *field = plan->sort[i].field;
         unsigned column =
             field ? (unsigned)page->shape->column_of[field->index] : page->rank_column;
-        ret_place->keys[i] = resource__rows_value(rows, column, page->call->arena);
+        enum status st = resource__rows_copy(rows, column, page->call->arena, &ret_place->keys[i]);
+        if (st != STATUS_OK)
+            return st;
     }
+    return STATUS_OK;
 }
 
 static void write_search(struct page *page, const struct store_rows *rows)
@@ -152,24 +155,33 @@ static void write_search(struct page *page, const struct store_rows *rows)
     buf_put_lit(out, "}}}");
 }
 
+static enum status take_places(struct page *page, const struct store_rows *rows)
+{
+    const struct resource_plan *plan = page->plan;
+    enum status st = STATUS_OK;
+    if (page->rows == 0 && (plan->has_cursor || plan->offset > 0))
+        st = take_place(page, rows, &page->first);
+    /* A place is needed of the last row when another follows: of a full page. Backward, of the last
+     * there is. */
+    if (st == STATUS_OK && (page->rows + 1 == (unsigned)plan->limit || page->cursor.backward))
+        st = take_place(page, rows, &page->last);
+    return st;
+}
+
 static enum status take_row(struct page *page, const struct store_rows *rows)
 {
-    struct resource_plan *plan = page->plan;
-    if (page->rows == 0 && (plan->has_cursor || plan->offset > 0))
-        take_place(page, rows, &page->first);
-    /* Whether it is the last is known only when the next one was seen; of a full page it is the one
-     * before the extra. */
-    if (page->rows + 1 == (unsigned)plan->limit || page->cursor.backward)
-        take_place(page, rows, &page->last);
+    enum status st = take_places(page, rows);
+    if (st != STATUS_OK)
+        return st;
     page->rows++;
-    if (plan->expand)
+    if (page->plan->expand)
         return resource__rowset_add(&page->set, rows, page->shape->select_len, page->call->arena);
     if (page->starts)
         page->starts[page->rows - 1] = page->body.len;
     else if (page->rows > 1)
         buf_putc(&page->body, ',');
     resource__row_write(page->shape, rows, &page->body);
-    if (plan->q.data)
+    if (page->plan->q.data)
         write_search(page, rows);
     return buf_status(&page->body);
 }
@@ -448,6 +460,7 @@ static enum status answer_json(struct page *page)
     unsigned bytes = (unsigned)MIN(page->body.len + page->body.len / 8 + 512, HINT_MAX);
     if (bytes > reserve)
         atomic_store_explicit(hint, bytes, memory_order_relaxed);
+    http_header_add(call->req, SLICE("Vary"), SLICE("Accept")); /* the same path exports */
     http_send_json(call->req, 200, buf_slice(&page->body));
     return STATUS_OK;
 }

@@ -1,9 +1,11 @@
 /*
- * resource/resource.h - The engine: list, read, create, replace, patch, delete, restore, batch and export, over any contract.
+ * resource/resource.h - The engine: list, read, create, replace, patch, delete, restore, batch and
+ * export, over any contract.
  *
- * Data passes: http_request -> the contract by name (the current set, held for the request) -> query parameters to a plan -> SQL
- * with the caller's read rule inside -> rows written straight into the answer's buffer; bodies through contract_validate into a
- * store_write that checks rules, versions and constraints in the transaction.
+ * Data passes: http_request -> the contract by name (the current set, held for the request) ->
+ * query parameters to a plan -> SQL with the caller's read rule inside -> rows written straight
+ * into the answer's buffer; bodies through contract_validate into a store_write that checks rules,
+ * versions and constraints in the transaction.
  */
 #pragma once
 
@@ -24,32 +26,33 @@ struct store_tx;
 
 struct resource_options {
     struct store *store;
-    struct metrics *metrics;  /* may be NULL */
-    struct slice secret;      /* at least 16 bytes: signs cursors; the same on every node */
-    unsigned limit_default;   /* 0: 20 */
-    unsigned limit_max;       /* 0: 100 */
-    unsigned batch_max;       /* operations; 0: 100 */
-    unsigned expand_depth_max; /* 0: 3 */
+    struct metrics *metrics;    /* may be NULL */
+    struct slice secret;        /* at least 16 bytes: signs cursors; the same on every node */
+    unsigned limit_default;     /* 0: 20 */
+    unsigned limit_max;         /* 0: 100 */
+    unsigned batch_max;         /* operations; 0: 100 */
+    unsigned expand_depth_max;  /* 0: 3 */
     int64_t idempotency_ttl_us; /* 0: 24 h */
-    bool require_if_match;    /* PUT, PATCH, DELETE without If-Match: 428 */
+    bool require_if_match;      /* PUT, PATCH, DELETE without If-Match: 428 */
 };
 
-/* Make the engine's own tables if missing (purlin_idempotency, ...), add its routes (/api/v1/{resource}, .../{id}, /api/v1/batch, ...). */
+/* Make the engine's own tables if missing (purlin_idempotency, ...), add its routes
+ * (/api/v1/{resource}, .../{id}, /api/v1/batch, ...). */
 enum status resource_open(struct http_app *app, struct contract_set *set,
                           const struct resource_options *options, struct arena *arena,
                           struct problem *problem, struct resource_engine **ret);
 void resource_close(struct resource_engine *engine);
 
-/* Replace the contracts (SIGHUP) without dropping a request: running ones keep the old set until they end. Takes the set. Any
- * thread. */
+/* Replace the contracts (SIGHUP) without dropping a request: running ones keep the old set until
+ * they end. Takes the set. Any thread. */
 void resource_reload(struct resource_engine *engine, struct contract_set *set);
 /* The current set, held until released: for documents. Any thread. */
 struct contract_set *resource_set_hold(struct resource_engine *engine);
 void resource_set_release(struct resource_engine *engine, struct contract_set *set);
 
 /*
- * Insert a validated row inside a write, for imports and demo data: no rules; id as given or new; constraint failures become problem
- * fields of the tx and CONFLICT. ret_id may be NULL.
+ * Insert a validated row inside a write, for imports and demo data: no rules; id as given or new;
+ * constraint failures become problem fields of the tx and CONFLICT. ret_id may be NULL.
  */
 enum status resource_tx_insert(struct store_tx *tx, const struct contract_row *row,
                                const struct uuid *id, struct uuid *ret_id);

@@ -17,6 +17,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/macros.h"
+#include "base/metric.h"
 #include "base/problem.h"
 #include "base/slice.h"
 #include "base/status.h"
@@ -29,8 +30,9 @@
 #include "store/store.h"
 
 #define RESOURCE_PREFIX "/api/v1/"
-#define RESOURCE_ANSWER_MAX ((size_t)32 << 20) /* of one answer; the arena's budget is met first   \
-                                                */
+#define RESOURCE_ANSWER_MAX                                                                        \
+    ((size_t)32 << 20) /* of one answer; the arena's budget is met first                           \
+                        */
 #define RESOURCE_SORT_MAX 5u
 #define RESOURCE_SORT_ROWS_MAX 10000 /* a sort that no index serves is refused beyond */
 #define RESOURCE_COUNT_MAX 10000     /* count=estimated counts this far */
@@ -130,6 +132,14 @@ struct resource_flight { /* an idempotent request under way; lives in its arena 
     struct slice principal, key;
 };
 
+enum resource_idempotency_outcome {
+    RESOURCE_IDEMPOTENCY_KEPT,
+    RESOURCE_IDEMPOTENCY_REPLAYED,
+    RESOURCE_IDEMPOTENCY_IN_FLIGHT,
+    RESOURCE_IDEMPOTENCY_MISMATCH,
+    RESOURCE_IDEMPOTENCY_OUTCOMES
+};
+
 struct resource_engine {
     struct store *store;
     struct http_app *app;
@@ -145,6 +155,8 @@ struct resource_engine {
     struct resource_lane *lanes;
     struct resource_flight *flights[RESOURCE_FLIGHTS];
     atomic_uint idempotent_writes; /* every so often one of them purges */
+    struct metrics *metrics;       /* may be NULL */
+    metric_series idempotency[RESOURCE_IDEMPOTENCY_OUTCOMES];
 };
 
 struct resource_call {
@@ -315,8 +327,9 @@ struct slice resource__etag(int64_t version, struct slice representation, struct
 /* Does If-Match (RFC 9110 13.1.1) allow a row of this version? Only the part before the dash is
  * compared. */
 bool resource__if_match_allows(struct slice header, int64_t version);
-struct store_value resource__rows_value(const struct store_rows *rows, unsigned column,
-                                        struct arena *arena);
+/* The value of a column, its bytes in `arena`. EXHAUSTED. */
+enum status resource__rows_copy(const struct store_rows *rows, unsigned column, struct arena *arena,
+                                struct store_value *ret_value);
 bool resource__value_eq(const struct store_value *a, const struct store_value *b);
 /* Send a representation with its ETag; 304 when the caller has it. */
 void resource__send_item(struct resource_call *call, int status, int64_t version, struct slice body,
@@ -452,6 +465,7 @@ enum status resource__idempotency_keep(struct resource_idempotency *idempotency,
 /* Before the answer is sent: whoever has it may ask again at once. Again does nothing. */
 void resource__idempotency_end(struct resource_idempotency *idempotency);
 extern const struct slice resource__idempotency_schema;
+void resource__idempotency_metrics(struct resource_engine *engine);
 
 /* -- CSV (csv.c)
  * ------------------------------------------------------------------------------------------------

@@ -82,26 +82,15 @@ bool resource__if_match_allows(struct slice header, int64_t version)
     return false;
 }
 
-struct store_value resource__rows_value(const struct store_rows *rows, unsigned column,
-                                        struct arena *arena)
+enum status resource__rows_copy(const struct store_rows *rows, unsigned column, struct arena *arena,
+                                struct store_value *ret_value)
 {
-    struct store_value value = { .kind = store_rows_kind(rows, column) };
-    switch (value.kind) {
-    case STORE_NULL:
-        break;
-    case STORE_I64:
-        value.as.i64 = store_rows_i64(rows, column);
-        break;
-    case STORE_DOUBLE:
-        value.as.real = store_rows_double(rows, column);
-        break;
-    case STORE_TEXT:
-    case STORE_BLOB:
-        if (arena_copy(arena, store_rows_bytes(rows, column), &value.as.bytes) != STATUS_OK)
-            value.kind = STORE_NULL;
-        break;
-    }
-    return value;
+    struct store_value value = store_rows_value(rows, column);
+    if ((value.kind == STORE_TEXT || value.kind == STORE_BLOB) &&
+        arena_copy(arena, value.as.bytes, &value.as.bytes) != STATUS_OK)
+        return STATUS_EXHAUSTED;
+    *ret_value = value;
+    return STATUS_OK;
 }
 
 bool resource__value_eq(const struct store_value *a, const struct store_value *b)

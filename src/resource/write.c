@@ -189,9 +189,12 @@ static enum status copy_current(struct resource_op *op, const struct store_rows 
         return STATUS_EXHAUSTED;
     for (unsigned i = 0; i < contract->fields_len; i++) {
         const struct contract_field *field = contract->fields[i];
-        for (unsigned c = 0; c < field->columns_len; c++)
-            values[field->column + c] =
-                resource__rows_value(rows, (unsigned)shape->column_of[i] + c, op->arena);
+        for (unsigned c = 0; c < field->columns_len; c++) {
+            enum status st = resource__rows_copy(rows, (unsigned)shape->column_of[i] + c, op->arena,
+                                                 &values[field->column + c]);
+            if (st != STATUS_OK)
+                return st;
+        }
     }
     *ret_current = (struct current){
         .values = values,

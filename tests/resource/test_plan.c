@@ -206,6 +206,34 @@ static void test_context_tells_lists_apart(void **state)
     assert_true(slice_eq(resource__plan_context(&plan, NULL, f->arena), contexts[0]));
 }
 
+/* However little memory there is, the answer is a status. */
+static void test_small_arenas(void **state)
+{
+    struct fixture *f = *state;
+    struct arena *whole = f->arena;
+    bool succeeded = false;
+    for (size_t budget = 64; !succeeded && budget < 1 << 20; budget += 64) {
+        f->arena = arena_new(NULL, budget);
+        struct resource_plan plan;
+        enum status st = fixture_plan(f, "posts",
+                                      "fields=id,title&expand=author,comments.author&q=a \"b c\"&"
+                                      "filter=score > 1&tags=c&sort=-title",
+                                      RESOURCE_PLAN_LIST, &plan);
+        if (st == STATUS_OK) {
+            struct store_sql sql;
+            const struct resource_call call = { 0 };
+            store_sql_init(&sql, f->arena);
+            if (resource__put_from(&sql, &call, &plan))
+                resource__put_order(&sql, &plan, false);
+            succeeded = store_sql_status(&sql) == STATUS_OK;
+        }
+        problem_clear(&f->problem);
+        arena_free(f->arena);
+    }
+    f->arena = whole;
+    assert_true(succeeded);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -215,6 +243,7 @@ int main(void)
         TEST(test_order_ends_with_id),
         TEST(test_which_orders_have_an_index),
         TEST(test_context_tells_lists_apart),
+        TEST(test_small_arenas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

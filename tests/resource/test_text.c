@@ -176,7 +176,6 @@ static void test_prepared_texts(void **state)
         "\"updated_at\", \"version\") VALUES ($1, $2, $3, $4, $5, $6, $7)");
     const struct resource_info *posts = fixture_info(f, "posts");
     assert_true(slice_find_slice(posts->insert, SLICE("replies")) == SIZE_MAX);
-    assert_true(slice_find_slice(posts->insert, SLICE("deleted_at")) == SIZE_MAX);
     assert_true(slice_ends(posts->select_by_id, SLICE(" AND t.\"deleted_at\" IS NULL")));
     assert_null(resource__info_find(f->catalog, SLICE("nope")));
     struct buf b;
