@@ -67,9 +67,7 @@ static int explain(const struct app *app)
         const struct contract *c = app->set->contracts[i];
         buf_printf(&out, "%s%.*s\n", i ? "\n" : "", SLICE_ARG(c->name));
         for (unsigned a = 0; a < CONTRACT_ACTIONS; a++) {
-            buf_printf(&out, "  %s: ", actions[a]);
-            expr_print(c->rules[a], &out);
-            buf_putc(&out, '\n');
+            buf_printf(&out, "  %s\n", actions[a]);
             expr_explain(c->rules[a], &out);
             if (out.len && out.data[out.len - 1] != '\n')
                 buf_putc(&out, '\n');
