@@ -364,7 +364,7 @@ void expr_emit(const struct expr *expr, const struct expr_context *context, stru
                               .scopes = { { .alias = alias } },
                               .numbers = &numbers };
     e.context.row = NULL;
-    if (alias.len == 0)
+    if (alias.len == 0 && expr->contract)
         e.scopes[0] = (struct expr_scope){ .alias = expr->contract->name, .quoted = true };
     emit_whole(&e, expr);
 }

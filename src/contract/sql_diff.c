@@ -78,31 +78,33 @@ static void plan_tables(struct sql_differ *d)
     }
 }
 
-/* Does this old table go, to be dropped or made anew? */
-static bool is_replaced(const struct sql_differ *d, const struct sql_object *old)
+static void mark_replaced(struct sql_differ *d)
 {
-    if (old->plan == SQL_DROP)
-        return true;
-    for (unsigned i = 0; i < d->new->len; i++)
-        if (d->new->objects[i].from == old && d->new->objects[i].plan == SQL_REBUILD)
-            return true;
-    return false;
+    for (unsigned i = 0; i < d->old->len; i++)
+        d->old->objects[i].replaced = d->old->objects[i].plan == SQL_DROP;
+    for (unsigned i = 0; i < d->new->len; i++) {
+        const struct sql_object *o = &d->new->objects[i];
+        struct sql_object *old =
+            o->kind == SQL_TABLE && o->from ? sql__find(d->old, SQL_TABLE, o->from->name) : NULL;
+        if (old && o->plan == SQL_REBUILD)
+            old->replaced = true;
+    }
 }
 
 static bool table_is_replaced(const struct sql_differ *d, struct slice name)
 {
     const struct sql_object *old = sql__find(d->old, SQL_TABLE, name);
-    if (old == NULL)
-        old = sql__find(d->old, SQL_SIDE, name);
-    return old && (old->kind == SQL_TABLE ? is_replaced(d, old) : old->plan == SQL_DROP);
+    if (old)
+        return old->replaced;
+    old = sql__find(d->old, SQL_SIDE, name);
+    return old && old->plan == SQL_DROP;
 }
 
 static bool mentions_replaced(const struct sql_differ *d, const struct sql_object *o)
 {
     for (unsigned i = 0; i < d->old->len; i++) {
         const struct sql_object *table = &d->old->objects[i];
-        if (table->kind == SQL_TABLE && sql__mentions(o->text, table->name) &&
-            is_replaced(d, table))
+        if (table->kind == SQL_TABLE && table->replaced && sql__mentions(o->text, table->name))
             return true;
     }
     return false;
@@ -271,6 +273,7 @@ void sql__diff(struct sql_differ *d)
     keep_foreign(d);
     pair_tables(d);
     plan_tables(d);
+    mark_replaced(d);
     plan_others(d);
     say_others(d);
     if (d->changes_len == 0)

@@ -61,6 +61,7 @@ struct sql_object {
     /* while comparing */
     enum sql_plan plan;
     const struct sql_object *from; /* new table: the old one it comes from */
+    bool replaced;                 /* old table: it goes, to be dropped or made anew */
     bool alters;                   /* new table: some values do not stay as they were */
 };
 
