@@ -3,9 +3,11 @@
  * durable creates. Each beside the same statement in a bare C loop on the same file, in turns,
  * medians of three.
  *
- *     micro_store FOLDER [ROWS] [SECONDS]   makes FOLDER/micro.db (100000 posts) and measures
- *     micro_store FOLDER CASE COUNT         one case (row, list, create, bare_row, bare_list) that
- * many times, nothing printed: for counting instructions, calls and allocations
+ *     micro_store FOLDER [ROWS]        makes FOLDER/micro.db (100000 posts) and measures
+ *     micro_store FOLDER CASE COUNT    one case that many times, nothing printed: for counting
+ *                                      instructions, system calls and allocations
+ *
+ * Cases: row, list, create, bare_row, bare_list, bare_create.
  */
 #include <sqlite3.h>
 #include <stdio.h>

@@ -100,12 +100,13 @@ struct store_options {
  * Open the database, start the writer and checkpoint threads.
  *
  * Errors   INVALID for a URL or file that is no database, UNAVAILABLE when it cannot be opened or
- * is locked by another program; *problem says which, in words for an operator. Context  start of
- * the process; blocks.
+ *          is locked by another program; *problem says which, in words for an operator.
+ * Context  start of the process; blocks.
  */
 enum status store_open(const struct store_options *options, struct arena *arena,
                        struct problem *problem, struct store **ret_store);
-/* Finish queued writes, checkpoint, close. No task may be using it. */
+/* Finish queued writes, checkpoint, close. No task may be using it; loops that are still attached
+ * must still exist, and not be running. */
 void store_close(struct store *store);
 
 /* Prepare a loop for reads (registers the snapshot hook; connections open lazily). Before loop_run
@@ -117,13 +118,16 @@ void store_detach(struct store *store, struct loop *loop); /* closes the loop's 
 
 /*
  * Run a read statement. Many statements of one loop turn share a snapshot that is never older than
- * the last write acknowledged before the call (any loop's).
+ * the last write acknowledged before the call (any loop's). A task may read while it has rows open
+ * (at most 8 statements at once).
  *
- * Errors   TIMEOUT when the task's deadline passes (also in the middle of a long scan), CANCELLED,
- * EXHAUSTED when no read connection comes free in time, UNAVAILABLE, INTERNAL for SQL that does not
- * compile (cause kept in the problem). The problem of the task is set. Memory   *ret_rows holds a
- * connection: close it soon, on every path (CLEANUP(store_rows_close)). Context  suspends: long
- * scans give way to other tasks every ~50 us of work.
+ * Errors   TIMEOUT when the task's deadline passes (also in the middle of a long scan) or the scan
+ *          has held its snapshot for a minute, CANCELLED, EXHAUSTED when no read connection comes
+ *          free in time (5 s at most), UNAVAILABLE, INTERNAL for SQL that does not compile, that
+ *          writes, or whose values do not fit (cause kept in the problem). The problem of the task
+ *          is set, except for CANCELLED.
+ * Memory   *ret_rows holds a connection: close it soon, on every path (CLEANUP(store_rows_close)).
+ * Context  suspends: long scans give way to other tasks every ~50 us of work.
  */
 enum status store_query(struct task *task, struct store *store, struct slice sql,
                         const struct store_value *values, unsigned values_len,
@@ -166,7 +170,8 @@ struct store_value store_rows_value(const struct store_rows *rows, unsigned colu
 /*
  * A write: fn runs once (on PostgreSQL perhaps again after a serialization failure), inside a
  * savepoint; what it returns decides between keeping and undoing it. It may only use store_tx_
- * functions, the task's arena and problem, and `arg`; it must not wait for anything else.
+ * functions, the task's arena and problem, and `arg`; it must not wait for anything else. On
+ * SQLite it runs on the writer thread, before which all other writes wait: prepare outside.
  */
 typedef enum status (*store_write_fn)(struct store_tx *tx, void *arg);
 
@@ -174,8 +179,10 @@ typedef enum status (*store_write_fn)(struct store_tx *tx, void *arg);
  * Run a write and wait until it is durable (committed and synced with its batch).
  *
  * Errors   what fn returned; EXHAUSTED when the queue is full; UNAVAILABLE when the disk is full or
- * fails, or the batch could not be committed (nothing of it was kept); TIMEOUT and CANCELLED only
- * while still queued: once it runs, the outcome is waited for. Context  suspends.
+ *          fails, another program holds the lock, or the batch could not be committed (nothing of
+ *          it was kept); CONFLICT when a deferred reference leads nowhere; TIMEOUT and CANCELLED
+ *          only while still queued: once it runs, the outcome is waited for.
+ * Context  suspends.
  */
 enum status store_write(struct task *task, struct store *store, store_write_fn fn, void *arg);
 
@@ -233,15 +240,20 @@ enum status store_tx_rollback(struct store_tx *tx); /* undo back to, and forget,
 
 /* -- upkeep ------------------------------------------------------------------------------------ */
 
-/* SQLite's integrity_check and foreign_key_check; each finding is one line in *report. NOT_FOUND:
- * none. Runs in the offload pool. */
+/* SQLite's integrity_check and foreign_key_check. OK: each finding is one line in *report.
+ * NOT_FOUND: there is none. Runs in the offload pool. */
 enum status store_check(struct task *task, struct store *store, struct buf *report);
 
 typedef void (*store_progress_fn)(void *arg, int64_t done, int64_t total);
 /*
- * Copy the live database to `path` while writes go on (SQLite backup API, then integrity check of
- * the copy, fsync, rename into place). Restore replaces the database of `url`; no process may have
- * it open.
+ * Copy the live database to `path` while writes go on: one snapshot, integrity check of the copy,
+ * fsync, rename into place. Progress is called on a thread of the offload pool, in pages.
+ *
+ * Restore replaces the database of `url` by the backup's very bytes; no process may have it open.
+ *
+ * Errors   INVALID for a damaged database or backup, or a `path` that is the database itself;
+ *          UNAVAILABLE for what the disk says, or (restore) when the database is open somewhere.
+ * Context  backup suspends, restore blocks.
  */
 enum status store_backup(struct task *task, struct store *store, struct slice path,
                          store_progress_fn progress, void *arg);
@@ -263,7 +275,10 @@ void store_stats_read(struct store *store, struct store_stats *ret);
  * `purlin_migrations` (number, name, checksum of both files, applied_at, down text). One lock for
  * all nodes; each file in its own transaction with foreign keys checked at the end (PRAGMA
  * foreign_key_check), so that table rebuilds work. A statement list runs through sqlite3's own
- * splitter; comments are kept.
+ * splitter; comments are kept; statements that begin or end transactions are refused.
+ *
+ * `down` runs the file on disk or, when there is none, the text kept at the last `up`: an older
+ * program can undo what a newer one did. A down file may be corrected, an applied up file not.
  */
 struct store_migration {
     unsigned number;
@@ -283,7 +298,7 @@ struct store_migrate_options {
     struct slice folder;
     unsigned steps;         /* 0: all (up), one (down) */
     bool allow_destructive; /* else a destructive step is DENIED */
-    bool dry_run;
+    bool dry_run;           /* do it all, after up also the way down again, and keep nothing */
     store_progress_fn progress;
     void *arg;
 };

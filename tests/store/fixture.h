@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -121,6 +123,14 @@ static inline void fixture_close(struct fixture *f)
     f->store = NULL;
 }
 
+static inline int remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
+{
+    (void)info;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
 static inline int teardown(void **state)
 {
     struct fixture *f = *state;
@@ -128,9 +138,7 @@ static inline int teardown(void **state)
     if (f->loop)
         loop_free(f->loop);
     arena_free(f->arena);
-    char command[160];
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", f->folder);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(nftw(f->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
     free(f);
     return 0;
 }

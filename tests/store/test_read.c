@@ -426,6 +426,27 @@ static void test_a_deadline_ends_a_scan_that_others_do_not_feel(void **state)
     assert_true(s.gap_us < 50 * CLOCK_MS);
 }
 
+/* A scan without a deadline holds its snapshot, and with it the WAL: not for ever. */
+static void pass_a_minute(struct task *task, void *arg)
+{
+    struct scan *s = arg;
+    assert_status(task_yield(task), STATUS_OK);
+    clock_fake_set(clock_wall_us() + 61 * CLOCK_SECOND, clock_mono_us() + 61 * CLOCK_SECOND);
+    while (!s->is_over)
+        assert_status(task_yield(task), STATUS_OK);
+    clock_fake_set(0, 0);
+}
+
+static void test_a_snapshot_is_held_for_a_minute_at_most(void **state)
+{
+    struct fixture *f = *state;
+    struct scan s = { .f = f };
+    spawn(f, scan, &s);
+    run_task(f, pass_a_minute, &s);
+    assert_status(s.st, STATUS_TIMEOUT);
+    assert_status(s.again, STATUS_OK);
+}
+
 static void cancel_soon(struct task *task, void *arg)
 {
     struct scan *s = arg;
@@ -576,6 +597,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_deadline_ends_the_wait_for_a_connection,
                                         setup_one_reader, teardown),
         cmocka_unit_test_setup_teardown(test_a_deadline_ends_a_scan_that_others_do_not_feel, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_snapshot_is_held_for_a_minute_at_most, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_cancelled_scan_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reads_go_on_without_file_descriptors, setup, teardown),
