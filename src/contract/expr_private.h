@@ -1,9 +1,10 @@
 /*
  * contract/expr_private.h - The tree behind contract/expr.h, and the steps that make and use it.
  *
- * text -> expr_lex.c (tokens) -> expr_parse.c (tree of names and calls) -> expr_name.c, expr_check.c
- * and expr_call.c (names become fields, every node gets a type) -> expr_fold.c (constants) ->
- * expr_eval.c decides what needs no stored row, expr_sql.c and expr_value.c write the rest as SQL.
+ * text -> expr_lex.c (tokens) -> expr_parse.c (tree of names and calls) -> expr_name.c,
+ * expr_check.c and expr_call.c (names become fields, every node gets a type) -> expr_fold.c
+ * (constants) -> expr_eval.c decides what needs no stored row, expr_sql.c and expr_value.c write
+ * the rest as SQL.
  */
 #pragma once
 
