@@ -12,7 +12,9 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/macros.h"
+#include "contract/pattern_ecma.h"
 
 #define MATCH_LIMIT 200000u
 #define DEPTH_LIMIT 1000u
@@ -75,20 +77,22 @@ static struct workspace *workspace_get(void)
     return w;
 }
 
-static pcre2_code *compile(struct slice text, struct contract_pattern_error *ret_error)
+/* `text` is what the contract says, `translated` the same for PCRE2. */
+static pcre2_code *compile(struct slice text, struct slice translated,
+                           struct contract_pattern_error *ret_error)
 {
-    const uint32_t options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_UNSET_BACKREF |
-                             PCRE2_ALT_BSUX | PCRE2_NEVER_BACKSLASH_C;
+    const uint32_t options =
+        PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_UNSET_BACKREF | PCRE2_NEVER_BACKSLASH_C;
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     if (context)
         (void)pcre2_set_parens_nest_limit(context, PARENS_DEPTH_MAX);
     int code_error = 0;
     PCRE2_SIZE offset = 0;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)(text.len ? text.data : ""), text.len, options,
-                                     &code_error, &offset, context);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)(translated.len ? translated.data : ""),
+                                     translated.len, options, &code_error, &offset, context);
     pcre2_compile_context_free(context);
     if (!code) {
-        ret_error->offset = offset;
+        ret_error->offset = contract__pattern_origin(text, offset);
         PCRE2_UCHAR words[sizeof(ret_error->reason)];
         (void)pcre2_get_error_message(code_error, words, sizeof(words));
         (void)snprintf(ret_error->reason, sizeof(ret_error->reason), "%s", (const char *)words);
@@ -109,9 +113,17 @@ enum status contract_pattern_compile(struct slice text, struct arena *arena,
     struct contract_pattern *pattern = arena_new_of(arena, struct contract_pattern);
     if (!pattern)
         return STATUS_EXHAUSTED;
-    pattern->code = compile(text, ret_error);
-    if (!pattern->code)
-        return STATUS_INVALID;
+    struct arena_mark mark = arena_mark(arena);
+    struct buf translated;
+    buf_init(&translated, arena, text.len + 32, CONTRACT__PATTERN_GROWTH_MAX);
+    enum status st = contract__pattern_from_ecma(text, &translated, ret_error);
+    if (st == STATUS_OK) {
+        pattern->code = compile(text, buf_slice(&translated), ret_error);
+        st = pattern->code ? STATUS_OK : STATUS_INVALID;
+    }
+    arena_rewind(arena, mark);
+    if (st != STATUS_OK)
+        return st;
     /* Without JIT (hardened kernels, odd machines) the interpreter answers the same, slower. */
     pattern->jit = pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE) == 0;
     *ret = pattern;
@@ -126,11 +138,12 @@ void contract_pattern_free(struct contract_pattern *pattern)
     pattern->code = NULL;
 }
 
-bool contract_pattern_match(const struct contract_pattern *pattern, struct slice text)
+enum contract_pattern_answer contract_pattern_try(const struct contract_pattern *pattern,
+                                                  struct slice text)
 {
     struct workspace *w = workspace_get();
     if (!w)
-        return false;
+        return CONTRACT_PATTERN_SPENT;
     PCRE2_SPTR subject = (PCRE2_SPTR)(text.len ? text.data : "");
     int answer = pattern->jit && w->stack
                      ? pcre2_jit_match(pattern->code, subject, text.len, 0, 0, w->data, w->context)
@@ -138,5 +151,12 @@ bool contract_pattern_match(const struct contract_pattern *pattern, struct slice
                                    PCRE2_NO_UTF_CHECK | (pattern->jit ? PCRE2_NO_JIT : 0), w->data,
                                    w->context);
     /* 0: it matched, and had more groups than anybody asked for. */
-    return answer >= 0;
+    return answer >= 0                     ? CONTRACT_PATTERN_MATCHES
+           : answer == PCRE2_ERROR_NOMATCH ? CONTRACT_PATTERN_FAILS
+                                           : CONTRACT_PATTERN_SPENT;
+}
+
+bool contract_pattern_match(const struct contract_pattern *pattern, struct slice text)
+{
+    return contract_pattern_try(pattern, text) == CONTRACT_PATTERN_MATCHES;
 }

@@ -2,8 +2,9 @@
  * contract/pattern.h - Regular expressions of contracts: PCRE2 with JIT, UTF, and limits on the
  * work one match may cost, so that no pattern and no text can hold a loop up.
  *
- * A pattern matches anywhere unless anchored, `$` is the very end, and \d, \w and \s are ASCII: as
- * JSON Schema has it, so that the published schema says the same.
+ * The syntax and its meaning are ECMA-262's with the flag `u`, as JSON Schema has it, so that the
+ * published schema says the same: a pattern matches anywhere unless anchored, `$` is the very end,
+ * \d and \w are ASCII. Lookbehind must have a fixed length.
  */
 #pragma once
 
@@ -40,3 +41,12 @@ void contract_pattern_free(struct contract_pattern *pattern);
  * Context  any thread, allocates nothing once the thread has matched before.
  */
 bool contract_pattern_match(const struct contract_pattern *pattern, struct slice text);
+
+/* The same, but tells a text that does not match from one that costs more than the limits. */
+enum contract_pattern_answer {
+    CONTRACT_PATTERN_FAILS,
+    CONTRACT_PATTERN_MATCHES,
+    CONTRACT_PATTERN_SPENT
+};
+enum contract_pattern_answer contract_pattern_try(const struct contract_pattern *pattern,
+                                                  struct slice text);

@@ -1,9 +1,11 @@
 /*
- * Walks nodes and instance together. Which members and items a node has evaluated (for unevaluatedProperties and
- * unevaluatedItems) is collected only when the schema has one of these keywords. Everything that grows lives in the arena; the walk is
- * bounded in steps and in depth, as references may loop.
+ * Walks nodes and instance together. Which members and items a node has evaluated (for
+ * unevaluatedProperties and unevaluatedItems) is collected only where such a keyword listens. Most
+ * instances are valid, so a first walk finds only that out; a second one, with the problem, says
+ * everything that is wrong. The walk is bounded in steps and in depth, as references may loop.
  */
-#include <float.h>
+#include "contract/schema.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,8 +17,16 @@
 #include "base/macros.h"
 #include "base/problem.h"
 #include "contract/pattern.h"
-#include "contract/schema.h"
 #include "contract/schema_private.h"
+
+/* A pattern's price in steps, and the text that costs one more. */
+#define PATTERN_STEPS 4u
+#define PATTERN_STEP_BYTES 64u
+/* Members up to this many are looked for one after the other. */
+#define MEMBERS_LINEAR_MAX 6u
+
+/* A frame of its own: inlined, each call of evaluate would take the stack of all of them. */
+#define APART __attribute__((noinline))
 
 /* Where in the instance we are. */
 struct place {
@@ -25,14 +35,12 @@ struct place {
     size_t index;
 };
 
-/* What has been evaluated of one object or array. Keys are compared by address: they are the instance's own. */
+/* What has been evaluated of one object or array: a bit for each member, in the order of a walk
+ * through it, or item. */
 struct seen {
-    const char **keys;
-    unsigned keys_len, keys_cap;
-    bool all_keys;
-    size_t items_upto; /* all before this */
-    bool all_items;
-    bool *items; /* by contains; NULL: none */
+    bool all;
+    uint64_t few;   /* of the first 64 */
+    uint64_t *rest; /* of those after them, in the arena; NULL: there are none */
 };
 
 /* The schema resources entered so far, for $dynamicRef. */
@@ -41,19 +49,30 @@ struct scope {
     const struct schema_resource *resource;
 };
 
+/* One value and who listens. */
+struct look {
+    const json_t *value;
+    const struct place *place;
+    const struct scope *scope;
+    struct problem *problem; /* NULL: it does not matter why not */
+    struct seen *seen;       /* NULL: it does not matter what was evaluated */
+};
+
 struct walk {
     const struct json_schema *schema;
     struct arena *arena;
     struct slice prefix;
-    unsigned steps, calls;
+    unsigned steps; /* that are left */
+    unsigned calls;
+    uintptr_t stack; /* where the walk began */
     bool overrun;
 };
 
-static bool evaluate(struct walk *w, const struct schema_node *n, const json_t *v,
-                     const struct place *place, const struct scope *scope, struct problem *problem,
-                     struct seen *seen);
+static bool evaluate(struct walk *w, const struct schema_node *n, const struct look *look);
 
-/* -- complaints ------------------------------------------------------------------------------------------------ */
+/* -- complaints
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void put_token(struct buf *out, const struct place *place)
 {
@@ -74,7 +93,7 @@ static void put_token(struct buf *out, const struct place *place)
 
 static struct slice pointer_of(struct walk *w, const struct place *place)
 {
-    const struct place *path[SCHEMA_CALLS_MAX + 1];
+    const struct place *path[SCHEMA_DEPTH_MAX + 2];
     unsigned len = 0;
     struct buf out;
     for (; place && len < ARRAY_LEN(path); place = place->up)
@@ -86,79 +105,98 @@ static struct slice pointer_of(struct walk *w, const struct place *place)
     return buf_slice(&out);
 }
 
+/* Apart from complain, so that a walk nobody listens to needs no room for the text. */
+__attribute__((noinline, format(printf, 4, 0))) static void
+complain_to(struct walk *w, struct problem *problem, const struct place *place, const char *format,
+            va_list args)
+{
+    char text[200];
+    (void)vsnprintf(text, sizeof(text), format, args);
+    problem_field_add(problem, w->arena, pointer_of(w, place), "schema", "%s", text);
+}
+
 /* Always false, so that `ok &= complain(...)` reads well. */
-__attribute__((format(printf, 4, 5))) static bool complain(struct walk *w, struct problem *problem,
+__attribute__((format(printf, 4, 5))) static bool complain(struct walk *w, const struct look *look,
                                                            const struct place *place,
                                                            const char *format, ...)
 {
-    char text[200];
     va_list args;
-    if (!problem)
+    if (!look->problem)
         return false;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args);
+    complain_to(w, look->problem, place, format, args);
     va_end(args);
-    problem_field_add(problem, w->arena, pointer_of(w, place), "schema", "%s", text);
     return false;
 }
 
-/* -- what has been evaluated -------------------------------------------------------------------------------------- */
-
-static bool has_key(const struct seen *seen, const char *key)
+static bool give_up(struct walk *w)
 {
-    if (seen->all_keys)
-        return true;
-    for (unsigned i = 0; i < seen->keys_len; i++)
-        if (seen->keys[i] == key)
-            return true;
+    w->overrun = true;
     return false;
 }
 
-static void mark_key(struct walk *w, struct seen *seen, const char *key)
+static bool spend(struct walk *w, size_t steps)
 {
-    if (!seen || has_key(seen, key))
-        return;
-    if (seen->keys_len == seen->keys_cap) {
-        unsigned cap = seen->keys_cap ? seen->keys_cap * 2 : 8;
-        const char **keys = arena_realloc(w->arena, (void *)seen->keys, seen->keys_cap * sizeof(*keys),
-                                          cap * sizeof(*keys));
-        if (!keys) {
-            w->overrun = true;
-            return;
-        }
-        seen->keys = keys;
-        seen->keys_cap = cap;
-    }
-    seen->keys[seen->keys_len++] = key;
+    if (w->steps < steps)
+        return give_up(w);
+    w->steps -= (unsigned)steps;
+    return true;
 }
 
-static void mark_item(struct walk *w, struct seen *seen, size_t index, size_t len)
+/* Whether to go on after a failure: to hear the other complaints, as long as there is room for
+ * them. */
+static bool goes_on(const struct walk *w, const struct look *look, bool ok)
 {
-    if (!seen)
-        return;
-    if (!seen->items)
-        seen->items = arena_calloc(w->arena, len, sizeof(bool));
-    if (seen->items)
-        seen->items[index] = true;
-    else
-        w->overrun = true;
+    return (ok || (look->problem && !look->problem->fields_dropped)) && !w->overrun;
 }
 
-static void merge(struct walk *w, struct seen *into, const struct seen *from, size_t items_len)
+/* -- what has been evaluated
+ * ---------------------------------------------------------------------------------------- */
+
+static size_t parts_of(const json_t *v)
 {
-    if (!into)
-        return;
-    into->all_keys |= from->all_keys;
-    into->all_items |= from->all_items;
-    into->items_upto = MAX(into->items_upto, from->items_upto);
-    for (unsigned i = 0; i < from->keys_len && !into->all_keys; i++)
-        mark_key(w, into, from->keys[i]);
-    for (size_t i = 0; from->items && i < items_len; i++)
-        if (from->items[i])
-            mark_item(w, into, i, items_len);
+    return json_is_array(v) ? json_array_size(v) : json_object_size(v);
 }
 
-/* -- single values -------------------------------------------------------------------------------------------------- */
+static void seen_init(struct walk *w, struct seen *seen, size_t parts)
+{
+    *seen = (struct seen){ 0 };
+    if (parts <= 64)
+        return;
+    seen->rest = arena_array_of(w->arena, uint64_t, parts / 64);
+    if (!seen->rest)
+        (void)give_up(w);
+}
+
+static uint64_t *seen_word(struct seen *seen, size_t index)
+{
+    return index < 64 ? &seen->few : seen->rest ? &seen->rest[index / 64 - 1] : NULL;
+}
+
+static bool is_seen(struct seen *seen, size_t index)
+{
+    const uint64_t *word = seen_word(seen, index);
+    return seen->all || (word && (*word >> (index % 64) & 1));
+}
+
+static void mark(struct seen *seen, size_t index)
+{
+    uint64_t *word = seen ? seen_word(seen, index) : NULL;
+    if (word)
+        *word |= (uint64_t)1 << (index % 64);
+}
+
+static void merge(struct seen *into, const struct seen *from, size_t parts)
+{
+    into->all |= from->all;
+    into->few |= from->few;
+    for (size_t i = 0; into->rest && from->rest && i < parts / 64; i++)
+        into->rest[i] |= from->rest[i];
+}
+
+/* -- single values
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static unsigned type_of(const json_t *v)
 {
@@ -184,492 +222,534 @@ static unsigned type_of(const json_t *v)
     return 0;
 }
 
-int schema__number_compare(const json_t *a, const json_t *b)
-{
-    if (json_is_integer(a) && json_is_integer(b)) {
-        json_int_t x = json_integer_value(a), y = json_integer_value(b);
-        return (x > y) - (x < y);
-    }
-    /* 64 bits of mantissa hold every int64 and every double. */
-    long double x = json_is_integer(a) ? (long double)json_integer_value(a) : json_real_value(a);
-    long double y = json_is_integer(b) ? (long double)json_integer_value(b) : json_real_value(b);
-    return (x > y) - (x < y);
-}
-
-static bool equal_at(const json_t *a, const json_t *b, unsigned depth)
-{
-    if (depth > SCHEMA_DEPTH_MAX)
-        return false;
-    if (json_is_number(a) && json_is_number(b))
-        return schema__number_compare(a, b) == 0;
-    if (json_typeof(a) != json_typeof(b))
-        return false;
-    if (json_is_string(a))
-        return json_string_length(a) == json_string_length(b) &&
-               memcmp(json_string_value(a), json_string_value(b), json_string_length(a)) == 0;
-    if (json_is_array(a)) {
-        if (json_array_size(a) != json_array_size(b))
-            return false;
-        for (size_t i = 0; i < json_array_size(a); i++)
-            if (!equal_at(json_array_get(a, i), json_array_get(b, i), depth + 1))
-                return false;
-        return true;
-    }
-    if (json_is_object(a)) {
-        const char *key;
-        json_t *value;
-        if (json_object_size(a) != json_object_size(b))
-            return false;
-        json_object_foreach((json_t *)(uintptr_t)a, key, value)
-        {
-            const json_t *other = json_object_get(b, key);
-            if (!other || !equal_at(value, other, depth + 1))
-                return false;
-        }
-    }
-    return true;
-}
-
-bool schema__equal(const json_t *a, const json_t *b)
-{
-    return equal_at(a, b, 0);
-}
-
-static bool is_multiple(const json_t *v, const json_t *of)
-{
-    if (json_is_integer(v) && json_is_integer(of))
-        return json_integer_value(v) % json_integer_value(of) == 0;
-    double x = json_number_value(v), y = json_number_value(of);
-    double quotient = x / y;
-    if (isinf(quotient))
-        return !(fabs(fmod(x, y)) > 0);
-    /* Decimal fractions are not exact in binary: 0.0075 is a multiple of 0.0001. */
-    return fabs(quotient - nearbyint(quotient)) <= 1e-9 * fmax(1.0, fabs(quotient) * DBL_EPSILON * 1e6);
-}
-
-static bool check_types(struct walk *w, const struct schema_node *n, const json_t *v,
-                        const struct place *place, struct problem *problem)
+__attribute__((noinline)) static bool complain_of_type(struct walk *w, const struct schema_node *n,
+                                                       const struct look *look)
 {
     static const struct {
         unsigned bit;
         const char *name;
-    } names[] = { { SCHEMA_NULL, "null" },     { SCHEMA_BOOLEAN, "a boolean" }, { SCHEMA_INTEGER, "an integer" },
-                  { SCHEMA_NUMBER, "a number" }, { SCHEMA_STRING, "a string" }, { SCHEMA_ARRAY, "an array" },
-                  { SCHEMA_OBJECT, "an object" } };
+    } names[] = {
+        { SCHEMA_NULL, "null" },          { SCHEMA_BOOLEAN, "a boolean" },
+        { SCHEMA_INTEGER, "an integer" }, { SCHEMA_NUMBER, "a number" },
+        { SCHEMA_STRING, "a string" },    { SCHEMA_ARRAY, "an array" },
+        { SCHEMA_OBJECT, "an object" },
+    };
     char text[120] = "";
-    if (!n->types || (n->types & type_of(v)))
-        return true;
-    for (size_t i = 0; problem && i < ARRAY_LEN(names); i++) {
+    for (size_t i = 0; look->problem && i < ARRAY_LEN(names); i++) {
         size_t len = strlen(text);
         if (n->types & names[i].bit)
-            (void)snprintf(text + len, sizeof(text) - len, "%s%s", len ? " or " : "", names[i].name);
+            (void)snprintf(text + len, sizeof(text) - len, "%s%s", len ? " or " : "",
+                           names[i].name);
     }
-    return complain(w, problem, place, "must be %s", text);
+    return complain(w, look, look->place, "must be %s", text);
 }
 
-static bool check_number(struct walk *w, const struct schema_node *n, const json_t *v,
-                         const struct place *place, struct problem *problem)
+static bool check_number(struct walk *w, const struct schema_node *n, const struct look *look)
 {
+    const json_t *v = look->value;
     bool ok = true;
     if (n->minimum && schema__number_compare(v, n->minimum) < 0)
-        ok = complain(w, problem, place, "must be at least %g", json_number_value(n->minimum));
+        ok =
+            complain(w, look, look->place, "must be at least %.15g", json_number_value(n->minimum));
     if (n->maximum && schema__number_compare(v, n->maximum) > 0)
-        ok = complain(w, problem, place, "must be at most %g", json_number_value(n->maximum));
+        ok = complain(w, look, look->place, "must be at most %.15g", json_number_value(n->maximum));
     if (n->exclusive_minimum && schema__number_compare(v, n->exclusive_minimum) <= 0)
-        ok = complain(w, problem, place, "must be above %g", json_number_value(n->exclusive_minimum));
+        ok = complain(w, look, look->place, "must be above %.15g",
+                      json_number_value(n->exclusive_minimum));
     if (n->exclusive_maximum && schema__number_compare(v, n->exclusive_maximum) >= 0)
-        ok = complain(w, problem, place, "must be below %g", json_number_value(n->exclusive_maximum));
-    if (n->multiple_of && !is_multiple(v, n->multiple_of))
-        ok = complain(w, problem, place, "must be a multiple of %g", json_number_value(n->multiple_of));
+        ok = complain(w, look, look->place, "must be below %.15g",
+                      json_number_value(n->exclusive_maximum));
+    if (n->multiple_of && !schema__is_multiple(schema__decimal(v), n->multiple_decimal))
+        ok = complain(w, look, look->place, "must be a multiple of %.15g",
+                      json_number_value(n->multiple_of));
     return ok;
 }
 
-static bool check_string(struct walk *w, const struct schema_node *n, struct slice text,
-                         const struct place *place, struct problem *problem)
+static bool matches(struct walk *w, const struct contract_pattern *pattern, struct slice text)
 {
+    if (!spend(w, PATTERN_STEPS + text.len / PATTERN_STEP_BYTES))
+        return false;
+    enum contract_pattern_answer answer = contract_pattern_try(pattern, text);
+    return answer == CONTRACT_PATTERN_SPENT ? give_up(w) : answer == CONTRACT_PATTERN_MATCHES;
+}
+
+static bool check_string(struct walk *w, const struct schema_node *n, const struct look *look)
+{
+    struct slice text = json_slice(look->value);
     bool ok = true;
     int64_t len = n->min_length >= 0 || n->max_length >= 0 ? (int64_t)utf8_count(text) : 0;
     if (n->min_length >= 0 && len < n->min_length)
-        ok = complain(w, problem, place, "must have at least %lld characters", (long long)n->min_length);
+        ok = complain(w, look, look->place, "must have at least %lld characters",
+                      (long long)n->min_length);
     if (n->max_length >= 0 && len > n->max_length)
-        ok = complain(w, problem, place, "must have at most %lld characters", (long long)n->max_length);
-    if (n->pattern && !contract_pattern_match(n->pattern, text))
-        ok = complain(w, problem, place, "must match %.*s", SLICE_ARG(slice_head(n->pattern_text, 120)));
-    if (n->format && !n->format(text))
-        ok = complain(w, problem, place, "must be a valid %.*s", SLICE_ARG(n->format_name));
+        ok = complain(w, look, look->place, "must have at most %lld characters",
+                      (long long)n->max_length);
+    if (n->pattern && !matches(w, n->pattern, text))
+        ok = complain(w, look, look->place, "must match %.*s",
+                      SLICE_ARG(slice_head(n->pattern_text, 120)));
+    if (n->format && !(spend(w, PATTERN_STEPS) && n->format(text)))
+        ok = complain(w, look, look->place, "must be a valid %.*s", SLICE_ARG(n->format_name));
     return ok;
 }
 
-static bool check_value(struct walk *w, const struct schema_node *n, const json_t *v,
-                        const struct place *place, struct problem *problem)
+static bool is_listed(struct walk *w, const json_t *list, const json_t *v)
 {
-    bool ok = check_types(w, n, v, place, problem);
-    if (n->constant && !schema__equal(v, n->constant))
-        ok = complain(w, problem, place, "must be the one value that is allowed");
-    if (n->enumeration) {
-        bool found = false;
-        for (size_t i = 0; i < json_array_size(n->enumeration) && !found; i++)
-            found = schema__equal(v, json_array_get(n->enumeration, i));
-        if (!found)
-            ok = complain(w, problem, place, "must be one of the values that are allowed");
-    }
-    if (json_is_number(v))
-        ok &= check_number(w, n, v, place, problem);
+    const json_t *item;
+    size_t index;
+    json_array_foreach(schema__mutable(list), index,
+                       item) if (schema__equal(item, v, &w->steps)) return true;
+    return false;
+}
+
+/* Keywords that look at the value as a whole. */
+APART static bool check_value(struct walk *w, const struct schema_node *n, const struct look *look)
+{
+    const json_t *v = look->value;
+    bool ok = true;
+    if (n->types && !(n->types & type_of(v)))
+        ok = complain_of_type(w, n, look);
+    if (n->constant && !schema__equal(n->constant, v, &w->steps))
+        ok = complain(w, look, look->place, "must be the one value that is allowed");
+    if (n->enumeration && !is_listed(w, n->enumeration, v))
+        ok = complain(w, look, look->place, "is not one of the values that are allowed");
     if (json_is_string(v))
-        ok &= check_string(w, n, slice_of(json_string_value(v), json_string_length(v)), place, problem);
+        ok &= check_string(w, n, look);
+    else if (json_is_number(v))
+        ok &= check_number(w, n, look);
+    if (!w->steps)
+        return give_up(w);
     return ok;
 }
 
-/* -- arrays ------------------------------------------------------------------------------------------------------------ */
+/* -- arrays
+ * --------------------------------------------------------------------------------------------------------
+ */
 
-static bool check_unique(struct walk *w, const json_t *v, const struct place *place, struct problem *problem)
+static bool check_unique(struct walk *w, const struct look *look)
 {
-    size_t len = json_array_size(v);
-    for (size_t i = 0; i < len; i++)
-        for (size_t j = i + 1; j < len; j++) {
-            if (++w->steps > SCHEMA_STEPS_MAX) {
-                w->overrun = true;
-                return false;
-            }
-            if (schema__equal(json_array_get(v, i), json_array_get(v, j)))
-                return complain(w, problem, place, "items %zu and %zu are the same", i, j);
-        }
-    return true;
+    bool found;
+    size_t a = 0, b = 0;
+    if (schema__find_twins(look->value, w->arena, &w->steps, &found, &a, &b) != STATUS_OK)
+        return give_up(w);
+    return found ? complain(w, look, look->place, "items %zu and %zu are the same", a, b) : true;
 }
 
-static bool check_contains(struct walk *w, const struct schema_node *n, const json_t *v,
-                           const struct place *place, const struct scope *scope, struct problem *problem,
-                           struct seen *seen)
+APART static bool check_contains(struct walk *w, const struct schema_node *n,
+                                 const struct look *look)
 {
-    int64_t matches = 0;
-    size_t len = json_array_size(v);
-    for (size_t i = 0; i < len; i++) {
-        struct place at = { .up = place, .index = i };
-        if (!evaluate(w, n->contains, json_array_get(v, i), &at, scope, NULL, NULL))
+    int64_t count = 0;
+    size_t len = json_array_size(look->value);
+    for (size_t i = 0; i < len && !w->overrun; i++) {
+        const struct place place = { .up = look->place, .index = i };
+        const struct look at = { json_array_get(look->value, i), &place, look->scope, NULL, NULL };
+        if (!evaluate(w, n->contains, &at))
             continue;
-        matches++;
-        mark_item(w, seen, i, len);
+        count++;
+        mark(look->seen, i);
     }
     int64_t least = n->min_contains >= 0 ? n->min_contains : 1;
-    if (matches < least)
-        return complain(w, problem, place, "must contain at least %lld items of a kind", (long long)least);
-    if (n->max_contains >= 0 && matches > n->max_contains)
-        return complain(w, problem, place, "must contain at most %lld items of a kind",
+    if (count < least)
+        return complain(w, look, look->place,
+                        "has %lld of the items it must contain at least %lld of", (long long)count,
+                        (long long)least);
+    if (n->max_contains >= 0 && count > n->max_contains)
+        return complain(w, look, look->place,
+                        "has %lld of the items it must contain at most %lld of", (long long)count,
                         (long long)n->max_contains);
     return true;
 }
 
-static bool check_array(struct walk *w, const struct schema_node *n, const json_t *v,
-                        const struct place *place, const struct scope *scope, struct problem *problem,
-                        struct seen *seen)
+APART static bool check_items(struct walk *w, const struct schema_node *n, const struct look *look,
+                              bool ok)
 {
-    bool ok = true;
-    size_t len = json_array_size(v);
-    if (n->min_items >= 0 && (int64_t)len < n->min_items)
-        ok = complain(w, problem, place, "must have at least %lld items", (long long)n->min_items);
-    if (n->max_items >= 0 && (int64_t)len > n->max_items)
-        ok = complain(w, problem, place, "must have at most %lld items", (long long)n->max_items);
-    if (n->unique_items)
-        ok &= check_unique(w, v, place, problem);
-    for (size_t i = 0; i < len && (ok || problem) && !w->overrun; i++) {
-        const struct schema_node *item = i < n->prefix_items.len ? n->prefix_items.items[i] : n->items;
-        struct place at = { .up = place, .index = i };
-        if (item)
-            ok &= evaluate(w, item, json_array_get(v, i), &at, scope, problem, NULL);
+    size_t len = json_array_size(look->value);
+    for (size_t i = 0; i < len && goes_on(w, look, ok); i++) {
+        const struct schema_node *item =
+            i < n->prefix_items.len ? n->prefix_items.items[i] : n->items;
+        const struct place place = { .up = look->place, .index = i };
+        const struct look at = { json_array_get(look->value, i), &place, look->scope, look->problem,
+                                 NULL };
+        if (!item)
+            break;
+        mark(look->seen, i);
+        ok &= evaluate(w, item, &at);
     }
-    if (seen) {
-        seen->items_upto = MAX(seen->items_upto, MIN((size_t)n->prefix_items.len, len));
-        seen->all_items |= n->items != NULL;
-    }
-    if (n->contains)
-        ok &= check_contains(w, n, v, place, scope, problem, seen);
     return ok;
 }
 
-/* -- objects ------------------------------------------------------------------------------------------------------------- */
-
-static const struct schema_node *named(const struct schema_members *members, const char *key)
+APART static bool check_array(struct walk *w, const struct schema_node *n, const struct look *look)
 {
-    struct slice name = slice_cstr(key);
-    for (unsigned i = 0; i < members->len; i++)
-        if (slice_eq(members->items[i].name, name))
-            return members->items[i].node;
+    bool ok = true;
+    int64_t len = (int64_t)json_array_size(look->value);
+    if (n->min_items >= 0 && len < n->min_items)
+        ok = complain(w, look, look->place, "must have at least %lld items",
+                      (long long)n->min_items);
+    if (n->max_items >= 0 && len > n->max_items)
+        ok =
+            complain(w, look, look->place, "must have at most %lld items", (long long)n->max_items);
+    if (n->unique_items)
+        ok &= check_unique(w, look);
+    if (n->prefix_items.len || n->items)
+        ok = check_items(w, n, look, ok);
+    if (n->contains && goes_on(w, look, ok))
+        ok &= check_contains(w, n, look);
+    return ok;
+}
+
+/* -- objects
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static const struct schema_node *find_named(const struct schema_members *members, struct slice name)
+{
+    unsigned low = 0, high = members->len;
+    while (high - low > MEMBERS_LINEAR_MAX) {
+        unsigned middle = low + (high - low) / 2;
+        if (schema__name_cmp(members->items[middle].name, name) <= 0)
+            low = middle;
+        else
+            high = middle;
+    }
+    for (; low < high; low++)
+        if (slice_eq(members->items[low].name, name))
+            return members->items[low].node;
     return NULL;
 }
 
-static bool check_member(struct walk *w, const struct schema_node *n, const char *key, const json_t *value,
-                         const struct place *place, const struct scope *scope, struct problem *problem,
-                         struct seen *seen)
+/* One member's value, at index `i`. */
+static bool check_member(struct walk *w, const struct schema_node *n, const struct look *at,
+                         struct seen *seen, size_t i)
 {
+    struct slice name = slice_cstr(at->place->key);
     bool ok = true, known = false;
-    struct place at = { .up = place, .key = key };
-    const struct schema_node *property = named(&n->properties, key);
+    const struct schema_node *property = find_named(&n->properties, name);
     if (property) {
         known = true;
-        ok &= evaluate(w, property, value, &at, scope, problem, NULL);
+        ok &= evaluate(w, property, at);
     }
-    for (unsigned i = 0; i < n->pattern_properties.len; i++) {
-        const struct schema_member *m = &n->pattern_properties.items[i];
-        if (!contract_pattern_match(m->pattern, slice_cstr(key)))
+    for (unsigned p = 0; p < n->pattern_properties.len && goes_on(w, at, ok); p++) {
+        const struct schema_member *m = &n->pattern_properties.items[p];
+        if (!matches(w, m->pattern, name))
             continue;
         known = true;
-        ok &= evaluate(w, m->node, value, &at, scope, problem, NULL);
+        ok &= evaluate(w, m->node, at);
     }
     if (!known && n->additional_properties) {
         known = true;
         if (n->additional_properties->kind == SCHEMA_FALSE)
-            ok = complain(w, problem, &at, "is not a known member");
+            ok = complain(w, at, at->place, "is not a known member");
         else
-            ok &= evaluate(w, n->additional_properties, value, &at, scope, problem, NULL);
+            ok &= evaluate(w, n->additional_properties, at);
     }
     if (known)
-        mark_key(w, seen, key);
+        mark(seen, i);
     return ok;
 }
 
-static bool check_required(struct walk *w, const json_t *names, const json_t *v, const struct place *place,
-                           struct problem *problem)
+static bool check_required(struct walk *w, const json_t *names, const struct look *look)
 {
     bool ok = true;
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-        struct place at = { .up = place, .key = name };
-        if (!json_object_get(v, name))
-            ok = complain(w, problem, &at, "is required");
-    }
-    return ok;
-}
-
-static bool check_name(struct walk *w, const struct schema_node *n, const char *key,
-                       const struct place *place, const struct scope *scope, struct problem *problem)
-{
-    struct place at = { .up = place, .key = key };
-    struct arena *before = json_arena_set(w->arena);
-    json_t *name = json_string(key);
-    (void)json_arena_set(before);
-    if (!name) {
-        w->overrun = true;
-        return false;
-    }
-    if (evaluate(w, n->property_names, name, &at, scope, NULL, NULL))
-        return true;
-    return complain(w, problem, &at, "this name is not allowed");
-}
-
-static bool check_object(struct walk *w, const struct schema_node *n, const json_t *v,
-                         const struct place *place, const struct scope *scope, struct problem *problem,
-                         struct seen *seen)
-{
-    bool ok = true;
-    int64_t size = (int64_t)json_object_size(v);
-    const char *key;
-    json_t *value, *object = (json_t *)(uintptr_t)v;
-    if (n->min_properties >= 0 && size < n->min_properties)
-        ok = complain(w, problem, place, "must have at least %lld members", (long long)n->min_properties);
-    if (n->max_properties >= 0 && size > n->max_properties)
-        ok = complain(w, problem, place, "must have at most %lld members", (long long)n->max_properties);
-    if (n->required)
-        ok &= check_required(w, n->required, v, place, problem);
-    json_object_foreach(object, key, value)
+    const json_t *name;
+    size_t index;
+    json_array_foreach(schema__mutable(names), index, name)
     {
-        if ((!ok && !problem) || w->overrun)
+        const struct place place = { .up = look->place, .key = json_string_value(name) };
+        if (!json_object_getn(look->value, place.key, json_string_length(name)))
+            ok = complain(w, look, &place, "is required");
+    }
+    return ok;
+}
+
+APART static bool check_name(struct walk *w, const struct schema_node *n, const struct look *member)
+{
+    struct arena_mark rest = arena_mark(w->arena);
+    struct arena *before = json_arena_set(w->arena);
+    const json_t *name = json_string_nocheck(member->place->key);
+    (void)json_arena_set(before);
+    if (!name)
+        return give_up(w);
+    const struct look at = { name, member->place, member->scope, NULL, NULL };
+    bool ok = evaluate(w, n->property_names, &at);
+    arena_rewind(w->arena, rest);
+    return ok ? true : complain(w, member, member->place, "this name is not allowed");
+}
+
+APART static bool check_members(struct walk *w, const struct schema_node *n,
+                                const struct look *look, bool ok)
+{
+    size_t i = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach(schema__mutable(look->value), key, value)
+    {
+        const struct place place = { .up = look->place, .key = key };
+        const struct look at = { value, &place, look->scope, look->problem, NULL };
+        if (!goes_on(w, look, ok))
             break;
         if (n->property_names)
-            ok &= check_name(w, n, key, place, scope, problem);
-        ok &= check_member(w, n, key, value, place, scope, problem, seen);
-    }
-    json_object_foreach((json_t *)(uintptr_t)n->dependent_required, key, value)
-    {
-        if (json_object_get(v, key))
-            ok &= check_required(w, value, v, place, problem);
-    }
-    for (unsigned i = 0; i < n->dependent_schemas.len; i++) {
-        const struct schema_member *m = &n->dependent_schemas.items[i];
-        char name[256];
-        if (m->name.len >= sizeof(name))
-            continue;
-        memcpy(name, m->name.data, m->name.len);
-        name[m->name.len] = 0;
-        if (json_object_get(v, name))
-            ok &= evaluate(w, m->node, v, place, scope, problem, seen);
+            ok &= check_name(w, n, &at);
+        ok &= check_member(w, n, &at, look->seen, i++);
     }
     return ok;
 }
 
-/* -- combinations ---------------------------------------------------------------------------------------------------------- */
-
-/* Evaluate a branch whose annotations count only when it holds. */
-static bool branch(struct walk *w, const struct schema_node *n, const json_t *v, const struct place *place,
-                   const struct scope *scope, struct seen *seen)
+APART static bool check_dependents(struct walk *w, const struct schema_node *n,
+                                   const struct look *look)
 {
-    struct seen own = { 0 };
-    bool ok = evaluate(w, n, v, place, scope, NULL, seen ? &own : NULL);
-    if (ok)
-        merge(w, seen, &own, json_array_size(v));
-    return ok;
-}
-
-static bool check_any(struct walk *w, const struct schema_node *n, const json_t *v,
-                      const struct place *place, const struct scope *scope, struct problem *problem,
-                      struct seen *seen)
-{
-    unsigned matches = 0;
     bool ok = true;
-    for (unsigned i = 0; i < n->any_of.len; i++) {
-        matches += branch(w, n->any_of.items[i], v, place, scope, seen);
-        if (matches && !seen)
-            break;
+    const char *key;
+    json_t *names;
+    json_object_foreach(schema__mutable(n->dependent_required), key, names)
+    {
+        if (json_object_get(look->value, key))
+            ok &= check_required(w, names, look);
     }
-    if (n->any_of.len && !matches)
-        ok = complain(w, problem, place, "fits none of the alternatives");
-    matches = 0;
-    for (unsigned i = 0; i < n->one_of.len; i++)
-        matches += branch(w, n->one_of.items[i], v, place, scope, seen);
-    if (n->one_of.len && matches != 1)
-        ok = complain(w, problem, place, matches ? "fits more than one of the alternatives"
-                                                 : "fits none of the alternatives");
+    for (unsigned i = 0; i < n->dependent_schemas.len && goes_on(w, look, ok); i++) {
+        const struct schema_member *m = &n->dependent_schemas.items[i];
+        if (json_object_getn(look->value, m->name.data, m->name.len))
+            ok &= evaluate(w, m->node, look);
+    }
     return ok;
 }
 
-static const struct schema_node *dynamic_target(const struct walk *w, const struct schema_node *n,
+APART static bool check_object(struct walk *w, const struct schema_node *n, const struct look *look)
+{
+    bool ok = true;
+    int64_t size = (int64_t)json_object_size(look->value);
+    if (n->min_properties >= 0 && size < n->min_properties)
+        ok = complain(w, look, look->place, "must have at least %lld members",
+                      (long long)n->min_properties);
+    if (n->max_properties >= 0 && size > n->max_properties)
+        ok = complain(w, look, look->place, "must have at most %lld members",
+                      (long long)n->max_properties);
+    if (n->required)
+        ok &= check_required(w, n->required, look);
+    if (n->properties.len || n->pattern_properties.len || n->additional_properties ||
+        n->property_names)
+        ok = check_members(w, n, look, ok);
+    if ((n->dependent_required || n->dependent_schemas.len) && goes_on(w, look, ok))
+        ok &= check_dependents(w, n, look);
+    return ok;
+}
+
+/* -- combinations
+ * --------------------------------------------------------------------------------------------------
+ */
+
+/* A branch is tried in silence, and what it evaluated counts only when it holds. */
+static bool try_branch(struct walk *w, const struct schema_node *n, const struct look *look)
+{
+    struct look at = *look;
+    at.problem = NULL;
+    return evaluate(w, n, &at);
+}
+
+APART static bool check_any(struct walk *w, const struct schema_node *n, const struct look *look)
+{
+    bool holds = false;
+    for (unsigned i = 0; i < n->any_of.len && !w->overrun && (!holds || look->seen); i++)
+        holds |= try_branch(w, n->any_of.items[i], look);
+    /* Of one alternative its own complaints say more. */
+    if (!holds && n->any_of.len == 1 && look->problem)
+        return evaluate(w, n->any_of.items[0], look);
+    return holds ? true : complain(w, look, look->place, "fits none of the alternatives");
+}
+
+APART static bool check_one(struct walk *w, const struct schema_node *n, const struct look *look)
+{
+    unsigned hold = 0;
+    for (unsigned i = 0; i < n->one_of.len && !w->overrun && hold < 2; i++)
+        hold += try_branch(w, n->one_of.items[i], look);
+    if (!hold && n->one_of.len == 1 && look->problem)
+        return evaluate(w, n->one_of.items[0], look);
+    if (hold == 1)
+        return true;
+    return complain(w, look, look->place,
+                    hold ? "fits more than one of the alternatives"
+                         : "fits none of the alternatives");
+}
+
+/* The outermost resource on the way here that has the dynamic anchor decides. */
+static const struct schema_node *dynamic_target(const struct schema_node *n,
                                                 const struct scope *scope)
 {
     const struct schema_node *target = n->dynamic_ref;
     if (!n->dynamic_name.len)
         return target;
     for (; scope; scope = scope->up)
-        for (const struct schema_anchor *a = w->schema->anchors; a; a = a->next)
-            if (a->dynamic && a->resource == scope->resource && slice_eq(a->name, n->dynamic_name))
-                for (const struct schema_node *node = w->schema->nodes; node; node = node->next)
-                    if (node->json == a->json)
-                        target = node; /* the outermost one wins: keep going */
+        for (const struct schema_anchor *a = scope->resource->anchors; a; a = a->next)
+            if (a->dynamic && slice_eq(a->name, n->dynamic_name))
+                target = a->node;
     return target;
 }
 
-static bool check_combinations(struct walk *w, const struct schema_node *n, const json_t *v,
-                               const struct place *place, const struct scope *scope,
-                               struct problem *problem, struct seen *seen)
+APART static bool check_combinations(struct walk *w, const struct schema_node *n,
+                                     const struct look *look)
 {
     bool ok = true;
     if (n->ref)
-        ok &= evaluate(w, n->ref, v, place, scope, problem, seen);
+        ok &= evaluate(w, n->ref, look);
     if (n->dynamic_ref)
-        ok &= evaluate(w, dynamic_target(w, n, scope), v, place, scope, problem, seen);
-    for (unsigned i = 0; i < n->all_of.len && (ok || problem); i++)
-        ok &= evaluate(w, n->all_of.items[i], v, place, scope, problem, seen);
-    ok &= check_any(w, n, v, place, scope, problem, seen);
-    if (n->not_ && evaluate(w, n->not_, v, place, scope, NULL, NULL))
-        ok = complain(w, problem, place, "is what it must not be");
-    if (n->if_) {
-        const struct schema_node *next = branch(w, n->if_, v, place, scope, seen) ? n->then_ : n->else_;
+        ok &= evaluate(w, dynamic_target(n, look->scope), look);
+    for (unsigned i = 0; i < n->all_of.len && goes_on(w, look, ok); i++)
+        ok &= evaluate(w, n->all_of.items[i], look);
+    if (n->any_of.len && goes_on(w, look, ok))
+        ok &= check_any(w, n, look);
+    if (n->one_of.len && goes_on(w, look, ok))
+        ok &= check_one(w, n, look);
+    if (n->not_ && goes_on(w, look, ok)) {
+        const struct look at = { look->value, look->place, look->scope, NULL, NULL };
+        if (evaluate(w, n->not_, &at))
+            ok = complain(w, look, look->place, "is what it must not be");
+    }
+    if (n->if_ && goes_on(w, look, ok)) {
+        const struct schema_node *next = try_branch(w, n->if_, look) ? n->then_ : n->else_;
         if (next)
-            ok &= evaluate(w, next, v, place, scope, problem, seen);
+            ok &= evaluate(w, next, look);
     }
     return ok;
 }
 
-static bool check_unevaluated(struct walk *w, const struct schema_node *n, const json_t *v,
-                              const struct place *place, const struct scope *scope,
-                              struct problem *problem, struct seen *seen)
+static bool check_rest(struct walk *w, const struct schema_node *rest, const struct look *at)
+{
+    if (rest->kind == SCHEMA_FALSE)
+        return complain(w, at, at->place,
+                        at->place->key ? "is not a known member" : "is one item too many");
+    return evaluate(w, rest, at);
+}
+
+APART static bool check_unevaluated(struct walk *w, const struct schema_node *n,
+                                    const struct look *look)
 {
     bool ok = true;
+    size_t i = 0;
     const char *key;
     json_t *value;
-    if (n->unevaluated_properties && json_is_object(v)) {
-        json_object_foreach((json_t *)(uintptr_t)v, key, value)
+    if (n->unevaluated_properties && json_is_object(look->value)) {
+        json_object_foreach(schema__mutable(look->value), key, value)
         {
-            struct place at = { .up = place, .key = key };
-            if (has_key(seen, key))
-                continue;
-            if (n->unevaluated_properties->kind == SCHEMA_FALSE)
-                ok = complain(w, problem, &at, "is not a known member");
-            else
-                ok &= evaluate(w, n->unevaluated_properties, value, &at, scope, problem, NULL);
+            const struct place place = { .up = look->place, .key = key };
+            const struct look at = { value, &place, look->scope, look->problem, NULL };
+            if (!is_seen(look->seen, i++) && goes_on(w, look, ok))
+                ok &= check_rest(w, n->unevaluated_properties, &at);
         }
-        seen->all_keys = true;
+        look->seen->all = true;
     }
-    if (n->unevaluated_items && json_is_array(v)) {
-        for (size_t i = seen->items_upto; !seen->all_items && i < json_array_size(v); i++) {
-            struct place at = { .up = place, .index = i };
-            if (!(seen->items && seen->items[i]))
-                ok &= evaluate(w, n->unevaluated_items, json_array_get(v, i), &at, scope, problem, NULL);
+    if (n->unevaluated_items && json_is_array(look->value)) {
+        json_array_foreach(schema__mutable(look->value), i, value)
+        {
+            const struct place place = { .up = look->place, .index = i };
+            const struct look at = { value, &place, look->scope, look->problem, NULL };
+            if (!is_seen(look->seen, i) && goes_on(w, look, ok))
+                ok &= check_rest(w, n->unevaluated_items, &at);
         }
-        seen->all_items = true;
+        look->seen->all = true;
     }
     return ok;
 }
 
-/* Is the instance itself a schema? By compiling it. */
-static bool check_meta(struct walk *w, const json_t *v, const struct place *place, struct problem *problem)
-{
-    struct json_schema *schema = NULL;
-    if (json_schema_compile(v, w->arena, &schema, NULL) != STATUS_OK)
-        return complain(w, problem, place, "is not a JSON Schema");
-    json_schema_free(schema);
-    return true;
-}
+/* -- nodes
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
-static bool evaluate_keywords(struct walk *w, const struct schema_node *n, const json_t *v,
-                              const struct place *place, const struct scope *scope,
-                              struct problem *problem, struct seen *seen)
+static bool check_keywords(struct walk *w, const struct schema_node *n, const struct look *look)
 {
-    struct scope inner = { .up = scope, .resource = n->resource };
-    const struct scope *here = scope && scope->resource == n->resource ? scope : &inner;
-    /* Annotations of this node's own, so that unevaluated* sees what stands beside it and below it only. */
-    struct seen own = { 0 };
-    struct seen *collect = w->schema->has_unevaluated ? &own : NULL;
-    bool ok = check_value(w, n, v, place, problem);
-    if (json_is_array(v))
-        ok &= check_array(w, n, v, place, here, problem, collect);
-    else if (json_is_object(v))
-        ok &= check_object(w, n, v, place, here, problem, collect);
-    if (ok || problem)
-        ok &= check_combinations(w, n, v, place, here, problem, collect);
-    if (collect && (ok || problem)) {
-        ok &= check_unevaluated(w, n, v, place, here, problem, collect);
-        if (ok)
-            merge(w, seen, collect, json_array_size(v));
-    }
-    return ok;
-}
-
-static bool evaluate(struct walk *w, const struct schema_node *n, const json_t *v,
-                     const struct place *place, const struct scope *scope, struct problem *problem,
-                     struct seen *seen)
-{
-    if (w->overrun || ++w->steps > SCHEMA_STEPS_MAX || w->calls >= SCHEMA_CALLS_MAX) {
-        w->overrun = true;
+    bool ok = check_value(w, n, look);
+    if (!goes_on(w, look, ok))
         return false;
-    }
-    switch (n->kind) {
-    case SCHEMA_TRUE:
-        return true;
-    case SCHEMA_FALSE:
-        return complain(w, problem, place, "nothing is allowed here");
-    case SCHEMA_META:
-        return check_meta(w, v, place, problem);
-    case SCHEMA_KEYWORDS:
-        break;
-    }
-    w->calls++;
-    bool ok = evaluate_keywords(w, n, v, place, scope, problem, seen);
-    w->calls--;
+    if (json_is_array(look->value))
+        ok &= check_array(w, n, look);
+    else if (json_is_object(look->value))
+        ok &= check_object(w, n, look);
+    if (!n->is_plain && goes_on(w, look, ok))
+        ok &= check_combinations(w, n, look);
     return ok;
+}
+
+/*
+ * With annotations of its own, so that unevaluated* sees what stands beside it and below it only.
+ * Apart from evaluate, as is what changes the scope, so that most calls take little stack.
+ */
+__attribute__((noinline)) static bool check_and_collect(struct walk *w, const struct schema_node *n,
+                                                        const struct look *outer)
+{
+    struct look look = *outer;
+    struct seen own;
+    size_t parts = parts_of(look.value);
+    struct arena_mark rest = arena_mark(w->arena);
+    seen_init(w, &own, parts);
+    look.seen = &own;
+    bool ok = !w->overrun && check_keywords(w, n, &look);
+    if (goes_on(w, &look, ok))
+        ok &= check_unevaluated(w, n, &look);
+    /* What failed is invalid whatever is merged; merging it keeps members that are known from being
+     * called unknown too. */
+    if (outer->seen && (ok || outer->problem))
+        merge(outer->seen, &own, parts);
+    if (!look.problem)
+        arena_rewind(w->arena, rest);
+    return ok;
+}
+
+static bool collects(const struct schema_node *n, const struct look *look)
+{
+    if (json_is_object(look->value))
+        return n->unevaluated_properties || (look->seen && !n->is_plain);
+    return json_is_array(look->value) && (n->unevaluated_items || (look->seen && !n->is_plain));
+}
+
+__attribute__((noinline)) static bool evaluate_in_scope(struct walk *w, const struct schema_node *n,
+                                                        const struct look *look)
+{
+    const struct scope scope = { .up = look->scope, .resource = n->resource };
+    struct look at = *look;
+    at.scope = &scope;
+    return evaluate(w, n, &at);
+}
+
+/* Frames differ from compiler to compiler, so the bytes count. Stacks grow down wherever this runs.
+ */
+static size_t stack_used(const struct walk *w)
+{
+    return w->stack - (uintptr_t)__builtin_frame_address(0);
+}
+
+static bool evaluate(struct walk *w, const struct schema_node *n, const struct look *look)
+{
+    if (n->kind == SCHEMA_KEYWORDS && (!look->scope || look->scope->resource != n->resource))
+        return evaluate_in_scope(w, n, look);
+    if (!spend(w, 1) || w->calls >= SCHEMA_CALLS_MAX || stack_used(w) > SCHEMA_STACK_BYTES)
+        return give_up(w);
+    if (n->kind != SCHEMA_KEYWORDS)
+        return n->kind == SCHEMA_TRUE ? true
+                                      : complain(w, look, look->place, "nothing is allowed here");
+    w->calls++;
+    bool ok = collects(n, look) ? check_and_collect(w, n, look) : check_keywords(w, n, look);
+    w->calls--;
+    return ok && !w->overrun;
 }
 
 bool json_schema_validate(const struct json_schema *schema, const json_t *instance,
                           struct arena *arena, struct slice prefix, struct problem *problem)
 {
-    struct walk w = { .schema = schema, .arena = arena, .prefix = prefix };
-    /* Most instances are valid: find that out first, without collecting complaints. */
-    bool ok = evaluate(&w, schema->root, instance, NULL, NULL, NULL, NULL);
-    if (ok && !w.overrun)
+    struct walk w = {
+        .schema = schema,
+        .arena = arena,
+        .prefix = prefix,
+        .steps = SCHEMA_STEPS_MAX,
+        .stack = (uintptr_t)__builtin_frame_address(0),
+    };
+    struct look look = { .value = instance };
+    if (evaluate(&w, schema->root, &look))
         return true;
-    if (!w.overrun && problem) {
-        w.steps = 0;
-        (void)evaluate(&w, schema->root, instance, NULL, NULL, problem, NULL);
+    if (!problem)
+        return false;
+    if (!w.overrun) {
+        w.steps = SCHEMA_STEPS_MAX;
+        look.problem = problem;
+        (void)evaluate(&w, schema->root, &look);
     }
-    if (w.overrun && problem)
+    if (w.overrun)
         problem_field_add(problem, arena, prefix, "schema_too_complex",
                           "takes too much work to check against its schema");
     return false;
