@@ -285,7 +285,12 @@ enum status resource__rowset_expand(struct resource_call *call, struct resource_
                                     const struct resource_expand *nodes)
 {
     unsigned budget = RESOURCE_EXPAND_ROWS_MAX;
-    return expand(call, set, nodes, &budget);
+    enum status st = expand(call, set, nodes, &budget);
+    if (st != STATUS_EXHAUSTED || call->problem->status != STATUS_OK)
+        return st;
+    /* The arena is spent: there may be no room left for words, the type says it. */
+    return resource__fail(call->problem, call->arena, STATUS_INVALID, 400, "query/expand-too-large",
+                          "The expanded rows are too large; ask for fewer rows or less depth.");
 }
 
 /* -- writing

@@ -23,6 +23,7 @@ struct page {
         last; /* places of the rows at the ends, in the order of the statement */
     unsigned rank_column;
     unsigned rows;
+    bool is_full;  /* of bytes, before it was of rows */
     bool has_more; /* in the direction walked */
     int64_t total; /* -1: not asked for */
     bool total_is_exact;
@@ -183,7 +184,11 @@ static enum status take_row(struct page *page, const struct store_rows *rows)
     resource__row_write(page->shape, rows, &page->body);
     if (page->plan->q.data)
         write_search(page, rows);
-    return buf_status(&page->body);
+    if (page->body.len > RESOURCE_PAGE_BYTES && !page->is_full) {
+        page->is_full = true;
+        st = take_place(page, rows, &page->last);
+    }
+    return st == STATUS_OK ? buf_status(&page->body) : st;
 }
 
 static enum status run_statement(struct page *page)
@@ -200,7 +205,7 @@ static enum status run_statement(struct page *page)
     if (st != STATUS_OK)
         return st;
     while ((st = store_rows_next(rows)) == STATUS_OK) {
-        if (page->rows == (unsigned)page->plan->limit) {
+        if (page->is_full || page->rows == (unsigned)page->plan->limit) {
             page->has_more = true;
             return STATUS_OK;
         }

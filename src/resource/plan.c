@@ -435,13 +435,49 @@ static void parse_parameter(struct parser *p, const struct http_param *param)
         parse_equal(p, field, param->value);
 }
 
+/* Is the field pinned to one value, so that it may stand anywhere at the front of an index? */
+static bool is_pinned(const struct resource_plan *plan, const struct contract_field *field)
+{
+    unsigned times = 0;
+    for (unsigned i = 0; i < plan->equals_len; i++)
+        times += plan->equals[i].field == field;
+    return times == 1;
+}
+
+/* Is there an index that has the rows with these equal fields by the time of creation? */
+static bool has_index_by_time(const struct resource_plan *plan)
+{
+    const struct contract *contract = plan->info->contract;
+    for (unsigned i = 0; i < contract->indexes_len; i++) {
+        const struct contract_index *index = &contract->indexes[i];
+        if (index->kind != CONTRACT_INDEX_ORDER || index->where)
+            continue;
+        unsigned at = 0;
+        while (at < index->len && is_pinned(plan, index->fields[at]))
+            at++;
+        if (at > 0 && at < index->len && index->fields[at] == plan->info->created_at)
+            return true;
+    }
+    return false;
+}
+
+/* What nobody asked to sort: the best match first, else the newest. */
+static void default_sort(struct parser *p)
+{
+    struct resource_plan *plan = p->plan;
+    if (plan->q.data)
+        plan->sort[plan->sort_len++] = (struct resource_sort){ .field = NULL };
+    else if (plan->equals_len > 0 && has_index_by_time(plan))
+        add_sort(p, p->in->info->created_at, /* descending= */ true);
+}
+
 /* The order always ends with the id: no two rows share a place. It goes the way of the last field,
  * as indexes do. */
 static void complete_sort(struct parser *p)
 {
     struct resource_plan *plan = p->plan;
-    if (plan->sort_len == 0 && plan->q.data)
-        plan->sort[plan->sort_len++] = (struct resource_sort){ .field = NULL };
+    if (plan->sort_len == 0)
+        default_sort(p);
     bool descending = plan->sort_len == 0 || plan->sort[plan->sort_len - 1].descending;
     for (unsigned i = 0; i < plan->sort_len; i++)
         if (plan->sort[i].field == p->in->info->id) {
@@ -573,15 +609,6 @@ struct slice resource__plan_context(const struct resource_plan *plan,
     for (unsigned i = 0; i < plan->lists_len; i++)
         expr_print(plan->lists[i], &b);
     return buf_slice(&b);
-}
-
-/* Is the field pinned to one value, so that it may stand anywhere at the front of an index? */
-static bool is_pinned(const struct resource_plan *plan, const struct contract_field *field)
-{
-    unsigned times = 0;
-    for (unsigned i = 0; i < plan->equals_len; i++)
-        times += plan->equals[i].field == field;
-    return times == 1;
 }
 
 static bool index_gives(const struct resource_plan *plan, const struct contract_index *index)

@@ -31,8 +31,9 @@
 
 #define RESOURCE_PREFIX "/api/v1/"
 #define RESOURCE_ANSWER_MAX                                                                        \
-    ((size_t)32 << 20) /* of one answer; the arena's budget is met first                           \
-                        */
+    ((size_t)32 << 20)                        /* of one answer; the arena's budget is met first    \
+                                               */
+#define RESOURCE_PAGE_BYTES ((size_t)2 << 20) /* a page with more ends early */
 #define RESOURCE_SORT_MAX 5u
 #define RESOURCE_SORT_ROWS_MAX 10000 /* a sort that no index serves is refused beyond */
 #define RESOURCE_COUNT_MAX 10000     /* count=estimated counts this far */
@@ -350,7 +351,8 @@ struct resource_rowset { /* rows kept for a moment, as expanding needs them all 
 /* Copy the current row. */
 enum status resource__rowset_add(struct resource_rowset *set, const struct store_rows *rows,
                                  unsigned width, struct arena *arena);
-/* Fetch what `nodes` ask for: one statement for each node and 64 parents. Suspends. */
+/* Fetch what `nodes` ask for: one statement for each node and 64 parents. More than fits is INVALID
+ * (400). Suspends. */
 enum status resource__rowset_expand(struct resource_call *call, struct resource_rowset *set,
                                     const struct resource_expand *nodes);
 /* The statement for the child lists of these parents. False: none may be read. */

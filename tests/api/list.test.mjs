@@ -21,6 +21,14 @@ rules: { read: 'owner == null || owner == @user', create: true, update: true, de
 `,
 };
 
+contracts.longs = `
+resource: longs
+fields:
+  text: { type: text, max: 100000 }
+  up:   { ref: longs, optional: true }
+rules: { read: true, create: true, update: true, delete: true }
+`;
+
 const list = "/api/v1/notes";
 
 async function everything(api, params, direction = "next", as = {}) {
@@ -220,6 +228,34 @@ describe("lists", () => {
     assert.deepEqual(codes(answer), { "?limt": "unknown_parameter", "?sort": "unknown_field", "?fields": "unknown_field", "?count": "enum" });
     assert.match(answer.body.errors[0].detail, /Did you mean `limit`/);
     assert.match(answer.body.errors[1].detail, /`title`/);
+  });
+
+  it("a page of long rows ends early, and the walk goes on", async () => {
+    const ids = [];
+    for (let i = 0; i < 60; i++) ids.push((await api.post("/api/v1/longs", { text: "\u00e9".repeat(45_000), up: ids[0] ?? null })).body.id);
+    for (const sort of ["id", "-id"]) {
+      const seen = [];
+      let answer = await api.get(`/api/v1/longs?limit=100&sort=${sort}`), pages = 0, last;
+      for (;;) {
+        assert.equal(answer.status, 200);
+        assert.ok(answer.text.length < 3 << 20);
+        seen.push(...answer.body.data.map((r) => r.id));
+        pages++;
+        last = answer.body.page;
+        if (!last.next) break;
+        answer = await api.get(`/api/v1/longs?limit=100&sort=${sort}&cursor=${last.next}`);
+      }
+      assert.ok(pages > 2);
+      assert.deepEqual(seen, sort === "id" ? ids : [...ids].reverse());
+      const back = await api.get(`/api/v1/longs?limit=100&sort=${sort}&cursor=${last.prev}`);
+      assert.deepEqual(back.body.data.map((r) => r.id), seen.slice(-back.body.data.length - answer.body.data.length, -answer.body.data.length));
+    }
+    const exported = await api.get("/api/v1/longs/export?fields=id&sort=id");
+    assert.deepEqual(exported.text.trim().split("\n").map((l) => JSON.parse(l).id), ids);
+    assert.equal((await api.get("/api/v1/longs/export")).text.split("\n").length, 61);
+    const much = await api.get("/api/v1/longs?limit=100&expand=longs.up,up.longs");
+    assert.equal(much.status, 400);
+    assert.match(much.text, /expand-too-large|^$/);
   });
 
   it("an order without an index is refused for many rows", async () => {

@@ -89,6 +89,8 @@ static const struct {
       "SEARCH t USING INDEX posts__by_author_created_at (author=? AND", "TEMP B-TREE" },
     { "author=0192f1c0-6f3a-7c3e-9d2b-0a1b2c3d4e5f&sort=created_at", true, false,
       "SEARCH t USING INDEX posts__by_author_created_at (author=? AND", "TEMP B-TREE" },
+    { "author=0192f1c0-6f3a-7c3e-9d2b-0a1b2c3d4e5f", false, false,
+      "SEARCH t USING INDEX posts__by_author_created_at (author=?)", "TEMP B-TREE" },
     { "sort=-score", false, false, "SCAN t USING INDEX posts__by_score", "TEMP B-TREE" },
     { "sort=-score", true, false, "SEARCH t USING INDEX posts__by_score", "TEMP B-TREE" },
     { "sort=score", true, true, "SEARCH t USING INDEX posts__by_score", "TEMP B-TREE" },

@@ -129,6 +129,15 @@ static void test_order_ends_with_id(void **state)
     assert_int_equal(fixture_plan(f, "posts", "q=a", RESOURCE_PLAN_LIST, &plan), STATUS_OK);
     assert_int_equal(plan.sort_len, 2);
     assert_null(plan.sort[0].field);
+    /* Newest first as well, but by the index that has these rows in that order. */
+    assert_int_equal(fixture_plan(f, "posts", "author=0192f1c0-6f3a-7c3e-9d2b-0a1b2c3d4e5f",
+                                  RESOURCE_PLAN_LIST, &plan),
+                     STATUS_OK);
+    assert_int_equal(plan.sort_len, 2);
+    assert_ptr_equal(plan.sort[0].field, plan.info->created_at);
+    assert_true(plan.sort[0].descending && plan.sort[1].descending);
+    assert_int_equal(fixture_plan(f, "posts", "kind=answer", RESOURCE_PLAN_LIST, &plan), STATUS_OK);
+    assert_int_equal(plan.sort_len, 1);
 }
 
 static void test_which_orders_have_an_index(void **state)
