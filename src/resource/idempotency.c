@@ -35,11 +35,16 @@ static const char find_sql[] = "SELECT fingerprint, status, location, etag, body
                                "  FROM purlin_idempotency"
                                " WHERE principal = $1 AND key = $2 AND expires_at > $3";
 
-/* An expired one may still be there. */
+/* An expired one may still be there; a live one was written by another process meanwhile. */
 static const char keep_sql[] =
-    "INSERT OR REPLACE INTO purlin_idempotency"
+    "INSERT INTO purlin_idempotency"
     "  (principal, key, fingerprint, status, location, etag, body, expires_at)"
-    "  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    "  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+    "  ON CONFLICT (principal, key) DO UPDATE"
+    "    SET fingerprint = excluded.fingerprint, status = excluded.status,"
+    "        location = excluded.location, etag = excluded.etag, body = excluded.body,"
+    "        expires_at = excluded.expires_at"
+    "    WHERE expires_at <= $9";
 
 static const char purge_sql[] = "DELETE FROM purlin_idempotency"
                                 " WHERE (principal, key) IN ("
@@ -155,6 +160,16 @@ void resource__idempotency_end(struct resource_idempotency *idempotency)
     idempotency->is_flying = false;
 }
 
+static enum status refuse_flight(const struct resource_engine *engine, struct problem *problem,
+                                 struct arena *arena)
+{
+    count(engine, RESOURCE_IDEMPOTENCY_IN_FLIGHT);
+    enum status st = resource__fail(problem, arena, STATUS_CONFLICT, 409, "idempotency/in-flight",
+                                    "A request with this Idempotency-Key is under way.");
+    problem->retry_after_us = CLOCK_SECOND;
+    return st;
+}
+
 /* -- the stored answer
  * ------------------------------------------------------------------------------------------ */
 
@@ -207,14 +222,8 @@ enum status resource__idempotency_begin(struct resource_call *call, struct slice
     ret->flight.key = header->value;
     ret->flight.principal = name_principal(call);
     take_fingerprint(call, body, ret->fingerprint);
-    if (!take_off(call->engine, &ret->flight)) {
-        enum status st = resource__fail(call->problem, call->arena, STATUS_CONFLICT, 409,
-                                        "idempotency/in-flight",
-                                        "A request with this Idempotency-Key is under way.");
-        call->problem->retry_after_us = CLOCK_SECOND;
-        count(call->engine, RESOURCE_IDEMPOTENCY_IN_FLIGHT);
-        return st;
-    }
+    if (!take_off(call->engine, &ret->flight))
+        return refuse_flight(call->engine, call->problem, call->arena);
     ret->is_on = ret->is_flying = true;
 
     const struct store_value values[] = { store_text(ret->flight.principal),
@@ -253,9 +262,13 @@ enum status resource__idempotency_keep(struct resource_idempotency *idempotency,
         text_or_null(etag),
         body.len ? store_blob(body) : store_null(),
         store_i64(idempotency->now_us + engine->idempotency_ttl_us),
+        store_i64(idempotency->now_us),
     };
+    int64_t changes = 0;
     enum status st = store_tx_exec(tx, slice_of(keep_sql, sizeof(keep_sql) - 1), values,
-                                   ARRAY_LEN(values), NULL);
+                                   ARRAY_LEN(values), &changes);
+    if (st == STATUS_OK && changes == 0)
+        st = refuse_flight(engine, store_tx_problem(tx), store_tx_arena(tx));
     if (st != STATUS_OK)
         return st;
     count(engine, RESOURCE_IDEMPOTENCY_KEPT);

@@ -108,3 +108,18 @@ describe("Idempotency-Key, later", () => {
     for (let i = 0; i < 70; i++) await send(`p${i}`, "p");
   });
 });
+
+describe("Idempotency-Key, in two processes", () => {
+  it("does the work once", async (t) => {
+    const one = await startAs(t, contracts);
+    const two = await startAs(t, contracts, { folder: one.server.folder });
+    const answers = [];
+    for (let round = 0; round < 20; round++) {
+      const send = (api) => api.post(things, { name: `r${round}` }, { headers: { "idempotency-key": `r${round}` } });
+      answers.push(...(await Promise.all([send(one), send(two), send(one), send(two)])));
+      assert.equal((await send(two)).status, 201);
+    }
+    for (const answer of answers) assert.ok([201, 409].includes(answer.status), answer.text);
+    assert.equal((await one.get(things + "?count=exact&limit=1")).body.page.total, 20);
+  });
+});
