@@ -67,7 +67,11 @@ enum status resource__rule_ask(struct store_tx *tx, const struct resource_op *op
 enum status resource__insert(struct store_tx *tx, const struct resource_info *info,
                              const struct contract_row *row, struct slice pointer)
 {
-    struct store_value values[CONTRACT_COLUMNS_MAX];
+    /* Not on the stack: a frame of the widest row is larger than any of ours may be. */
+    struct store_value *values =
+        arena_alloc(store_tx_arena(tx), info->insert_len * sizeof(*values));
+    if (!values)
+        return STATUS_EXHAUSTED;
     for (unsigned i = 0; i < info->insert_len; i++)
         values[i] = row->values[info->insert_columns[i]];
     enum status st = store_tx_exec(tx, info->insert, values, info->insert_len, NULL);
