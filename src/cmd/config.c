@@ -423,6 +423,18 @@ static void read_map(struct loading *l, const struct yaml_node *map, struct slic
     }
 }
 
+/* Nothing but blank lines and comments: a file that somebody will fill in later. */
+static bool is_bare(struct slice text)
+{
+    struct slice line;
+    while (slice_split(&text, '\n', &line)) {
+        line = slice_trim(line);
+        if (line.len && line.data[0] != '#' && line.data[0] != '\r')
+            return false;
+    }
+    return true;
+}
+
 static void read_file(struct loading *l)
 {
     struct slice path = l->source->file;
@@ -439,7 +451,8 @@ static void read_file(struct loading *l)
         return;
     }
     struct yaml_node *root = NULL;
-    if (yaml_read(text, path, (struct yaml_limits){ 0 }, l->arena, l->diag, &root) != STATUS_OK)
+    if (is_bare(text) ||
+        yaml_read(text, path, (struct yaml_limits){ 0 }, l->arena, l->diag, &root) != STATUS_OK)
         return;
     if (!root || (root->kind == YAML_SCALAR && yaml_is_null(root)))
         return;
