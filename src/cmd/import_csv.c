@@ -155,8 +155,10 @@ static void finish(struct import_csv *csv, struct import_record *record)
         /* The place of each end is part of it, so that a,bc differs from ab,c. */
         record->digest = hash64(csv->cells[i], record->digest + 2 * i + csv->quoted[i] + 1);
     }
-    if (!record->code && !utf8_is_valid(text))
-        complain(record, "utf8", "The record is not UTF-8.");
+    /* Each for itself: two halves of a character in neighbours would make a whole one together. */
+    for (unsigned i = 0; i < record->cells_len && !record->code; i++)
+        if (!utf8_is_valid(csv->cells[i]))
+            complain(record, "utf8", "The record is not UTF-8.");
     record->text = text;
     record->cells = csv->cells;
     record->quoted = csv->quoted;

@@ -75,6 +75,7 @@ static void test_csv_records(void **state)
         { "quote inside", "a\"b,c\nd,e\n", "1!quote 2[d|e] ", ',' },
         { "never closed", "a,b\n\"c,d\ne,f\n", "1[a|b] 2!quote ", ',' },
         { "not UTF-8", "a,\xff\nb,c\n", "1!utf8 2[b|c] ", ',' },
+        { "halves of a character", "\xc3,\xa9\n", "1!utf8 ", ',' },
         { "letters of other scripts", "\xc3\xa9,\xe2\x82\xac\n", "1[\xc3\xa9|\xe2\x82\xac] ", ',' },
     };
     (void)state;
