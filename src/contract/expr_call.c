@@ -183,7 +183,7 @@ static bool check_exists(struct call *call)
     n->contract = inner;
     n->scope = (uint8_t)scope;
     n->guarded = c->use == EXPR_FILTER;
-    n->needs = condition->needs | EXPR_NEEDS_DATABASE;
+    n->needs = condition->needs | EXPR_NEEDS_DATABASE | (n->guarded ? EXPR_NEEDS_CALLER : 0);
     return becomes(n, EXPR_NODE_EXISTS, EXPR_TYPE_BOOL);
 }
 

@@ -446,6 +446,9 @@ static enum expr_answer decide_exists(const struct expr_node *n, const struct ex
 
 enum expr_answer expr__decide(const struct expr_node *n, const struct expr_context *context)
 {
+    /* Neither caller nor candidate row has a say in it. */
+    if (n->needs != 0 && !(n->needs & EXPR_NEEDS_CALLER) && context->row == NULL)
+        return EXPR_ASK;
     enum expr_answer answer;
     struct expr_value v;
     switch ((enum expr_kind)n->kind) {

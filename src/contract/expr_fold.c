@@ -103,6 +103,15 @@ bool expr__fold(struct expr_compiler *c, struct expr_node *n)
         fold_chain(n);
         return true;
     }
+    if (n->kind == EXPR_NODE_IN && n->first->next->kind == EXPR_NODE_LIST &&
+        n->first->next->first == NULL) {
+        *n = (struct expr_node){ .kind = EXPR_NODE_BOOL,
+                                 .type = EXPR_TYPE_BOOL,
+                                 .depth = 1,
+                                 .offset = n->offset,
+                                 .next = n->next };
+        return true;
+    }
     if (n->needs != 0 || n->kind == EXPR_NODE_LIST || expr__is_literal(n))
         return true;
     const struct expr_context nothing = { .row = NULL };

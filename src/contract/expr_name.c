@@ -207,8 +207,8 @@ static bool path_member(struct expr_compiler *c, struct expr_node *n)
         return false;
     }
     n->kind = EXPR_NODE_PATH;
-    n->needs = base->needs | EXPR_NEEDS_DATABASE;
     n->guarded = c->use == EXPR_FILTER;
+    n->needs = base->needs | EXPR_NEEDS_DATABASE | (n->guarded ? EXPR_NEEDS_CALLER : 0);
     expr__type_field(n, target, f);
     return true;
 }

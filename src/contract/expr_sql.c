@@ -10,9 +10,10 @@
 #include "contract/sql.h"
 #include "fiber/task.h"
 
-static void put(struct expr_emitter *e, const char *text)
+/* Inline, so that the length of a literal is known. */
+static inline void put(struct expr_emitter *e, const char *text)
 {
-    buf_put_cstr(e->out, text);
+    buf_put(e->out, text, strlen(text));
 }
 
 /* Open and close a leaf that is not TRUE rather than false. */
@@ -28,27 +29,48 @@ static void not_true_close(struct expr_emitter *e, bool negated)
         put(e, ") IS NOT TRUE");
 }
 
+static void emit_undecided(struct expr_emitter *e, const struct expr_node *n, bool negated);
+
 static void emit_chain(struct expr_emitter *e, const struct expr_node *n, bool negated,
                        bool grouped)
 {
     const char *joint = (n->kind == EXPR_NODE_AND) != negated ? " AND " : " OR ";
-    unsigned written = 0, left = 0;
-    for (const struct expr_node *child = n->first; child; child = child->next)
-        left += expr__decide(child, &e->context) == EXPR_ASK;
+    enum expr_answer decisive = n->kind == EXPR_NODE_AND ? EXPR_NO : EXPR_YES;
+    uint64_t asks[EXPR_NODES_MAX / 64] = { 0 };
+    unsigned written = 0, left = 0, i = 0;
+    for (const struct expr_node *child = n->first; child; child = child->next, i++) {
+        enum expr_answer answer = expr__decide(child, &e->context);
+        if (answer == decisive) { /* a null that was computed: nobody looked before */
+            put(e, (answer == EXPR_YES) != negated ? "1" : "0");
+            return;
+        }
+        if (answer != EXPR_ASK)
+            continue;
+        asks[i / 64] |= (uint64_t)1 << i % 64;
+        left++;
+    }
+    if (left == 0)
+        put(e, (decisive == EXPR_NO) != negated ? "1" : "0");
     bool parentheses = left > 1 && !grouped;
     if (parentheses)
         buf_putc(e->out, '(');
-    for (const struct expr_node *child = n->first; child; child = child->next) {
-        /* Decided ones are neutral here: a decisive one would have decided the whole. */
-        if (expr__decide(child, &e->context) != EXPR_ASK)
+    i = 0;
+    for (const struct expr_node *child = n->first; child; child = child->next, i++) {
+        if (!(asks[i / 64] >> i % 64 & 1))
             continue;
         if (written++)
             put(e, joint);
         e->grouped = grouped && left == 1;
-        expr__emit_condition(e, child, negated);
+        emit_undecided(e, child, negated);
     }
     if (parentheses)
         buf_putc(e->out, ')');
+}
+
+static bool value_may_be_null(const struct expr_emitter *e, const struct expr_node *n)
+{
+    struct expr_value v = expr__eval(n, &e->context);
+    return v.kind == EXPR_VALUE_UNKNOWN ? expr__may_be_null(n) : v.kind == EXPR_VALUE_NULL;
 }
 
 static void emit_compare(struct expr_emitter *e, const struct expr_node *n, bool negated)
@@ -62,10 +84,7 @@ static void emit_compare(struct expr_emitter *e, const struct expr_node *n, bool
         negated = !negated;
     }
     const struct expr_node *a = n->first, *b = a->next;
-    bool a_is_known = expr__eval(a, &e->context).kind != EXPR_VALUE_UNKNOWN;
-    bool b_is_known = expr__eval(b, &e->context).kind != EXPR_VALUE_UNKNOWN;
-    bool may_be_null =
-        (!a_is_known && expr__may_be_null(a)) || (!b_is_known && expr__may_be_null(b));
+    bool may_be_null = value_may_be_null(e, a) || value_may_be_null(e, b);
     if (negated && !may_be_null) {
         op = opposites[op];
         negated = false;
@@ -296,15 +315,10 @@ static void emit_flag(struct expr_emitter *e, const struct expr_node *n, bool ne
         put(e, expr__may_be_null(n) ? " IS NOT 1" : " = 0");
 }
 
-void expr__emit_condition(struct expr_emitter *e, const struct expr_node *n, bool negated)
+static void emit_undecided(struct expr_emitter *e, const struct expr_node *n, bool negated)
 {
-    enum expr_answer answer = expr__decide(n, &e->context);
     bool grouped = e->grouped;
     e->grouped = false;
-    if (answer != EXPR_ASK) {
-        put(e, (answer == EXPR_YES) != negated ? "1" : "0");
-        return;
-    }
     switch ((enum expr_kind)n->kind) {
     case EXPR_NODE_AND:
     case EXPR_NODE_OR:
@@ -312,7 +326,7 @@ void expr__emit_condition(struct expr_emitter *e, const struct expr_node *n, boo
         return;
     case EXPR_NODE_NOT:
         e->grouped = grouped;
-        expr__emit_condition(e, n->first, !negated);
+        emit_undecided(e, n->first, !negated);
         return;
     case EXPR_NODE_COMPARE:
         emit_compare(e, n, negated);
@@ -343,15 +357,28 @@ void expr__emit_condition(struct expr_emitter *e, const struct expr_node *n, boo
     }
 }
 
+void expr__emit_condition(struct expr_emitter *e, const struct expr_node *n, bool negated)
+{
+    enum expr_answer answer = expr__decide(n, &e->context);
+    if (answer == EXPR_ASK) {
+        emit_undecided(e, n, negated);
+        return;
+    }
+    e->grouped = false;
+    put(e, (answer == EXPR_YES) != negated ? "1" : "0");
+}
+
 static void emit_whole(struct expr_emitter *e, const struct expr *expr)
 {
-    bool ask = expr__decide(expr->root, &e->context) == EXPR_ASK;
-    e->grouped = ask;
-    if (ask)
-        buf_putc(e->out, '(');
-    expr__emit_condition(e, expr->root, /* negated= */ false);
-    if (ask)
-        buf_putc(e->out, ')');
+    enum expr_answer answer = expr__decide(expr->root, &e->context);
+    if (answer != EXPR_ASK) {
+        put(e, answer == EXPR_YES ? "1" : "0");
+        return;
+    }
+    e->grouped = true;
+    buf_putc(e->out, '(');
+    emit_undecided(e, expr->root, /* negated= */ false);
+    buf_putc(e->out, ')');
 }
 
 void expr_emit(const struct expr *expr, const struct expr_context *context, struct slice alias,

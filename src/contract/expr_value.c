@@ -7,15 +7,16 @@
 #include "contract/expr_private.h"
 #include "contract/sql.h"
 
+/* Names come from contracts, whose grammar knows no quotes. */
 void expr__emit_name(struct expr_emitter *e, struct slice name)
 {
-    buf_putc(e->out, '"');
-    for (size_t i = 0; i < name.len; i++) {
-        if (name.data[i] == '"')
-            buf_putc(e->out, '"');
-        buf_putc(e->out, name.data[i]);
-    }
-    buf_putc(e->out, '"');
+    char *p = buf_reserve(e->out, name.len + 2);
+    if (p == NULL)
+        return;
+    p[0] = '"';
+    memcpy(p + 1, name.data, name.len);
+    p[name.len + 1] = '"';
+    e->out->len += name.len + 2;
 }
 
 void expr__emit_number(struct expr_emitter *e, unsigned number)
@@ -42,12 +43,14 @@ void expr__emit_column(struct expr_emitter *e, const struct expr_scope *scope, s
 
 /* On one line, whatever the text: schemas are compared line by line, and triggers hold statements
  * in comments. */
-static void put_text_literal(struct buf *out, struct slice text)
+static void put_text_literal(struct buf *out, struct slice text, bool lower)
 {
     bool has_breaks = slice_find(text, '\n') != SIZE_MAX || slice_find(text, '\r') != SIZE_MAX;
     buf_put_cstr(out, has_breaks ? "('" : "'");
     for (size_t i = 0; i < text.len; i++) {
         char ch = text.data[i];
+        if (lower && ch >= 'A' && ch <= 'Z')
+            ch = (char)(ch | 32);
         if (ch == '\'')
             buf_put_lit(out, "''");
         else if (ch == '\n' || ch == '\r')
@@ -73,7 +76,7 @@ void expr__emit_literal(struct buf *out, struct expr_value value)
         buf_put_lit(out, ".0"); /* else 1/2 would be an integer's division */
         return;
     case EXPR_VALUE_TEXT:
-        put_text_literal(out, value.as.bytes);
+        put_text_literal(out, value.as.bytes, value.lower);
         return;
     case EXPR_VALUE_BLOB:
         buf_put_lit(out, "x'");

@@ -176,6 +176,9 @@ static void test_expr_emits_sql(void **state)
           "($1 IN (t.\"author\", $2))" },
         { "1 + 1 == 2 && pinned", "(t.\"pinned\" = 1)" },
         { "title in []", "0" },
+        /* A null that was computed is not true, and nothing is compared with it. */
+        { "pinned && (1 < 2 ? null : draft)", "(0)" },
+        { "!(score == (1 < 2 ? null : score))", "((t.\"score\" = NULL) IS NOT TRUE)" },
         { "rating == 3", "(t.\"rating\" = $1)" },
         { "comments > 0", "(t.\"comments\" > $1)" },
     };
@@ -517,6 +520,7 @@ static void test_expr_writes_ddl(void **state)
         { "created_at > '2026-01-01T00:00:00Z'", "(NEW.\"created_at\" > 1767225600000000)" },
         { "title == 'a\\nb'", "(NEW.\"title\" = ('a' || char(10) || 'b'))" },
         { "true", "1" },
+        { "title == (1 < 2 ? 'Ab' : title).lowerAscii()", "(NEW.\"title\" = 'ab')" },
         { "(pinned ? null : score) == 1",
           "((CASE WHEN NEW.\"pinned\" = 1 THEN NULL ELSE NEW.\"score\" END) = 1)" },
     };
