@@ -237,7 +237,7 @@ static enum status read_current(struct resource_op *op, struct store_tx *tx,
     unsigned rules = op->info->stored.select_len;
     bool may_read = store_rows_i64(rows, rules) != 0;
     bool may_change = store_rows_i64(rows, rules + 1) != 0;
-    struct current current;
+    struct current current = { .values = NULL };
     st = copy_current(op, rows, &current);
     if (st != STATUS_OK)
         return st;
@@ -490,7 +490,7 @@ static enum status validate_stored(struct resource_op *op, const struct current 
 
 static enum status execute_change(struct resource_op *op, struct store_tx *tx)
 {
-    struct current current;
+    struct current current = { .values = NULL };
     enum status st = read_current(op, tx, CONTRACT_UPDATE, &current);
     if (st == STATUS_OK && !op->is_prepared)
         st = validate_stored(op, &current);
@@ -563,7 +563,7 @@ static enum status check_cascade(struct resource_op *op, struct store_tx *tx)
 static enum status execute_delete(struct resource_op *op, struct store_tx *tx)
 {
     const struct resource_info *info = op->info;
-    struct current current;
+    struct current current = { .values = NULL };
     enum status st = read_current(op, tx, CONTRACT_DELETE, &current);
     if (st == STATUS_OK && !info->deleted_at)
         st = check_cascade(op, tx);
@@ -598,7 +598,7 @@ static enum status execute_delete(struct resource_op *op, struct store_tx *tx)
 
 static enum status execute_restore(struct resource_op *op, struct store_tx *tx)
 {
-    struct current current;
+    struct current current = { .values = NULL };
     enum status st = read_current(op, tx, CONTRACT_UPDATE, &current);
     if (st == STATUS_OK && current.deleted)
         st = update(op, tx, &current);
