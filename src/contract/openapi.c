@@ -112,7 +112,8 @@ static const char page_schema[] =
     "\"next\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page after this one.\"},"
     "\"prev\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page before this one.\"},"
     "\"has_more\":{\"type\":\"boolean\"},"
-    "\"total\":{\"type\":\"integer\",\"description\":\"Only when asked for with count=.\"}}}";
+    "\"total\":{\"type\":\"integer\",\"description\":\"Only when asked for with count=.\"},"
+    "\"total_is\":{\"type\":\"string\",\"enum\":[\"exact\",\"at_least\"]}}}";
 
 static const struct {
     const char *component, *name, *schema, *description;
@@ -257,22 +258,33 @@ static void put_equality_parameters(struct document *d, const struct contract *c
 {
     if (c->search_len)
         json_out_raw(&d->o, SLICE("{\"name\":\"q\",\"in\":\"query\",\"description\":\"Full text; the best match first.\","
-                                  "\"schema\":{\"type\":\"string\",\"maxLength\":500}}"));
+                                  "\"schema\":{\"type\":\"string\",\"maxLength\":512}}"));
+    if (c->soft_delete)
+        json_out_raw(&d->o, SLICE("{\"name\":\"deleted\",\"in\":\"query\",\"description\":\"The deleted rows instead, for who may "
+                                  "update them.\",\"schema\":{\"type\":\"boolean\",\"default\":false}}"));
     for (unsigned i = 0; i < c->fields_len; i++) {
         const struct contract_field *f = c->fields[i];
         if (f->writeonly || f->type == CONTRACT_JSON || f->type == CONTRACT_MONEY ||
-            f->type == CONTRACT_MEDIA || f->type == CONTRACT_LIST)
+            f->type == CONTRACT_MEDIA)
             continue;
         json_out_object(&d->o);
         json_out_key(&d->o, SLICE("name"));
         json_out_string(&d->o, f->name);
         json_out_kv(&d->o, "in", "query");
-        json_out_kv(&d->o, "description", "Only rows whose field equals this.");
+        json_out_kv(&d->o, "description",
+                    f->type == CONTRACT_LIST ? "Only rows whose list contains this."
+                                             : "Only rows whose field equals this.");
         json_out_key(&d->o, SLICE("schema"));
         json_out_raw(&d->o, SLICE("{\"type\":\"string\"}"));
         json_out_end(&d->o);
     }
 }
+
+static const char json_patch_media[] =
+    "{\"schema\":{\"type\":\"array\",\"maxItems\":100,\"description\":\"RFC 6902.\",\"items\":{\"type\":\"object\","
+    "\"required\":[\"op\",\"path\"],\"properties\":{\"op\":{\"type\":\"string\",\"enum\":[\"add\",\"remove\",\"replace\","
+    "\"move\",\"copy\",\"test\"]},\"path\":{\"type\":\"string\"},\"from\":{\"type\":\"string\"},\"value\":{}}}},"
+    "\"example\":[{\"op\":\"test\",\"path\":\"/version\",\"value\":1}]}";
 
 static void put_body(struct document *d, const struct contract *c, const struct operation *op)
 {
@@ -292,6 +304,10 @@ static void put_body(struct document *d, const struct contract *c, const struct 
         json_out_raw(&d->o, buf_slice(&example));
     }
     json_out_end(&d->o);
+    if (*op->body == 'P') {
+        json_out_key(&d->o, SLICE("application/json-patch+json"));
+        json_out_raw(&d->o, SLICE(json_patch_media));
+    }
     json_out_end(&d->o);
     json_out_end(&d->o);
 }
@@ -391,6 +407,8 @@ static const char *const create_params[] = { "IdempotencyKey", "Prefer", NULL };
 static const char *const read_params[] = { "IfNoneMatch", "Fields", "Expand", NULL };
 static const char *const write_params[] = { "IfMatch", "Prefer", NULL };
 static const char *const delete_params[] = { "IfMatch", NULL };
+static const char *const restore_params[] = { "IdempotencyKey", "IfMatch", "Prefer", NULL };
+static const int restore_errors[] = { 400, 401, 403, 404, 409, 412, 422, 500, 503, 0 };
 static const int list_errors[] = { 400, 401, 403, 422, 500, 503, 0 };
 static const int create_errors[] = { 400, 401, 403, 404, 409, 413, 415, 422, 500, 503, 0 };
 static const int read_errors[] = { 400, 401, 403, 404, 500, 503, 0 };
@@ -419,7 +437,8 @@ static const struct operation item_operations[] = {
 };
 static const struct operation restore_operation = {
     .method = "post", .id_prefix = "restore", .summary = "Take back the deletion of one of",
-    .errors = delete_errors, .success = 200, .answer = "", .headers = { "ETag" }, .action = CONTRACT_DELETE
+    .parameters = restore_params,
+    .errors = restore_errors, .success = 200, .answer = "", .headers = { "ETag" }, .action = CONTRACT_UPDATE
 };
 
 static void put_id_parameter(struct json_out *o)
@@ -502,7 +521,7 @@ static const char batch_path[] =
     "\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"required\":["
     "\"operations\"],\"properties\":{\"operations\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"required\":["
     "\"method\",\"path\"],\"properties\":{\"method\":{\"type\":\"string\",\"enum\":[\"POST\",\"PUT\",\"PATCH\",\"DELETE\"]},"
-    "\"path\":{\"type\":\"string\"},\"ref\":{\"type\":\"string\"},\"body\":{\"type\":\"object\"}}}}}}}}},"
+    "\"path\":{\"type\":\"string\"},\"ref\":{\"type\":\"string\"},\"if_match\":{\"type\":\"string\"},\"body\":{\"type\":[\"object\",\"array\"]}}}}}}}}},"
     "\"responses\":{\"200\":{\"description\":\"The answer of each operation, in order.\",\"content\":{\"application/json\":{"
     "\"schema\":{\"type\":\"object\"}}}},\"207\":{\"description\":\"Mode independent: some failed.\",\"content\":{\"application/json\":{"
     "\"schema\":{\"type\":\"object\"}}}},";
