@@ -96,6 +96,14 @@ static void add_anchor(struct schema_compiler *c, struct schema_node *node, cons
     node->resource->anchors = anchor;
 }
 
+static struct slice resolved(struct schema_compiler *c, struct slice base, struct slice reference)
+{
+    struct slice uri = schema__uri_resolve(c->arena, base, reference);
+    if (!uri.data)
+        schema__fail(c, STATUS_EXHAUSTED, NULL, NULL, "the schema does not fit into memory");
+    return uri;
+}
+
 /* The resource that a schema starts with its $id, or `outer`. */
 static struct schema_resource *resource_at(struct schema_compiler *c, const json_t *json,
                                            struct schema_resource *outer)
@@ -109,8 +117,7 @@ static struct schema_resource *resource_at(struct schema_compiler *c, const json
         schema__fail(c, STATUS_INVALID, json, "$id", "must be a URI reference without fragment");
         return NULL;
     }
-    struct slice uri = schema__uri_resolve(c->arena, outer->uri, without_fragment(text));
-    return add_resource(c, without_fragment(uri));
+    return add_resource(c, without_fragment(resolved(c, outer->uri, without_fragment(text))));
 }
 
 static void scan(struct schema_compiler *c, const json_t *json, struct schema_resource *resource,
@@ -279,7 +286,7 @@ struct schema_node *schema__resolve(struct schema_compiler *c, const struct sche
                                     const char *key, struct slice reference,
                                     const struct schema_anchor **ret_anchor)
 {
-    struct slice full = schema__uri_resolve(c->arena, from->resource->uri, reference);
+    struct slice full = resolved(c, from->resource->uri, reference);
     struct slice uri = without_fragment(full);
     struct slice fragment =
         uri.len < full.len ? decode(c, slice_from(full, uri.len + 1)) : SLICE_NULL;

@@ -302,13 +302,17 @@ struct slice schema__uri_resolve(struct arena *arena, struct slice base, struct 
                 dots = false;
             } else if (r.path.data[0] != '/') {
                 t.path = merged_path(arena, &b, r.path);
+                if (!t.path.data)
+                    return SLICE_NULL;
             }
         }
     }
     /* urn: and the like have paths that are no hierarchy. */
     if (dots && (t.authority.len || (t.path.len && t.path.data[0] == '/'))) {
         char *out = arena_alloc(arena, t.path.len + 1);
-        t.path = slice_of(out, out ? remove_dots(t.path, out) : 0);
+        if (!out)
+            return SLICE_NULL;
+        t.path = slice_of(out, remove_dots(t.path, out));
     }
     return arena_printf(arena, "%.*s%.*s%.*s%.*s%.*s", SLICE_ARG(t.scheme), SLICE_ARG(t.authority),
                         SLICE_ARG(t.path), SLICE_ARG(t.query), SLICE_ARG(t.fragment));

@@ -7,6 +7,9 @@
  *   /big     GET: 200 kB
  *   /json    POST, PUT: a JSON body, parsed and written back
  *   /error   GET: 500
+ *   /validate
+ *            POST: {"schema", "instance"} -> {"valid"}: JSON Schema 2020-12, formats asserted; 422
+ *            when the schema is none
  */
 #include <signal.h>
 #include <stdio.h>
@@ -19,11 +22,14 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/macros.h"
+#include "base/problem.h"
+#include "contract/schema.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "net/net.h"
 
 #define ECHO_BYTES_MAX ((int64_t)1 << 20)
+#define SCHEMA_ARENA_BYTES ((size_t)32 << 20)
 #define BIG_BYTES ((size_t)200 * 1000)
 
 static enum status echo(struct task *task, struct http_request *req, void *arg)
@@ -43,26 +49,74 @@ static void big(struct http_request *req, void *arg)
     http_send(req, 200, "text/plain", slice_of(arg, BIG_BYTES));
 }
 
-static enum status json_back(struct task *task, struct http_request *req, void *arg)
+static enum status read_json(struct task *task, struct http_request *req, json_t **ret_value)
 {
-    (void)arg;
     struct slice body;
     enum status st = http_body(task, req, HTTP_JSON, &body);
     if (st != STATUS_OK)
         return st;
-    json_t *value;
     struct json_error_at error;
-    struct json_limits limits = JSON_LIMITS_DEFAULT;
-    st = json_read(http_arena(req), body, limits, &value, &error);
+    const struct json_limits limits = { .bytes_max = (size_t)ECHO_BYTES_MAX, .depth_max = 64 };
+    st = json_read(http_arena(req), body, limits, ret_value, &error);
+    if (st == STATUS_OK)
+        return st;
+    return problem_set(task, st, "http/invalid-json", "Line %d, column %d: %s.", error.line,
+                       error.column, error.reason);
+}
+
+static enum status json_back(struct task *task, struct http_request *req, void *arg)
+{
+    (void)arg;
+    json_t *value;
+    enum status st = read_json(task, req, &value);
     if (st != STATUS_OK)
-        return problem_set(task, st, "http/invalid-json", "Line %d, column %d: %s.", error.line,
-                           error.column, error.reason);
+        return st;
     struct buf out;
-    buf_init(&out, http_arena(req), body.len + 64, 8 * (size_t)ECHO_BYTES_MAX);
+    buf_init(&out, http_arena(req), 256, 8 * (size_t)ECHO_BYTES_MAX);
     json_put_value(&out, value);
     if (buf_status(&out) != STATUS_OK)
         return buf_status(&out);
     http_send_json(req, 200, buf_slice(&out));
+    return STATUS_OK;
+}
+
+/* What a test sends as a schema may be anything; so a problem names the place in it. */
+static enum status refuse_schema(struct task *task, struct http_request *req, enum status st,
+                                 const struct json_schema_error *error)
+{
+    if (st == STATUS_EXHAUSTED)
+        return problem_set(task, st, "conformance/too-large",
+                           "The schema does not fit into memory.");
+    struct slice pointer = arena_printf(http_arena(req), "/schema%.*s", SLICE_ARG(error->pointer));
+    problem_field_add(task_problem(task), task_arena(task), pointer, "schema", "%.*s",
+                      SLICE_ARG(error->reason));
+    return STATUS_INVALID;
+}
+
+static enum status validate(struct task *task, struct http_request *req, void *arg)
+{
+    (void)arg;
+    json_t *value;
+    enum status st = read_json(task, req, &value);
+    if (st != STATUS_OK)
+        return st;
+    const json_t *json = json_object_get(value, "schema");
+    const json_t *instance = json_object_get(value, "instance");
+    if (!json || !instance) {
+        problem_field_add(task_problem(task), task_arena(task),
+                          json ? SLICE("/instance") : SLICE("/schema"), "required", "is required");
+        return STATUS_INVALID;
+    }
+    /* 10,000 subschemas take more than a request's arena has. */
+    CLEANUP(arena_free) struct arena *arena = arena_new(NULL, SCHEMA_ARENA_BYTES);
+    struct json_schema *schema;
+    struct json_schema_error error = { 0 };
+    st = json_schema_compile(json, arena, &schema, &error);
+    if (st != STATUS_OK)
+        return refuse_schema(task, req, st, &error);
+    bool valid = json_schema_validate(schema, instance, arena, SLICE_NULL, NULL);
+    json_schema_free(schema);
+    http_send_json(req, 200, valid ? SLICE("{\"valid\":true}") : SLICE("{\"valid\":false}"));
     return STATUS_OK;
 }
 
@@ -89,6 +143,7 @@ static bool add_routes(struct http_app *app, char *big_text)
         { .method = NET_METHOD_GET, .pattern = "/big", .handle_inline = big, .arg = big_text },
         { .method = NET_METHOD_POST, .pattern = "/json", .handler = json_back },
         { .method = NET_METHOD_PUT, .pattern = "/json", .handler = json_back },
+        { .method = NET_METHOD_POST, .pattern = "/validate", .handler = validate },
         { .method = NET_METHOD_GET, .pattern = "/error", .handler = fail },
     };
     const char *reason;
