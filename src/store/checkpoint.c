@@ -7,8 +7,9 @@
  * the write gate for some milliseconds and asks SQLite to begin the WAL anew (RESTART), which needs
  * a moment without a reader inside the WAL. Once everything is copied, new snapshots read the
  * database alone, and old ones end with their loop's turn: so the moment comes, unless a long scan
- * holds its snapshot. Then it is tried again when the WAL has grown further, at last with more
- * patience; scans are cut off after a minute (read.c), so the WAL cannot grow without end.
+ * holds its snapshot. Then the writer is not made to wait for nothing, and it is tried again when
+ * the WAL has grown by half; scans are cut off after a minute (read.c), so the WAL cannot grow
+ * without end.
  *
  * The file keeps its size and is written over: that syncs faster than growing it. One that has
  * become much larger than it should be is cut back.
@@ -22,7 +23,7 @@
 
 /* How long the writer may be kept waiting for readers to leave the WAL, in steps of POLL. */
 #define PATIENCE_US (10 * CLOCK_MS)
-#define PATIENCE_LONG_US (200 * CLOCK_MS)
+#define PATIENCE_LONG_US (50 * CLOCK_MS)
 #define POLL_US 200
 
 /* A WAL with frames in it that nobody has added to for this long is copied too: a start after a
@@ -44,7 +45,8 @@ static int on_busy(void *arg, int tries)
     return 1;
 }
 
-static int checkpoint(struct store *store, int mode)
+/* *ret_is_whole, if not NULL: everything that stood in the WAL is copied. */
+static int checkpoint(struct store *store, int mode, bool *ret_is_whole)
 {
     int log_frames = 0, done_frames = 0;
     int rc =
@@ -53,6 +55,8 @@ static int checkpoint(struct store *store, int mode)
         STORE__COUNT(store->checkpoints, 1);
         store__observe(store, STORE__METRIC_CHECKPOINTS, 1);
     }
+    if (ret_is_whole)
+        *ret_is_whole = rc == SQLITE_OK && done_frames == log_frames;
     return rc;
 }
 
@@ -63,8 +67,8 @@ static bool begin_anew(struct store *store, int64_t wal_bytes)
     pthread_mutex_lock(&store->write_gate);
     struct patience patience = { clock_mono_us() + (is_far_over ? PATIENCE_LONG_US : PATIENCE_US) };
     (void)sqlite3_busy_handler(store->checkpointer->db, on_busy, &patience);
-    int rc =
-        checkpoint(store, is_far_over ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART);
+    int rc = checkpoint(store, is_far_over ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART,
+                        NULL);
     (void)sqlite3_busy_handler(store->checkpointer->db, NULL, NULL);
     if (rc == SQLITE_OK)
         __atomic_store_n(&store->wal_bytes, 0, __ATOMIC_RELAXED);
@@ -93,12 +97,12 @@ static void *checkpoint_main(void *arg)
 {
     struct store *store = arg;
     int64_t copied_to = 0;
-    bool is_asked, is_failing = false;
+    bool is_asked, is_whole, is_failing = false;
     while (wait_until_asked(store, &is_asked)) {
         int64_t wal_bytes = __atomic_load_n(&store->wal_bytes, __ATOMIC_RELAXED);
         if (!is_asked && wal_bytes == copied_to)
             continue;
-        int rc = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE);
+        int rc = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE, &is_whole);
         if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && !is_failing)
             log_error("store.checkpoint_failed", LOG_CSTR("cause", sqlite3_errstr(rc)),
                       LOG_I64("code", rc));
@@ -107,8 +111,8 @@ static void *checkpoint_main(void *arg)
         if (!is_asked)
             continue;
         int64_t begin_us = clock_mono_us();
-        bool is_anew = !is_failing && begin_anew(store, wal_bytes);
-        int64_t again_from = is_anew ? store->wal_bytes_max : wal_bytes + store->wal_bytes_max / 2;
+        bool is_anew = is_whole && begin_anew(store, wal_bytes);
+        int64_t again_from = is_anew ? store->wal_bytes_max : wal_bytes + wal_bytes / 2;
         if (is_anew)
             copied_to = 0;
         __atomic_store_n(&store->checkpoint_from, again_from, __ATOMIC_RELAXED);
