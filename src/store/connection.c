@@ -29,7 +29,6 @@ static const char common_sql[] = "PRAGMA temp_store = MEMORY;"
  */
 static const char reader_sql[] = "PRAGMA query_only = ON;"
                                  "PRAGMA trusted_schema = OFF;"
-                                 "PRAGMA mmap_size = 268435456;"
                                  "PRAGMA cache_size = -2000;";
 
 static const char writer_sql[] = "PRAGMA synchronous = FULL;"
@@ -277,6 +276,14 @@ static void set_limits(sqlite3 *db)
     (void)sqlite3_limit(db, SQLITE_LIMIT_TRIGGER_DEPTH, 64);
 }
 
+/* A pragma takes no bound values; this one is a number of our own. */
+static int set_mmap(sqlite3 *db, int64_t bytes)
+{
+    char sql[64];
+    (void)snprintf(sql, sizeof(sql), "PRAGMA mmap_size = %lld", (long long)bytes);
+    return store__exec(db, sql);
+}
+
 static int set_up(struct store__conn *conn, enum store__role role)
 {
     sqlite3 *db = conn->db;
@@ -294,7 +301,8 @@ static int set_up(struct store__conn *conn, enum store__role role)
         return rc;
     switch (role) {
     case STORE__READER:
-        return store__exec(db, reader_sql);
+        rc = set_mmap(db, conn->store->mmap_bytes);
+        return rc == SQLITE_OK ? store__exec(db, reader_sql) : rc;
     case STORE__WRITER:
         return store__exec(db, writer_sql);
     case STORE__CHECKPOINTER:

@@ -26,6 +26,7 @@
 #define STORE__STATEMENTS_DEFAULT 256u
 #define STORE__WRITE_QUEUE_DEFAULT 4096u
 #define STORE__BATCH_DEFAULT 256u
+#define STORE__MMAP_BYTES_DEFAULT ((int64_t)256 << 20)
 #define STORE__WAL_BYTES_DEFAULT ((int64_t)64 << 20)
 
 #define STORE__ROWS_MAX 8u       /* statements one task may have open on a connection */
@@ -272,7 +273,7 @@ struct store {
     char *path;
     bool read_only;
     unsigned readers_per_loop, statements_max, write_queue_max, batch_max;
-    int64_t wal_bytes_max;
+    int64_t wal_bytes_max, mmap_bytes;
     uint32_t page_bytes;
     struct metrics *metrics;
     metric_series series[STORE__METRIC_COUNT];

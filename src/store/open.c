@@ -190,6 +190,7 @@ static struct store *store_new(const struct store_options *o, const char *path)
     store->write_queue_max = o->write_queue_max ? o->write_queue_max : STORE__WRITE_QUEUE_DEFAULT;
     store->batch_max = o->batch_max ? o->batch_max : STORE__BATCH_DEFAULT;
     store->wal_bytes_max = o->wal_bytes_max ? o->wal_bytes_max : STORE__WAL_BYTES_DEFAULT;
+    store->mmap_bytes = o->mmap_bytes ? MAX(o->mmap_bytes, 0) : STORE__MMAP_BYTES_DEFAULT;
     store->page_bytes = 4096;
     store->metrics = o->metrics;
     init_locks(store);

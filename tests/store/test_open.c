@@ -107,6 +107,22 @@ static void test_read_only_needs_the_file(void **state)
     assert_status(store_open(&options, f->arena, &f->problem, &f->store), STATUS_INVALID);
 }
 
+static int64_t mapped_with(struct fixture *f, int64_t mmap_bytes)
+{
+    fixture_open(f, (struct store_options){ .mmap_bytes = mmap_bytes });
+    int64_t bytes = read_i64(f, "PRAGMA mmap_size");
+    fixture_close(f);
+    return bytes;
+}
+
+static void test_how_much_of_the_file_is_mapped(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(mapped_with(f, 0), 256 << 20);
+    assert_int_equal(mapped_with(f, 1 << 20), 1 << 20);
+    assert_int_equal(mapped_with(f, -1), 0);
+}
+
 struct setting {
     const char *sql;
     int64_t want;
@@ -327,6 +343,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_database_locked_by_another_program, setup_closed,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_read_only_needs_the_file, setup_closed, teardown),
+        cmocka_unit_test_setup_teardown(test_how_much_of_the_file_is_mapped, setup_closed,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_settings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_settings_of_the_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sql_is_text_and_values, setup_closed, teardown),
