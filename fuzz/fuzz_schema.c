@@ -1,5 +1,6 @@
 /*
- * fuzz/fuzz_schema.c - Two JSON texts, a schema and an instance, with a zero byte between. The answer does not depend on whether somebody listens; a valid instance gives its memory back.
+ * fuzz/fuzz_schema.c - Two JSON texts, a schema and an instance, with a zero byte between. The
+ * answer does not depend on whether somebody listens; a valid instance gives its memory back.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -52,8 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum status st = json_schema_compile(json, arena, &schema, &error);
     require(st == STATUS_OK || error.reason.len > 0);
     compile_with_little(json, size * 4, st);
-    if (st == STATUS_OK &&
-        json_read(arena, slice_from(text, zero + 1), JSON_LIMITS_DEFAULT, &instance, NULL) == STATUS_OK)
+    if (st == STATUS_OK && json_read(arena, slice_from(text, zero + 1), JSON_LIMITS_DEFAULT,
+                                     &instance, NULL) == STATUS_OK)
         validate(schema, instance, arena);
     json_schema_free(schema);
 out:

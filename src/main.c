@@ -9,19 +9,23 @@
 #include "cmd/cmd.h"
 
 static const struct cmd_verb *const verbs[] = {
-    &cmd_serve,  &cmd_check,   &cmd_migrate, &cmd_import,  &cmd_export, &cmd_seed,
+    &cmd_serve,   &cmd_check,  &cmd_migrate, &cmd_import,  &cmd_export, &cmd_seed,
     &cmd_openapi, &cmd_routes, &cmd_backup,  &cmd_restore, &cmd_config,
 };
 
 static int print_overview(FILE *out)
 {
-    (void)fprintf(out, "Purlin %s - the production backend in one program.\n\nUsage: purlin VERB [OPTIONS]\n\nVerbs:\n",
+    (void)fprintf(out,
+                  "Purlin %s - the production backend in one program.\n\nUsage: purlin VERB "
+                  "[OPTIONS]\n\nVerbs:\n",
                   PURLIN_VERSION);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
         (void)fprintf(out, "  %-9s %s\n", verbs[i]->name, verbs[i]->summary);
-    (void)fprintf(out, "  %-9s %s\n  %-9s %s\n\n"
-                       "purlin VERB --help says more. Exit status: 0 done, 1 the work failed, 2 called wrongly or\n"
-                       "invalid configuration.\n",
+    (void)fprintf(out,
+                  "  %-9s %s\n  %-9s %s\n\n"
+                  "purlin VERB --help says more. Exit status: 0 done, 1 the work failed, 2 called "
+                  "wrongly or\n"
+                  "invalid configuration.\n",
                   "version", "Print the version.", "help", "Print this, or the help of a verb.");
     return CMD_OK;
 }

@@ -156,7 +156,8 @@ static bool decimal_scan(struct slice s, struct decimal *d)
     return i == s.len;
 }
 
-/* The C library's own, told to use '.' whatever the process's locale says. Rare, so it stays out of its callers. */
+/* The C library's own, told to use '.' whatever the process's locale says. Rare, so it stays out of
+ * its callers. */
 __attribute__((noinline)) static double parse_exactly(struct slice s)
 {
     char local[128];

@@ -26,7 +26,8 @@ int app_open_config(struct app *app, const struct app_common *common)
 {
     *app = (struct app){ .arena = arena_new(NULL, 0) };
     diag_init(&app->diag, app->arena);
-    struct config_source source = { .file = common->config, .env_file = common->env_file,
+    struct config_source source = { .file = common->config,
+                                    .env_file = common->env_file,
                                     .environ = environ };
     if (config_load(&source, app->arena, &app->diag, &app->config) != STATUS_OK)
         return cmd_print_diag(&app->diag);
@@ -62,7 +63,8 @@ int app_open_store(struct app *app, const char *verb, bool create, bool read_onl
     return CMD_OK;
 }
 
-/* -- bringing the database to the contracts ---------------------------------------------------------------- */
+/* -- bringing the database to the contracts
+ * ---------------------------------------------------------------- */
 
 static int refuse_difference(const char *verb, const struct contract_diff *diff, const char *advice)
 {
@@ -82,30 +84,36 @@ int app_migrate(struct app *app, const char *verb)
     if (automatic) {
         struct store_migrate_options options = { .folder = app->config.migrations };
         unsigned applied = 0;
-        enum status st = store_migrate_up(app->store, &options, app->arena, &app->problem, &applied);
-        /* A folder that does not exist has no migrations: contracts alone then say what the schema is. */
+        enum status st =
+            store_migrate_up(app->store, &options, app->arena, &app->problem, &applied);
+        /* A folder that does not exist has no migrations: contracts alone then say what the schema
+         * is. */
         if (st != STATUS_OK && st != STATUS_NOT_FOUND)
             return cmd_print_problem(verb, &app->problem);
         problem_clear(&app->problem);
     }
     struct contract_diff diff;
-    if (contract_sql_diff(app->set, app->store, NULL, 0, app->arena, &app->problem, &diff) != STATUS_OK)
+    if (contract_sql_diff(app->set, app->store, NULL, 0, app->arena, &app->problem, &diff) !=
+        STATUS_OK)
         return cmd_print_problem(verb, &app->problem);
     if (!diff.changes_len)
         return CMD_OK;
     if (!automatic)
-        return refuse_difference(verb, &diff, "Run: purlin migrate diff, review the files, purlin migrate up.");
-    if (diff.destructive)
         return refuse_difference(verb, &diff,
-                                 "This would lose data and is never done by itself. Run: purlin migrate diff, "
-                                 "review the files, purlin migrate up --allow-destructive.");
+                                 "Run: purlin migrate diff, review the files, purlin migrate up.");
+    if (diff.destructive)
+        return refuse_difference(
+            verb, &diff,
+            "This would lose data and is never done by itself. Run: purlin migrate diff, "
+            "review the files, purlin migrate up --allow-destructive.");
     if (store_script(app->store, buf_slice(&diff.up), app->arena, &app->problem) != STATUS_OK)
         return cmd_print_problem(verb, &app->problem);
     log_info("store.schema_updated", LOG_U64("changes", diff.changes_len));
     return CMD_OK;
 }
 
-/* -- the secret that signs cursors ---------------------------------------------------------------------------- */
+/* -- the secret that signs cursors
+ * ---------------------------------------------------------------------------- */
 
 static enum status take_secret(void *arg, struct store_rows *rows)
 {
@@ -113,7 +121,8 @@ static enum status take_secret(void *arg, struct store_rows *rows)
     return arena_copy(app->arena, store_rows_bytes(rows, 0), &app->config.secret);
 }
 
-/* Without a configured secret, one is made once and kept with the data, so that cursors survive a restart. */
+/* Without a configured secret, one is made once and kept with the data, so that cursors survive a
+ * restart. */
 static enum status settle_secret(struct app *app)
 {
     if (app->config.secret.len)
@@ -131,11 +140,13 @@ static enum status settle_secret(struct app *app)
     if (st != STATUS_OK)
         return st;
     return store_read_blocking(app->store,
-                               SLICE("SELECT value FROM purlin_settings WHERE name = 'secret'"), NULL, 0,
-                               app->arena, &app->problem, take_secret, app);
+                               SLICE("SELECT value FROM purlin_settings WHERE name = 'secret'"),
+                               NULL, 0, app->arena, &app->problem, take_secret, app);
 }
 
-/* -- the edge ---------------------------------------------------------------------------------------------------- */
+/* -- the edge
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static enum observe_audience metrics_audience(const struct config *c)
 {
@@ -200,8 +211,10 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
         st = open_engine(app);
     if (st == STATUS_OK)
         st = site_open(app->http,
-                       &(struct site_options){ .web = c->web, .swagger = c->swagger,
-                                               .docs = docs_enabled(c), .engine = app->engine },
+                       &(struct site_options){ .web = c->web,
+                                               .swagger = c->swagger,
+                                               .docs = docs_enabled(c),
+                                               .engine = app->engine },
                        &app->site);
     if (st == STATUS_OK)
         return CMD_OK;
@@ -232,7 +245,9 @@ void app_close(struct app *app)
     *app = (struct app){ 0 };
 }
 
-/* -- tools ----------------------------------------------------------------------------------------------------------- */
+/* -- tools
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 struct tool {
     struct app *app;
@@ -254,16 +269,19 @@ static void tool_task(struct task *task, void *arg)
 static void tool_start(struct loop_post *post)
 {
     struct tool *tool = CONTAINER_OF(post, struct tool, start);
-    if (task_spawn(tool->loop, tool_task, tool, &(struct task_options){ .name = "tool" }) != STATUS_OK) {
+    if (task_spawn(tool->loop, tool_task, tool, &(struct task_options){ .name = "tool" }) !=
+        STATUS_OK) {
         tool->exit = CMD_FAILED;
         loop_stop(tool->loop);
     }
 }
 
-int app_run_task(struct app *app, int (*fn)(struct task *task, struct app *app, void *arg), void *arg)
+int app_run_task(struct app *app, int (*fn)(struct task *task, struct app *app, void *arg),
+                 void *arg)
 {
-    struct tool tool = { .app = app, .fn = fn, .arg = arg, .exit = CMD_FAILED,
-                         .start = { .fn = tool_start } };
+    struct tool tool = {
+        .app = app, .fn = fn, .arg = arg, .exit = CMD_FAILED, .start = { .fn = tool_start }
+    };
     if (loop_new(&(struct loop_options){ 0 }, &tool.loop) != STATUS_OK) {
         (void)fprintf(stderr, "purlin: an event loop could not be made\n");
         return CMD_FAILED;

@@ -1,6 +1,7 @@
 /*
- * cmd/app.h - The application put together: configuration, contracts, database, edge, engine, documents. Rooms open in the order of
- * app_open_* and close in reverse. Verbs open as much as they need.
+ * cmd/app.h - The application put together: configuration, contracts, database, edge, engine,
+ * documents. Rooms open in the order of app_open_* and close in reverse. Verbs open as much as they
+ * need.
  */
 #pragma once
 
@@ -29,10 +30,14 @@ struct app_common {
     struct slice config, env_file;
 };
 #define APP_COMMON_OPTIONS(common)                                                                 \
-    { .name = "--config", .value = "FILE", .help = "Configuration file (default: purlin.yaml).",   \
+    { .name = "--config",                                                                          \
+      .value = "FILE",                                                                             \
+      .help = "Configuration file (default: purlin.yaml).",                                        \
       .text = &(common).config },                                                                  \
-    { .name = "--env-file", .value = "FILE", .help = "KEY=VALUE lines below the environment.",     \
-      .text = &(common).env_file }
+    {                                                                                              \
+        .name = "--env-file", .value = "FILE", .help = "KEY=VALUE lines below the environment.",   \
+        .text = &(common).env_file                                                                 \
+    }
 
 struct app {
     struct arena *arena;
@@ -60,7 +65,8 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
 void app_close(struct app *app);
 
 /*
- * For tools: run fn as the one task of a loop of its own on this thread, the store attached. Returns what fn returned; *problem
- * of the app gets the task's.
+ * For tools: run fn as the one task of a loop of its own on this thread, the store attached.
+ * Returns what fn returned; *problem of the app gets the task's.
  */
-int app_run_task(struct app *app, int (*fn)(struct task *task, struct app *app, void *arg), void *arg);
+int app_run_task(struct app *app, int (*fn)(struct task *task, struct app *app, void *arg),
+                 void *arg);

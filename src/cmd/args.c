@@ -33,8 +33,8 @@ int cmd_usage_error(const struct cmd_verb *verb, const char *format, ...)
     va_start(args, format);
     (void)fprintf(stderr, "purlin %s: ", verb->name);
     (void)vfprintf(stderr, format, args);
-    (void)fprintf(stderr, "\nUsage: purlin %s %s\nSee: purlin %s --help\n", verb->name, verb->synopsis,
-                  verb->name);
+    (void)fprintf(stderr, "\nUsage: purlin %s %s\nSee: purlin %s --help\n", verb->name,
+                  verb->synopsis, verb->name);
     va_end(args);
     return CMD_USAGE;
 }
@@ -48,8 +48,8 @@ static const struct cmd_option *option_of(const struct cmd_option *options, unsi
     return NULL;
 }
 
-static int unknown_option(const struct cmd_verb *verb, const struct cmd_option *options, unsigned len,
-                          struct slice name)
+static int unknown_option(const struct cmd_verb *verb, const struct cmd_option *options,
+                          unsigned len, struct slice name)
 {
     CLEANUP(arena_free) struct arena *arena = arena_new(NULL, 0);
     struct slice names[32] = { SLICE_INIT("--help") };
@@ -164,7 +164,8 @@ int cmd_print_out(struct slice text)
     return written ? CMD_OK : CMD_FAILED;
 }
 
-/* -- progress -------------------------------------------------------------------------------------------- */
+/* -- progress
+ * -------------------------------------------------------------------------------------------- */
 
 #define PROGRESS_AFTER_US CLOCK_SECOND
 #define PROGRESS_EVERY_US (100 * CLOCK_MS)

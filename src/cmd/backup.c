@@ -54,7 +54,8 @@ const struct cmd_verb cmd_backup = {
     .name = "backup",
     .summary = "Copy the live database to a file, and check the copy.",
     .synopsis = "FILE [--config FILE] [--env-file FILE]",
-    .details = "Runs while the server serves. The copy is complete as of one moment, checked for integrity, and appears under its\n"
+    .details = "Runs while the server serves. The copy is complete as of one moment, checked for "
+               "integrity, and appears under its\n"
                "name only when it is whole.",
     .run = run_backup,
 };
@@ -80,8 +81,8 @@ static int run_restore(const struct cmd_verb *verb, int argc, char **argv)
     if (code == CMD_OK) {
         struct cmd_progress progress;
         cmd_progress_start(&progress, "restore");
-        enum status st = store_restore(app.config.database_url, args.words[0], app.arena, &app.problem,
-                                       cmd_progress_update, &progress);
+        enum status st = store_restore(app.config.database_url, args.words[0], app.arena,
+                                       &app.problem, cmd_progress_update, &progress);
         cmd_progress_end(&progress);
         if (st != STATUS_OK)
             code = cmd_print_problem(verb->name, &app.problem);
@@ -96,6 +97,7 @@ const struct cmd_verb cmd_restore = {
     .name = "restore",
     .summary = "Replace the database by a backup.",
     .synopsis = "FILE --yes [--config FILE] [--env-file FILE]",
-    .details = "The server must not be running. The backup is checked first; a damaged one changes nothing.",
+    .details = "The server must not be running. The backup is checked first; a damaged one changes "
+               "nothing.",
     .run = run_restore,
 };

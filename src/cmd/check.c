@@ -1,6 +1,6 @@
 /*
- * purlin check. Everything that serve would check, without serving; --explain shows what rules become; --live asks a running server,
- * for a container's health check.
+ * purlin check. Everything that serve would check, without serving; --explain shows what rules
+ * become; --live asks a running server, for a container's health check.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -45,7 +45,8 @@ static int connect_to(const struct config *c)
 
 static int check_live(const struct config *c)
 {
-    static const char request[] = "GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    static const char request[] =
+        "GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     char answer[64] = { 0 };
     int fd = connect_to(c);
     bool alive = fd >= 0 && send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) > 0 &&
@@ -83,8 +84,11 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
     bool wants_explain = false, wants_live = false;
     const struct cmd_option options[] = {
         APP_COMMON_OPTIONS(common),
-        { .name = "--explain", .help = "Print every rule and the SQL it becomes.", .is_set = &wants_explain },
-        { .name = "--live", .help = "Ask the server on HOST and PORT whether it is alive.",
+        { .name = "--explain",
+          .help = "Print every rule and the SQL it becomes.",
+          .is_set = &wants_explain },
+        { .name = "--live",
+          .help = "Ask the server on HOST and PORT whether it is alive.",
           .is_set = &wants_live },
     };
     struct cmd_args args;
@@ -111,6 +115,7 @@ const struct cmd_verb cmd_check = {
     .name = "check",
     .summary = "Check the configuration and the contracts.",
     .synopsis = "[--explain] [--live] [--config FILE] [--env-file FILE]",
-    .details = "Lists every problem at once, each with file, line and key, and exits 2 when there is one.",
+    .details =
+        "Lists every problem at once, each with file, line and key, and exits 2 when there is one.",
     .run = run,
 };

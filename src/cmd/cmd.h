@@ -1,6 +1,6 @@
 /*
- * cmd/cmd.h - The command line: one file a verb, composed by main.c. A verb parses its options, opens the parts of the
- * application it needs (cmd/app.h) and returns the exit status.
+ * cmd/cmd.h - The command line: one file a verb, composed by main.c. A verb parses its options,
+ * opens the parts of the application it needs (cmd/app.h) and returns the exit status.
  */
 #pragma once
 
@@ -19,18 +19,19 @@ enum cmd_exit {
     CMD_USAGE = 2   /* called wrongly, or the configuration is invalid */
 };
 
-/* -- options (cmd/args.c) ------------------------------------------------------------------------------ */
+/* -- options (cmd/args.c)
+ * ------------------------------------------------------------------------------ */
 
 #define CMD_WORDS_MAX 32u
 
 struct cmd_option {
-    const char *name;    /* "--config" */
-    const char *value;   /* placeholder in the help ("FILE"); NULL: a switch */
+    const char *name;  /* "--config" */
+    const char *value; /* placeholder in the help ("FILE"); NULL: a switch */
     const char *help;
-    struct slice *text;  /* where the value goes (one of the two) */
-    bool *is_set;        /* where a switch goes; may accompany text */
-    struct slice *list;  /* several values: an array of CMD_WORDS_MAX ... */
-    unsigned *list_len;  /* ... and its length */
+    struct slice *text; /* where the value goes (one of the two) */
+    bool *is_set;       /* where a switch goes; may accompany text */
+    struct slice *list; /* several values: an array of CMD_WORDS_MAX ... */
+    unsigned *list_len; /* ... and its length */
 };
 
 struct cmd_verb {
@@ -47,9 +48,11 @@ struct cmd_args {
 };
 
 /*
- * Parse `argv` (after the verb). --help prints the verb's help. Both "--name value" and "--name=value"; "--" ends the options.
+ * Parse `argv` (after the verb). --help prints the verb's help. Both "--name value" and
+ * "--name=value"; "--" ends the options.
  *
- * Errors   false when the caller is to return *ret_exit at once (help was asked for, or something is wrong and said so).
+ * Errors   false when the caller is to return *ret_exit at once (help was asked for, or something
+ * is wrong and said so).
  */
 bool cmd_args_parse(const struct cmd_verb *verb, const struct cmd_option *options,
                     unsigned options_len, int argc, char **argv, struct cmd_args *ret_args,
@@ -60,7 +63,8 @@ void cmd_verb_help(const struct cmd_verb *verb, const struct cmd_option *options
 int cmd_usage_error(const struct cmd_verb *verb, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* -- telling people ------------------------------------------------------------------------------------ */
+/* -- telling people
+ * ------------------------------------------------------------------------------------ */
 
 /* Print every problem on standard error and say how many; returns CMD_USAGE. */
 int cmd_print_diag(const struct diag *diag);
@@ -69,7 +73,8 @@ int cmd_print_problem(const char *verb, const struct problem *problem);
 /* Write all of it to standard output; CMD_FAILED when that fails (a closed pipe, a full disk). */
 int cmd_print_out(struct slice text);
 
-/* A progress line on standard error: only on a terminal, only once a second has passed. Zero-initialise. */
+/* A progress line on standard error: only on a terminal, only once a second has passed.
+ * Zero-initialise. */
 struct cmd_progress {
     const char *what;
     int64_t started_us, shown_us;

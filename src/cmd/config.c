@@ -44,7 +44,8 @@ enum status file_read(struct arena *arena, struct slice path, size_t bytes_max, 
                : error == EACCES                   ? STATUS_DENIED
                                                    : STATUS_UNAVAILABLE;
     }
-    /* One page more than allowed, so that a file of just the limit still has room for the last read. */
+    /* One page more than allowed, so that a file of just the limit still has room for the last
+     * read. */
     struct buf text;
     buf_init(&text, arena, 4096, bytes_max + 4096);
     enum status st = STATUS_OK;
@@ -81,8 +82,8 @@ static bool parse_bytes(struct slice text, int64_t *ret)
     static const struct {
         const char *suffix;
         int64_t factor;
-    } units[] = { { "KiB", 1024 },           { "MiB", 1024 * 1024 }, { "GiB", 1024 * 1024 * 1024 },
-                  { "kB", 1000 },            { "MB", 1000000 },      { "GB", 1000000000 },
+    } units[] = { { "KiB", 1024 }, { "MiB", 1024 * 1024 }, { "GiB", 1024 * 1024 * 1024 },
+                  { "kB", 1000 },  { "MB", 1000000 },      { "GB", 1000000000 },
                   { "B", 1 } };
     int64_t factor = 1;
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
@@ -105,7 +106,7 @@ static bool parse_boolean(struct slice text, bool *ret)
     static const struct {
         const char *text;
         bool value;
-    } words[] = { { "true", true },   { "on", true },  { "1", true },  { "yes", true },
+    } words[] = { { "true", true },   { "on", true },   { "1", true },  { "yes", true },
                   { "false", false }, { "off", false }, { "0", false }, { "no", false } };
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (slice_eq_nocase(text, slice_cstr(words[i].text))) {
@@ -144,9 +145,9 @@ static void format_bound(enum config_type type, int64_t value, char *out, size_t
         enum config_type type;
         int64_t factor;
         const char *unit;
-    } units[] = { { CONFIG_DURATION, CLOCK_HOUR, "h" },     { CONFIG_DURATION, CLOCK_SECOND, "s" },
-                  { CONFIG_DURATION, CLOCK_MS, "ms" },      { CONFIG_BYTES, 1024 * 1024 * 1024, "GiB" },
-                  { CONFIG_BYTES, 1024 * 1024, "MiB" },     { CONFIG_BYTES, 1024, "KiB" } };
+    } units[] = { { CONFIG_DURATION, CLOCK_HOUR, "h" }, { CONFIG_DURATION, CLOCK_SECOND, "s" },
+                  { CONFIG_DURATION, CLOCK_MS, "ms" },  { CONFIG_BYTES, 1024 * 1024 * 1024, "GiB" },
+                  { CONFIG_BYTES, 1024 * 1024, "MiB" }, { CONFIG_BYTES, 1024, "KiB" } };
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
         if (units[i].type != type || value < units[i].factor || value % units[i].factor)
             continue;
@@ -231,7 +232,8 @@ static void put_value(struct loading *l, const struct config_key *key, const str
     }
 }
 
-/* -- the environment --------------------------------------------------------------------------------- */
+/* -- the environment
+ * --------------------------------------------------------------------------------- */
 
 /* The value of NAME in KEY=VALUE lines; comments, `export ` and surrounding quotes are allowed. */
 static bool env_file_find(struct slice text, struct slice name, struct slice *ret, int *ret_line)
@@ -260,7 +262,8 @@ static bool env_file_find(struct slice text, struct slice name, struct slice *re
     return found;
 }
 
-static bool env_find(const struct loading *l, struct slice name, struct slice *ret, struct origin *origin)
+static bool env_find(const struct loading *l, struct slice name, struct slice *ret,
+                     struct origin *origin)
 {
     for (char **entry = l->source->environ; entry && *entry; entry++) {
         struct slice pair = slice_cstr(*entry);
@@ -289,8 +292,8 @@ static bool secret_file_find(struct loading *l, const struct config_key *key, st
     struct slice text;
     enum status st = file_read(l->arena, path, SECRET_FILE_BYTES_MAX + 4096, &text);
     if (st != STATUS_OK) {
-        diag_add(l->diag, origin->file, origin->line, 0, name, SLICE_NULL, "%.*s cannot be read: %s",
-                 SLICE_ARG(path), status_name(st));
+        diag_add(l->diag, origin->file, origin->line, 0, name, SLICE_NULL,
+                 "%.*s cannot be read: %s", SLICE_ARG(path), status_name(st));
         return false;
     }
     while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
@@ -323,7 +326,8 @@ static void read_environment(struct loading *l)
     }
 }
 
-/* -- purlin.yaml ------------------------------------------------------------------------------------- */
+/* -- purlin.yaml
+ * ------------------------------------------------------------------------------------- */
 
 /* ${NAME} and ${NAME:-default} inside a value. */
 static struct slice interpolate(struct loading *l, struct slice text, const struct origin *origin,
@@ -446,8 +450,8 @@ static void read_file(struct loading *l)
     if (st == STATUS_NOT_FOUND && !asked)
         return;
     if (st != STATUS_OK) {
-        diag_add(l->diag, path, 0, 0, SLICE_NULL, SLICE_NULL, "the configuration file cannot be read: %s",
-                 status_name(st));
+        diag_add(l->diag, path, 0, 0, SLICE_NULL, SLICE_NULL,
+                 "the configuration file cannot be read: %s", status_name(st));
         return;
     }
     struct yaml_node *root = NULL;
@@ -464,7 +468,8 @@ static void read_file(struct loading *l)
     read_map(l, root, SLICE_NULL, path, 0);
 }
 
-/* -- what belongs together ---------------------------------------------------------------------------- */
+/* -- what belongs together
+ * ---------------------------------------------------------------------------- */
 
 static bool is_loopback(struct slice host)
 {
@@ -496,7 +501,8 @@ static void refuse(struct loading *l, const char *key, const char *why)
 
 static void check_secret(struct loading *l, const char *key, struct slice value)
 {
-    static const char *const poor[] = { "changeme", "secret", "password", "default", "admin", "example" };
+    static const char *const poor[] = { "changeme", "secret", "password",
+                                        "default",  "admin",  "example" };
     if (!value.len)
         return;
     if (value.len < SECRET_LEN_MIN)
@@ -505,7 +511,9 @@ static void check_secret(struct loading *l, const char *key, struct slice value)
         return;
     for (size_t i = 0; i < ARRAY_LEN(poor); i++)
         if (slice_find_slice(value, slice_cstr(poor[i])) != SIZE_MAX) {
-            refuse(l, key, "is an example secret; production refuses it. `openssl rand -base64 32` makes one");
+            refuse(
+                l, key,
+                "is an example secret; production refuses it. `openssl rand -base64 32` makes one");
             return;
         }
 }
@@ -518,11 +526,13 @@ static void check_whole(struct loading *l)
     struct slice rest = c->trusted_proxies, part;
     while (c->trusted_proxies.len && slice_split(&rest, ',', &part))
         if (!is_address(l->arena, slice_trim(part), true))
-            refuse(l, "server.trusted_proxies", "must be addresses such as 10.0.0.0/8, comma-separated");
+            refuse(l, "server.trusted_proxies",
+                   "must be addresses such as 10.0.0.0/8, comma-separated");
     if (c->limit_default > c->limit_max)
         refuse(l, "api.limit_default", "must not be above api.limit_max");
     if (!slice_starts(c->database_url, SLICE("sqlite:")))
-        refuse(l, "database.url", "must start with sqlite: (PostgreSQL is not part of this version)");
+        refuse(l, "database.url",
+               "must start with sqlite: (PostgreSQL is not part of this version)");
     check_secret(l, "admin_key", c->admin_key);
     check_secret(l, "secret", c->secret);
     if (!config_is_production(c))
@@ -531,7 +541,8 @@ static void check_whole(struct loading *l)
         refuse(l, "limits.enabled", "production refuses to run with limits off");
     if (!is_loopback(c->host) && !c->trusted_proxies.len)
         refuse(l, "server.trusted_proxies",
-               "production refuses a public address without TLS: name the proxy that terminates TLS, or listen on 127.0.0.1");
+               "production refuses a public address without TLS: name the proxy that terminates "
+               "TLS, or listen on 127.0.0.1");
 }
 
 static void put_defaults(struct loading *l)
@@ -548,10 +559,11 @@ enum status config_load(const struct config_source *source, struct arena *arena,
     unsigned before = diag->len;
     put_defaults(&l);
     if (source->env_file.len) {
-        enum status st = file_read(arena, source->env_file, CONFIG_FILE_BYTES_MAX, &l.env_file_text);
+        enum status st =
+            file_read(arena, source->env_file, CONFIG_FILE_BYTES_MAX, &l.env_file_text);
         if (st != STATUS_OK)
-            diag_add(diag, source->env_file, 0, 0, SLICE_NULL, SLICE_NULL, "the file cannot be read: %s",
-                     status_name(st));
+            diag_add(diag, source->env_file, 0, 0, SLICE_NULL, SLICE_NULL,
+                     "the file cannot be read: %s", status_name(st));
     }
     read_file(&l);
     read_environment(&l);

@@ -1,9 +1,11 @@
 /*
- * cmd/config.h - What the program is told: defaults, then purlin.yaml, then the environment (and --env-file below the
- * real environment). One table (cmd/config_table.c) names every key; it validates, and the reference, .env.example and the JSON
- * Schema of purlin.yaml are printed from it.
+ * cmd/config.h - What the program is told: defaults, then purlin.yaml, then the environment (and
+ * --env-file below the real environment). One table (cmd/config_table.c) names every key; it
+ * validates, and the reference, .env.example and the JSON Schema of purlin.yaml are printed from
+ * it.
  *
- * Data passes: table defaults -> file (base/yaml) -> environment -> struct config; every problem at once in a diag.
+ * Data passes: table defaults -> file (base/yaml) -> environment -> struct config; every problem at
+ * once in a diag.
  */
 #pragma once
 

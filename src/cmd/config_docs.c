@@ -29,15 +29,21 @@ void config_print_reference(struct buf *out)
     buf_put_lit(out,
                 "# Configuration reference\n\n"
                 "Made by `purlin config reference` from the table that validates; do not edit.\n\n"
-                "Defaults run on a laptop. `purlin.yaml` (or `--config FILE`) overrides them, the environment overrides "
-                "the file. Everything is checked before the first socket opens; all problems are listed at once and the exit "
-                "status is 2. A secret can also come from a file: `NAME_FILE=/run/secrets/name`. Values in the file may use "
-                "`${NAME}` and `${NAME:-default}`. Durations: `500ms`, `30s`, `5m`, `2h`, `7d`. Sizes: `64KiB`, `1MiB`. "
-                "SIGHUP reloads the contracts and the keys marked *reloaded*; a bad file is refused and the old one stays in force.\n\n"
+                "Defaults run on a laptop. `purlin.yaml` (or `--config FILE`) overrides them, the "
+                "environment overrides "
+                "the file. Everything is checked before the first socket opens; all problems are "
+                "listed at once and the exit "
+                "status is 2. A secret can also come from a file: `NAME_FILE=/run/secrets/name`. "
+                "Values in the file may use "
+                "`${NAME}` and `${NAME:-default}`. Durations: `500ms`, `30s`, `5m`, `2h`, `7d`. "
+                "Sizes: `64KiB`, `1MiB`. "
+                "SIGHUP reloads the contracts and the keys marked *reloaded*; a bad file is "
+                "refused and the old one stays in force.\n\n"
                 "| key | environment | type | default | what it does |\n|---|---|---|---|---|\n");
     for (unsigned i = 0; i < config_keys_len; i++) {
         const struct config_key *key = &config_keys[i];
-        buf_printf(out, "| `%s` | `%s`%s | ", key->name, key->env, key->secret ? " (or `_FILE`)" : "");
+        buf_printf(out, "| `%s` | `%s`%s | ", key->name, key->env,
+                   key->secret ? " (or `_FILE`)" : "");
         if (key->type == CONFIG_CHOICE)
             put_choices(out, key->choices);
         else
@@ -52,8 +58,11 @@ void config_print_reference(struct buf *out)
 
 void config_print_env_example(struct buf *out)
 {
-    buf_put_lit(out, "# Made by `purlin config env` from the table that validates; every line shows its default.\n"
-                     "# Copy to .env, change what you need, and start with: purlin serve --env-file .env\n");
+    buf_put_lit(
+        out,
+        "# Made by `purlin config env` from the table that validates; every line shows its "
+        "default.\n"
+        "# Copy to .env, change what you need, and start with: purlin serve --env-file .env\n");
     for (unsigned i = 0; i < config_keys_len; i++) {
         const struct config_key *key = &config_keys[i];
         buf_printf(out, "\n# %s\n", key->help);

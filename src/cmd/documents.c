@@ -1,5 +1,6 @@
 /*
- * purlin openapi, routes and config: what the program can say about itself without a running server.
+ * purlin openapi, routes and config: what the program can say about itself without a running
+ * server.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,8 @@
 
 #define DOCUMENT_BYTES_MAX ((size_t)16 << 20)
 
-/* Open the whole edge over an empty database in a temporary folder, so that the documents come from the same routes that serve would
- * add and the real database is not touched. */
+/* Open the whole edge over an empty database in a temporary folder, so that the documents come from
+ * the same routes that serve would add and the real database is not touched. */
 static int with_edge(const struct app_common *common, const char *verb, int (*fn)(struct app *app))
 {
     struct app app;
@@ -51,7 +52,8 @@ static int with_edge(const struct app_common *common, const char *verb, int (*fn
     return code;
 }
 
-static int parse_plain(const struct cmd_verb *verb, int argc, char **argv, struct app_common *common)
+static int parse_plain(const struct cmd_verb *verb, int argc, char **argv,
+                       struct app_common *common)
 {
     const struct cmd_option options[] = { APP_COMMON_OPTIONS(*common) };
     struct cmd_args args;
@@ -63,7 +65,8 @@ static int parse_plain(const struct cmd_verb *verb, int argc, char **argv, struc
     return -1;
 }
 
-/* -- openapi --------------------------------------------------------------------------------------------- */
+/* -- openapi
+ * --------------------------------------------------------------------------------------------- */
 
 static int print_openapi(struct app *app)
 {
@@ -95,7 +98,9 @@ const struct cmd_verb cmd_openapi = {
     .run = run_openapi,
 };
 
-/* -- routes ------------------------------------------------------------------------------------------------ */
+/* -- routes
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int print_routes(struct app *app)
 {
@@ -105,12 +110,14 @@ static int print_routes(struct app *app)
         const struct http_route *route = http_route_at(app->http, i);
         struct slice method = net_method_text(route->method);
         buf_printf(&out, "%-8.*s %-44s %-7s %s\n", SLICE_ARG(method), route->pattern,
-                   route->audience == HTTP_ADMIN ? "admin" : "public", route->summary ? route->summary : "");
+                   route->audience == HTTP_ADMIN ? "admin" : "public",
+                   route->summary ? route->summary : "");
     }
     struct contract_set *set = resource_set_hold(app->engine);
     for (unsigned i = 0; i < set->len; i++)
-        buf_printf(&out, "%-8s /api/v1/%-36.*s %-7s %.*s\n", "resource", SLICE_ARG(set->contracts[i]->name),
-                   "rules", SLICE_ARG(set->contracts[i]->description));
+        buf_printf(&out, "%-8s /api/v1/%-36.*s %-7s %.*s\n", "resource",
+                   SLICE_ARG(set->contracts[i]->name), "rules",
+                   SLICE_ARG(set->contracts[i]->description));
     resource_set_release(app->engine, set);
     return cmd_print_out(buf_slice(&out));
 }
@@ -129,7 +136,9 @@ const struct cmd_verb cmd_routes = {
     .run = run_routes,
 };
 
-/* -- config ------------------------------------------------------------------------------------------------ */
+/* -- config
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int run_config(const struct cmd_verb *verb, int argc, char **argv)
 {
@@ -175,7 +184,8 @@ static int run_config(const struct cmd_verb *verb, int argc, char **argv)
 const struct cmd_verb cmd_config = {
     .name = "config",
     .summary = "Show the configuration in force, or its documents.",
-    .synopsis = "[show | reference | env | schema | contract-schema] [--config FILE] [--env-file FILE]",
+    .synopsis =
+        "[show | reference | env | schema | contract-schema] [--config FILE] [--env-file FILE]",
     .details = "show             every key with its value in force; secrets as ***\n"
                "reference        the reference, in Markdown (docs/configuration.md)\n"
                "env              .env.example\n"

@@ -33,7 +33,8 @@ static int fail(struct migrate *m)
     return cmd_print_problem(m->verb->name, &m->app.problem);
 }
 
-/* -- writing files -------------------------------------------------------------------------------------------- */
+/* -- writing files
+ * -------------------------------------------------------------------------------------------- */
 
 static bool is_name(struct slice name)
 {
@@ -79,7 +80,8 @@ static int write_migration(struct migrate *m, struct slice name, struct slice up
     struct slice folder = m->app.config.migrations;
     char *folder_path = arena_cstr(m->app.arena, folder);
     if (!folder_path || (mkdir(folder_path, 0755) != 0 && errno != EEXIST)) {
-        (void)fprintf(stderr, "purlin migrate: the folder %.*s cannot be made\n", SLICE_ARG(folder));
+        (void)fprintf(stderr, "purlin migrate: the folder %.*s cannot be made\n",
+                      SLICE_ARG(folder));
         return CMD_FAILED;
     }
     const struct {
@@ -90,7 +92,8 @@ static int write_migration(struct migrate *m, struct slice name, struct slice up
         struct slice path = arena_printf(m->app.arena, "%s/%04u_%.*s.%s.sql%c", folder_path, number,
                                          SLICE_ARG(name), files[i].suffix, 0);
         if (!path.data || !write_file(path.data, files[i].text)) {
-            (void)fprintf(stderr, "purlin migrate: %s cannot be written\n", path.data ? path.data : "the file");
+            (void)fprintf(stderr, "purlin migrate: %s cannot be written\n",
+                          path.data ? path.data : "the file");
             return CMD_FAILED;
         }
         (void)printf("Wrote %s\n", path.data);
@@ -98,7 +101,9 @@ static int write_migration(struct migrate *m, struct slice name, struct slice up
     return CMD_OK;
 }
 
-/* -- the actions ------------------------------------------------------------------------------------------------ */
+/* -- the actions
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int run_diff(struct migrate *m)
 {
@@ -121,11 +126,13 @@ static int run_diff(struct migrate *m)
     code = write_migration(m, m->name.len ? m->name : diff.name, buf_slice(&diff.up),
                            buf_slice(&diff.down));
     if (code == CMD_OK)
-        (void)printf("Review them, then: purlin migrate up%s\n", diff.destructive ? " --allow-destructive" : "");
+        (void)printf("Review them, then: purlin migrate up%s\n",
+                     diff.destructive ? " --allow-destructive" : "");
     return code;
 }
 
-static struct store_migrate_options store_options_of(struct migrate *m, struct cmd_progress *progress)
+static struct store_migrate_options store_options_of(struct migrate *m,
+                                                     struct cmd_progress *progress)
 {
     return (struct store_migrate_options){ .folder = m->app.config.migrations,
                                            .steps = m->steps,
@@ -198,7 +205,8 @@ static int run_status(struct migrate *m)
 static int run_new(struct migrate *m)
 {
     if (!is_name(m->name))
-        return cmd_usage_error(m->verb, "say a name of a-z, 0-9 and _: purlin migrate new add_something");
+        return cmd_usage_error(m->verb,
+                               "say a name of a-z, 0-9 and _: purlin migrate new add_something");
     return write_migration(m, m->name, SLICE("-- What changes.\n"), SLICE("-- How to undo it.\n"));
 }
 
@@ -209,17 +217,24 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
         int (*fn)(struct migrate *m);
         bool takes_name;
         bool creates;
-    } actions[] = { { "diff", run_diff, false, true },    { "up", run_up, false, true },
-                    { "down", run_down, false, false },   { "redo", run_redo, false, false },
+    } actions[] = { { "diff", run_diff, false, true },     { "up", run_up, false, true },
+                    { "down", run_down, false, false },    { "redo", run_redo, false, false },
                     { "status", run_status, false, true }, { "new", run_new, true, true } };
     struct migrate m = { .verb = verb };
     const struct cmd_option options[] = {
         APP_COMMON_OPTIONS(m.common),
-        { .name = "--steps", .value = "N", .help = "How many (up: all, down: 1).", .text = &m.steps_text },
+        { .name = "--steps",
+          .value = "N",
+          .help = "How many (up: all, down: 1).",
+          .text = &m.steps_text },
         { .name = "--name", .value = "NAME", .help = "diff: name of the files.", .text = &m.name },
-        { .name = "--rename", .value = "A.OLD=A.NEW", .help = "diff: a renamed field, its data kept; repeatable.",
-          .list = m.renames, .list_len = &m.renames_len },
-        { .name = "--allow-destructive", .help = "up, down: allow steps that lose data.",
+        { .name = "--rename",
+          .value = "A.OLD=A.NEW",
+          .help = "diff: a renamed field, its data kept; repeatable.",
+          .list = m.renames,
+          .list_len = &m.renames_len },
+        { .name = "--allow-destructive",
+          .help = "up, down: allow steps that lose data.",
           .is_set = &m.allow_destructive },
         { .name = "--dry-run", .help = "Say what would be done.", .is_set = &m.dry_run },
     };
@@ -257,7 +272,8 @@ const struct cmd_verb cmd_migrate = {
     .name = "migrate",
     .summary = "Bring the database from one version of the contracts to the next.",
     .synopsis = "diff | up | down | redo | status | new NAME  [OPTIONS]",
-    .details = "diff    compare the contracts with the database and write a numbered migration, up and down\n"
+    .details = "diff    compare the contracts with the database and write a numbered migration, up "
+               "and down\n"
                "up      apply what is pending, each in a transaction\n"
                "down    undo the last one\n"
                "redo    down and up again\n"

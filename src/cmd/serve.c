@@ -1,8 +1,10 @@
 /*
- * purlin serve. One loop a core, each with its own listening socket on the same port; signals arrive on the first loop.
+ * purlin serve. One loop a core, each with its own listening socket on the same port; signals
+ * arrive on the first loop.
  *
- * Stopping: readiness turns red, after drain_delay every loop stops accepting and finishes what is in flight, at most for grace; then
- * the loops end, the writer commits what it has, and the process exits 0. A second signal exits at once.
+ * Stopping: readiness turns red, after drain_delay every loop stops accepting and finishes what is
+ * in flight, at most for grace; then the loops end, the writer commits what it has, and the process
+ * exits 0. A second signal exits at once.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -57,7 +59,8 @@ struct server {
     struct loop_timer drain_delay;
 };
 
-/* -- stopping -------------------------------------------------------------------------------------------- */
+/* -- stopping
+ * -------------------------------------------------------------------------------------------- */
 
 static void worker_closed(void *arg)
 {
@@ -113,7 +116,8 @@ static void on_stop(uv_signal_t *handle, int number)
     loop_timer_start(s->loops[0], &s->drain_delay, s->app->config.drain_delay_us, drain_all);
 }
 
-/* -- reloading ------------------------------------------------------------------------------------------- */
+/* -- reloading
+ * ------------------------------------------------------------------------------------------- */
 
 static void log_diag(const struct diag *diag)
 {
@@ -123,7 +127,8 @@ static void log_diag(const struct diag *diag)
                   LOG_TEXT("problem", diag->items[i].message));
 }
 
-/* In the offload pool: read and check everything anew; only when all of it is good does anything change. */
+/* In the offload pool: read and check everything anew; only when all of it is good does anything
+ * change. */
 static void reload_work(void *arg)
 {
     struct server *s = arg;
@@ -148,7 +153,8 @@ static void reload_work(void *arg)
         s->app->config.drain_delay_us = next.config.drain_delay_us;
         log_info("server.reloaded", LOG_BOOL("ok", true));
     } else {
-        log_error("server.reload_refused", LOG_CSTR("kept", "the configuration and contracts in force"));
+        log_error("server.reload_refused",
+                  LOG_CSTR("kept", "the configuration and contracts in force"));
     }
     app_close(&next);
 }
@@ -168,11 +174,13 @@ static void on_reload(uv_signal_t *handle, int number)
     if (s->stopping || s->reloading)
         return;
     s->reloading = true;
-    if (task_spawn(s->loops[0], reload_task, s, &(struct task_options){ .name = "reload" }) != STATUS_OK)
+    if (task_spawn(s->loops[0], reload_task, s, &(struct task_options){ .name = "reload" }) !=
+        STATUS_OK)
         s->reloading = false;
 }
 
-/* -- starting --------------------------------------------------------------------------------------------- */
+/* -- starting
+ * --------------------------------------------------------------------------------------------- */
 
 static unsigned cores(void)
 {
@@ -200,9 +208,10 @@ static void start_log(const struct config *c)
     (void)log_level_parse(c->log_level, &level);
     bool pretty = slice_eq(c->log_format, SLICE("pretty")) ||
                   (slice_eq(c->log_format, SLICE("auto")) && isatty(STDOUT_FILENO));
-    if (log_start(&(struct log_options){ .fd = STDOUT_FILENO, .level = level,
-                                         .format = pretty ? LOG_FORMAT_PRETTY : LOG_FORMAT_JSON }) !=
-        STATUS_OK)
+    if (log_start(&(struct log_options){ .fd = STDOUT_FILENO,
+                                         .level = level,
+                                         .format = pretty ? LOG_FORMAT_PRETTY
+                                                          : LOG_FORMAT_JSON }) != STATUS_OK)
         (void)fprintf(stderr, "purlin serve: no log writer; lines go to standard error\n");
 }
 
@@ -284,7 +293,8 @@ static int run_all(struct server *s)
 {
     unsigned started = 1;
     for (; started < s->len; started++) {
-        if (pthread_create(&s->workers[started].thread, NULL, worker_main, &s->workers[started]) != 0)
+        if (pthread_create(&s->workers[started].thread, NULL, worker_main, &s->workers[started]) !=
+            0)
             break;
     }
     if (started < s->len) {
@@ -314,9 +324,11 @@ static void announce(struct server *s, int64_t begun_us)
              LOG_TEXT("url", arena_printf(s->app->arena, "http://%s%.*s%s:%u", is_v6 ? "[" : "",
                                           SLICE_ARG(c->host), is_v6 ? "]" : "", s->port)),
              LOG_U64("port", s->port), LOG_U64("loops", s->len), LOG_I64("pid", getpid()),
-             LOG_TEXT("env", c->env), LOG_DOUBLE("start_ms", (double)(clock_mono_us() - begun_us) / 1e3));
+             LOG_TEXT("env", c->env),
+             LOG_DOUBLE("start_ms", (double)(clock_mono_us() - begun_us) / 1e3));
     if (!c->admin_key.len)
-        log_info("server.no_admin", LOG_CSTR("hint", "set PURLIN_ADMIN_KEY to have an administrator"));
+        log_info("server.no_admin",
+                 LOG_CSTR("hint", "set PURLIN_ADMIN_KEY to have an administrator"));
 }
 
 static int serve_with(struct server *s, int64_t begun_us)
@@ -363,7 +375,8 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
     loop_install_overflow_handler();
     raise_descriptors();
     code = serve_with(&server, begun_us);
-    /* A start that failed half-way leaves loops and sockets to the kernel: nothing was promised to anybody yet. */
+    /* A start that failed half-way leaves loops and sockets to the kernel: nothing was promised to
+     * anybody yet. */
     if (code == CMD_OK) {
         for (unsigned i = 0; i < server.len; i++) {
             store_detach(app.store, server.loops[i]);
@@ -381,8 +394,10 @@ const struct cmd_verb cmd_serve = {
     .name = "serve",
     .summary = "Serve the contracts over HTTP.",
     .synopsis = "[--config FILE] [--env-file FILE]",
-    .details = "Listens on http://127.0.0.1:8000 unless told otherwise (HOST, PORT). SIGTERM or SIGINT stops it after\n"
-               "what is in flight; a second one at once. SIGHUP reloads the contracts and what can be reloaded of the\n"
+    .details = "Listens on http://127.0.0.1:8000 unless told otherwise (HOST, PORT). SIGTERM or "
+               "SIGINT stops it after\n"
+               "what is in flight; a second one at once. SIGHUP reloads the contracts and what can "
+               "be reloaded of the\n"
                "configuration; a bad file is refused and the good one stays in force.",
     .run = run,
 };

@@ -1,6 +1,6 @@
 /*
- * Values are proposed by type and constraint, then the whole body is put through the validator: what is published is true, or it is
- * not published.
+ * Values are proposed by type and constraint, then the whole body is put through the validator:
+ * what is published is true, or it is not published.
  */
 #include "contract/example.h"
 
@@ -79,7 +79,10 @@ static void put_value(const struct contract_field *f, struct json_out *o, struct
         json_out_time(o, f->has_min ? f->min_i64 : f->has_max ? f->max_i64 : EXAMPLE_TIME_US);
         return;
     case CONTRACT_DATE:
-        clock_format_date(f->has_min ? (int32_t)f->min_i64 : f->has_max ? (int32_t)f->max_i64 : 20454, date);
+        clock_format_date(f->has_min   ? (int32_t)f->min_i64
+                          : f->has_max ? (int32_t)f->max_i64
+                                       : 20454,
+                          date);
         json_out_string(o, slice_of(date, sizeof(date)));
         return;
     case CONTRACT_UUID:
@@ -131,14 +134,16 @@ static bool is_valid(const struct contract *c, struct slice body, char kind, str
     json_t *object = NULL;
     struct problem problem = { 0 };
     struct contract_row row;
-    struct contract_input input = { .mode = kind == 'c' ? CONTRACT_MODE_CREATE : CONTRACT_MODE_PATCH,
+    struct contract_input input = { .mode =
+                                        kind == 'c' ? CONTRACT_MODE_CREATE : CONTRACT_MODE_PATCH,
                                     .now_us = EXAMPLE_TIME_US };
     return json_read(arena, body, JSON_LIMITS_DEFAULT, &object, NULL) == STATUS_OK &&
            contract_validate(c, object, &input, arena, &problem, &row, NULL) == STATUS_OK;
 }
 
 /* A body of the fields whose bit is set in `wanted`. */
-static void put_body(const struct contract *c, const bool *wanted, struct arena *arena, struct buf *body)
+static void put_body(const struct contract *c, const bool *wanted, struct arena *arena,
+                     struct buf *body)
 {
     buf_clear(body);
     struct json_out o = json_out(body);
@@ -161,7 +166,8 @@ enum status contract__example(const struct contract *contract, char kind, struct
     bool wanted[CONTRACT_FIELDS_MAX] = { false };
     struct buf body;
     buf_init(&body, arena, 1024, EXAMPLE_BYTES_MAX);
-    /* Field by field, keeping those that pass: one unsatisfiable pattern shall not cost the whole example. */
+    /* Field by field, keeping those that pass: one unsatisfiable pattern shall not cost the whole
+     * example. */
     for (unsigned i = 0; i < contract->fields_len; i++) {
         const struct contract_field *f = contract->fields[i];
         if (!is_given(f) || (kind == 'p' && f->immutable))

@@ -1,6 +1,7 @@
 /*
- * The OpenAPI 3.1 document. Everything is written from the model and the table of routes; what is the same for all resources
- * (errors, list parameters, headers) stands once under components and is referred to.
+ * The OpenAPI 3.1 document. Everything is written from the model and the table of routes; what is
+ * the same for all resources (errors, list parameters, headers) stands once under components and is
+ * referred to.
  */
 #include "contract/openapi.h"
 
@@ -26,13 +27,15 @@ static void put_ref(struct json_out *o, const char *section, struct slice name)
     json_out_end(o);
 }
 
-static void put_ref_member(struct json_out *o, const char *key, const char *section, struct slice name)
+static void put_ref_member(struct json_out *o, const char *key, const char *section,
+                           struct slice name)
 {
     json_out_key(o, slice_cstr(key));
     put_ref(o, section, name);
 }
 
-/* -- components that all resources share -------------------------------------------------------------------- */
+/* -- components that all resources share
+ * -------------------------------------------------------------------- */
 
 static const struct {
     const char *name; /* of the component */
@@ -43,7 +46,8 @@ static const struct {
     { "Unauthenticated", 401, "Credentials are needed." },
     { "Denied", 403, "The caller may not do this." },
     { "NotFound", 404, "There is no such row, or the caller may not see it." },
-    { "Conflict", 409, "A unique value is taken, a row is referred to, or the same Idempotency-Key is in flight." },
+    { "Conflict", 409,
+      "A unique value is taken, a row is referred to, or the same Idempotency-Key is in flight." },
     { "PreconditionFailed", 412, "If-Match does not name the current version." },
     { "TooLarge", 413, "The body is larger than allowed." },
     { "UnsupportedMedia", 415, "The body has another type than the route takes." },
@@ -91,7 +95,8 @@ static void put_error_components(struct json_out *o)
 static const char problem_schema[] =
     "{\"type\":\"object\",\"description\":\"RFC 9457 problem details.\","
     "\"required\":[\"type\",\"title\",\"status\",\"request_id\"],\"properties\":{"
-    "\"type\":{\"type\":\"string\",\"format\":\"uri-reference\",\"description\":\"Names the kind of problem; for programs.\"},"
+    "\"type\":{\"type\":\"string\",\"format\":\"uri-reference\",\"description\":\"Names the kind "
+    "of problem; for programs.\"},"
     "\"title\":{\"type\":\"string\"},"
     "\"status\":{\"type\":\"integer\",\"minimum\":400,\"maximum\":599},"
     "\"detail\":{\"type\":\"string\",\"description\":\"A sentence for people.\"},"
@@ -99,18 +104,25 @@ static const char problem_schema[] =
     "\"code\":{\"type\":\"string\"},"
     "\"request_id\":{\"type\":\"string\",\"description\":\"Finds the request in the log.\"},"
     "\"trace_id\":{\"type\":\"string\"},"
-    "\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"pointer\",\"code\",\"detail\"],"
-    "\"properties\":{\"pointer\":{\"type\":\"string\",\"description\":\"JSON Pointer into the body, or ?name of a query "
-    "parameter.\"},\"code\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"},\"message\":{\"type\":\"string\"}}}}},"
-    "\"examples\":[{\"type\":\"https://purlin.dev/problems/validation\",\"title\":\"Unprocessable Content\",\"status\":422,"
-    "\"detail\":\"Fields are wrong.\",\"request_id\":\"0192f1c0-6f3a-7c3e-9d2b-0a1b2c3d4e5f\",\"errors\":[{\"pointer\":"
+    "\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"pointer\","
+    "\"code\",\"detail\"],"
+    "\"properties\":{\"pointer\":{\"type\":\"string\",\"description\":\"JSON Pointer into the "
+    "body, or ?name of a query "
+    "parameter.\"},\"code\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"},\"message\":{"
+    "\"type\":\"string\"}}}}},"
+    "\"examples\":[{\"type\":\"https://purlin.dev/problems/validation\",\"title\":\"Unprocessable "
+    "Content\",\"status\":422,"
+    "\"detail\":\"Fields are "
+    "wrong.\",\"request_id\":\"0192f1c0-6f3a-7c3e-9d2b-0a1b2c3d4e5f\",\"errors\":[{\"pointer\":"
     "\"/title\",\"code\":\"too_long\",\"detail\":\"must have at most 300 characters\"}]}]}";
 
 static const char page_schema[] =
     "{\"type\":\"object\",\"required\":[\"limit\",\"next\",\"prev\",\"has_more\"],\"properties\":{"
     "\"limit\":{\"type\":\"integer\"},"
-    "\"next\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page after this one.\"},"
-    "\"prev\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page before this one.\"},"
+    "\"next\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page after this "
+    "one.\"},"
+    "\"prev\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page before this "
+    "one.\"},"
     "\"has_more\":{\"type\":\"boolean\"},"
     "\"total\":{\"type\":\"integer\",\"description\":\"Only when asked for with count=.\"},"
     "\"total_is\":{\"type\":\"string\",\"enum\":[\"exact\",\"at_least\"]}}}";
@@ -119,14 +131,19 @@ static const struct {
     const char *component, *name, *schema, *description;
 } list_parameters[] = {
     { "Limit", "limit", "{\"type\":\"integer\",\"minimum\":1,\"default\":20}", "How many rows." },
-    { "Cursor", "cursor", "{\"type\":\"string\"}", "Where to go on: page.next or page.prev of an answer." },
-    { "Offset", "offset", "{\"type\":\"integer\",\"minimum\":0}", "Rows to skip; not together with cursor." },
-    { "Sort", "sort", "{\"type\":\"string\"}", "Fields with commas, - for descending: -created_at,id." },
+    { "Cursor", "cursor", "{\"type\":\"string\"}",
+      "Where to go on: page.next or page.prev of an answer." },
+    { "Offset", "offset", "{\"type\":\"integer\",\"minimum\":0}",
+      "Rows to skip; not together with cursor." },
+    { "Sort", "sort", "{\"type\":\"string\"}",
+      "Fields with commas, - for descending: -created_at,id." },
     { "Filter", "filter", "{\"type\":\"string\",\"maxLength\":4096}",
       "A condition in the filter language: score > 10 && \"c\" in tags." },
     { "Fields", "fields", "{\"type\":\"string\"}", "Only these fields, with commas." },
-    { "Expand", "expand", "{\"type\":\"string\"}", "Related rows to embed, with commas, dots to go deeper." },
-    { "Count", "count", "{\"type\":\"string\",\"enum\":[\"exact\",\"estimated\"]}", "Adds page.total." },
+    { "Expand", "expand", "{\"type\":\"string\"}",
+      "Related rows to embed, with commas, dots to go deeper." },
+    { "Count", "count", "{\"type\":\"string\",\"enum\":[\"exact\",\"estimated\"]}",
+      "Adds page.total." },
 };
 
 static void put_parameter_components(struct json_out *o)
@@ -147,7 +164,8 @@ static void put_parameter_components(struct json_out *o)
         const char *component, *name, *schema, *description;
     } headers[] = {
         { "IfMatch", "If-Match", "{\"type\":\"string\"}", "The ETag that the change is based on." },
-        { "IfNoneMatch", "If-None-Match", "{\"type\":\"string\"}", "The ETag that the client has; 304 when it is current." },
+        { "IfNoneMatch", "If-None-Match", "{\"type\":\"string\"}",
+          "The ETag that the client has; 304 when it is current." },
         { "IdempotencyKey", "Idempotency-Key", "{\"type\":\"string\",\"maxLength\":255}",
           "Makes a repeated POST safe: the same key with the same body gets the same answer." },
         { "Prefer", "Prefer", "{\"type\":\"string\"}", "return=minimal or return=representation." },
@@ -163,25 +181,36 @@ static void put_parameter_components(struct json_out *o)
         json_out_end(o);
     }
     json_out_key(o, SLICE("Id"));
-    json_out_raw(o, SLICE("{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"description\":\"The row's id.\","
-                          "\"schema\":{\"type\":\"string\",\"format\":\"uuid\"}}"));
+    json_out_raw(
+        o,
+        SLICE(
+            "{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"description\":\"The row's id.\","
+            "\"schema\":{\"type\":\"string\",\"format\":\"uuid\"}}"));
     json_out_end(o);
     json_out_key(o, SLICE("headers"));
-    json_out_raw(o, SLICE("{\"ETag\":{\"description\":\"Version of the row as shown.\",\"schema\":{\"type\":\"string\"}},"
-                          "\"Location\":{\"description\":\"Path of the new row.\",\"schema\":{\"type\":\"string\"}},"
-                          "\"Link\":{\"description\":\"rel=next and rel=prev (RFC 8288).\",\"schema\":{\"type\":\"string\"}},"
-                          "\"RetryAfter\":{\"description\":\"Seconds to wait.\",\"schema\":{\"type\":\"integer\"}}}"));
+    json_out_raw(o, SLICE("{\"ETag\":{\"description\":\"Version of the row as "
+                          "shown.\",\"schema\":{\"type\":\"string\"}},"
+                          "\"Location\":{\"description\":\"Path of the new "
+                          "row.\",\"schema\":{\"type\":\"string\"}},"
+                          "\"Link\":{\"description\":\"rel=next and rel=prev (RFC "
+                          "8288).\",\"schema\":{\"type\":\"string\"}},"
+                          "\"RetryAfter\":{\"description\":\"Seconds to "
+                          "wait.\",\"schema\":{\"type\":\"integer\"}}}"));
 }
 
 static void put_security_components(struct json_out *o)
 {
     json_out_key(o, SLICE("securitySchemes"));
-    json_out_raw(o, SLICE("{\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
-                          "\"description\":\"The bootstrap key (PURLIN_ADMIN_KEY) carries the role admin.\"},"
-                          "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
+    json_out_raw(
+        o,
+        SLICE("{\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
+              "\"description\":\"The bootstrap key (PURLIN_ADMIN_KEY) carries the role admin.\"},"
+              "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
 }
 
-/* -- a resource ------------------------------------------------------------------------------------------------ */
+/* -- a resource
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* "posts" -> "PostsCreate" and so on. */
 static struct slice schema_name(struct document *d, const struct contract *c, const char *suffix)
@@ -234,14 +263,14 @@ static void put_resource_schemas(struct document *d, const struct contract *c)
 
 struct operation {
     const char *method;
-    const char *id_prefix; /* "list" -> "listPosts" */
-    const char *summary; /* the resource's name follows */
+    const char *id_prefix;         /* "list" -> "listPosts" */
+    const char *summary;           /* the resource's name follows */
     const char *const *parameters; /* component names, NULL-terminated */
     const int *errors;             /* zero-terminated */
     const char *body;              /* suffix of the body's schema, or NULL */
     const char *body_type;
     int success;
-    const char *answer;            /* suffix of the answer's schema, NULL: no body */
+    const char *answer; /* suffix of the answer's schema, NULL: no body */
     const char *headers[3];
     enum contract_action action;
 };
@@ -257,11 +286,14 @@ static void put_parameters(struct json_out *o, const char *const *names)
 static void put_equality_parameters(struct document *d, const struct contract *c)
 {
     if (c->search_len)
-        json_out_raw(&d->o, SLICE("{\"name\":\"q\",\"in\":\"query\",\"description\":\"Full text; the best match first.\","
+        json_out_raw(&d->o, SLICE("{\"name\":\"q\",\"in\":\"query\",\"description\":\"Full text; "
+                                  "the best match first.\","
                                   "\"schema\":{\"type\":\"string\",\"maxLength\":512}}"));
     if (c->soft_delete)
-        json_out_raw(&d->o, SLICE("{\"name\":\"deleted\",\"in\":\"query\",\"description\":\"The deleted rows instead, for who may "
-                                  "update them.\",\"schema\":{\"type\":\"boolean\",\"default\":false}}"));
+        json_out_raw(&d->o,
+                     SLICE("{\"name\":\"deleted\",\"in\":\"query\",\"description\":\"The deleted "
+                           "rows instead, for who may "
+                           "update them.\",\"schema\":{\"type\":\"boolean\",\"default\":false}}"));
     for (unsigned i = 0; i < c->fields_len; i++) {
         const struct contract_field *f = c->fields[i];
         if (f->writeonly || f->type == CONTRACT_JSON || f->type == CONTRACT_MONEY ||
@@ -281,9 +313,12 @@ static void put_equality_parameters(struct document *d, const struct contract *c
 }
 
 static const char json_patch_media[] =
-    "{\"schema\":{\"type\":\"array\",\"maxItems\":100,\"description\":\"RFC 6902.\",\"items\":{\"type\":\"object\","
-    "\"required\":[\"op\",\"path\"],\"properties\":{\"op\":{\"type\":\"string\",\"enum\":[\"add\",\"remove\",\"replace\","
-    "\"move\",\"copy\",\"test\"]},\"path\":{\"type\":\"string\"},\"from\":{\"type\":\"string\"},\"value\":{}}}},"
+    "{\"schema\":{\"type\":\"array\",\"maxItems\":100,\"description\":\"RFC "
+    "6902.\",\"items\":{\"type\":\"object\","
+    "\"required\":[\"op\",\"path\"],\"properties\":{\"op\":{\"type\":\"string\",\"enum\":[\"add\","
+    "\"remove\",\"replace\","
+    "\"move\",\"copy\",\"test\"]},\"path\":{\"type\":\"string\"},\"from\":{\"type\":\"string\"},"
+    "\"value\":{}}}},"
     "\"example\":[{\"op\":\"test\",\"path\":\"/version\",\"value\":1}]}";
 
 static void put_body(struct document *d, const struct contract *c, const struct operation *op)
@@ -319,9 +354,10 @@ static void put_responses(struct document *d, const struct contract *c, const st
     json_out_object(o);
     json_out_key(o, arena_printf(d->arena, "%d", op->success));
     json_out_object(o);
-    json_out_kv(o, "description", op->success == 201   ? "Created."
-                                  : op->success == 204 ? "Done; there is nothing to say."
-                                                       : "Done.");
+    json_out_kv(o, "description",
+                op->success == 201   ? "Created."
+                : op->success == 204 ? "Done; there is nothing to say."
+                                     : "Done.");
     if (op->headers[0]) {
         json_out_key(o, SLICE("headers"));
         json_out_object(o);
@@ -340,7 +376,8 @@ static void put_responses(struct document *d, const struct contract *c, const st
     }
     json_out_end(o);
     if (op->success == 200 && op->headers[0] && op->headers[0][0] == 'E' && op->method[0] == 'g')
-        json_out_key(o, SLICE("304")), json_out_raw(o, SLICE("{\"description\":\"Not modified.\"}"));
+        json_out_key(o, SLICE("304")),
+            json_out_raw(o, SLICE("{\"description\":\"Not modified.\"}"));
     for (const int *status = op->errors; *status; status++)
         put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
                        slice_cstr(error_name(*status)));
@@ -352,7 +389,9 @@ static void put_security(struct document *d, const struct contract *c, enum cont
 {
     struct slice rule = c->rules_text[action];
     json_out_key(&d->o, SLICE("security"));
-    json_out_raw(&d->o, slice_eq(rule, SLICE("true")) ? SLICE("[{}]") : SLICE("[{},{\"apiKey\":[]},{\"bearer\":[]}]"));
+    json_out_raw(&d->o, slice_eq(rule, SLICE("true"))
+                            ? SLICE("[{}]")
+                            : SLICE("[{},{\"apiKey\":[]},{\"bearer\":[]}]"));
     json_out_key(&d->o, SLICE("x-purlin-rules"));
     json_out_string(&d->o, rule.len ? rule : SLICE("false"));
 }
@@ -380,7 +419,8 @@ static void put_operation(struct document *d, const struct contract *c, const st
     json_out_key(o, slice_cstr(op->method));
     json_out_object(o);
     json_out_key(o, SLICE("operationId"));
-    json_out_string(o, arena_printf(d->arena, "%s%.*s", op->id_prefix, SLICE_ARG(schema_name(d, c, ""))));
+    json_out_string(
+        o, arena_printf(d->arena, "%s%.*s", op->id_prefix, SLICE_ARG(schema_name(d, c, ""))));
     json_out_key(o, SLICE("summary"));
     json_out_string(o, arena_printf(d->arena, "%s %.*s.", op->summary, SLICE_ARG(c->name)));
     json_out_key(o, SLICE("description"));
@@ -401,8 +441,8 @@ static void put_operation(struct document *d, const struct contract *c, const st
     json_out_end(o);
 }
 
-static const char *const list_params[] = { "Limit", "Cursor", "Offset", "Sort", "Filter",
-                                           "Fields", "Expand", "Count", NULL };
+static const char *const list_params[] = { "Limit",  "Cursor", "Offset", "Sort", "Filter",
+                                           "Fields", "Expand", "Count",  NULL };
 static const char *const create_params[] = { "IdempotencyKey", "Prefer", NULL };
 static const char *const read_params[] = { "IfNoneMatch", "Fields", "Expand", NULL };
 static const char *const write_params[] = { "IfMatch", "Prefer", NULL };
@@ -416,30 +456,76 @@ static const int write_errors[] = { 400, 401, 403, 404, 409, 412, 413, 415, 422,
 static const int delete_errors[] = { 400, 401, 403, 404, 409, 412, 428, 500, 503, 0 };
 
 static const struct operation collection_operations[] = {
-    { .method = "get", .id_prefix = "list", .summary = "List", .parameters = list_params,
-      .errors = list_errors, .success = 200, .answer = "List", .headers = { "Link" }, .action = CONTRACT_READ },
-    { .method = "post", .id_prefix = "create", .summary = "Create one of", .parameters = create_params,
-      .errors = create_errors, .body = "Create", .body_type = "application/json", .success = 201, .answer = "",
-      .headers = { "Location", "ETag" }, .action = CONTRACT_CREATE },
+    { .method = "get",
+      .id_prefix = "list",
+      .summary = "List",
+      .parameters = list_params,
+      .errors = list_errors,
+      .success = 200,
+      .answer = "List",
+      .headers = { "Link" },
+      .action = CONTRACT_READ },
+    { .method = "post",
+      .id_prefix = "create",
+      .summary = "Create one of",
+      .parameters = create_params,
+      .errors = create_errors,
+      .body = "Create",
+      .body_type = "application/json",
+      .success = 201,
+      .answer = "",
+      .headers = { "Location", "ETag" },
+      .action = CONTRACT_CREATE },
 };
 static const struct operation item_operations[] = {
-    { .method = "get", .id_prefix = "read", .summary = "Read one of", .parameters = read_params,
-      .errors = read_errors, .success = 200, .answer = "", .headers = { "ETag" }, .action = CONTRACT_READ },
-    { .method = "put", .id_prefix = "replace", .summary = "Replace one of", .parameters = write_params,
-      .errors = write_errors, .body = "Replace", .body_type = "application/json", .success = 200, .answer = "",
-      .headers = { "ETag" }, .action = CONTRACT_UPDATE },
-    { .method = "patch", .id_prefix = "patch", .summary = "Change fields of one of",
-      .parameters = write_params, .errors = write_errors, .body = "Patch",
-      .body_type = "application/merge-patch+json", .success = 200, .answer = "", .headers = { "ETag" },
+    { .method = "get",
+      .id_prefix = "read",
+      .summary = "Read one of",
+      .parameters = read_params,
+      .errors = read_errors,
+      .success = 200,
+      .answer = "",
+      .headers = { "ETag" },
+      .action = CONTRACT_READ },
+    { .method = "put",
+      .id_prefix = "replace",
+      .summary = "Replace one of",
+      .parameters = write_params,
+      .errors = write_errors,
+      .body = "Replace",
+      .body_type = "application/json",
+      .success = 200,
+      .answer = "",
+      .headers = { "ETag" },
       .action = CONTRACT_UPDATE },
-    { .method = "delete", .id_prefix = "delete", .summary = "Delete one of", .parameters = delete_params,
-      .errors = delete_errors, .success = 204, .action = CONTRACT_DELETE },
+    { .method = "patch",
+      .id_prefix = "patch",
+      .summary = "Change fields of one of",
+      .parameters = write_params,
+      .errors = write_errors,
+      .body = "Patch",
+      .body_type = "application/merge-patch+json",
+      .success = 200,
+      .answer = "",
+      .headers = { "ETag" },
+      .action = CONTRACT_UPDATE },
+    { .method = "delete",
+      .id_prefix = "delete",
+      .summary = "Delete one of",
+      .parameters = delete_params,
+      .errors = delete_errors,
+      .success = 204,
+      .action = CONTRACT_DELETE },
 };
-static const struct operation restore_operation = {
-    .method = "post", .id_prefix = "restore", .summary = "Take back the deletion of one of",
-    .parameters = restore_params,
-    .errors = restore_errors, .success = 200, .answer = "", .headers = { "ETag" }, .action = CONTRACT_UPDATE
-};
+static const struct operation restore_operation = { .method = "post",
+                                                    .id_prefix = "restore",
+                                                    .summary = "Take back the deletion of one of",
+                                                    .parameters = restore_params,
+                                                    .errors = restore_errors,
+                                                    .success = 200,
+                                                    .answer = "",
+                                                    .headers = { "ETag" },
+                                                    .action = CONTRACT_UPDATE };
 
 static void put_id_parameter(struct json_out *o)
 {
@@ -459,7 +545,8 @@ static void put_export(struct document *d, const struct contract *c)
     json_out_key(o, SLICE("operationId"));
     json_out_string(o, arena_printf(d->arena, "export%.*s", SLICE_ARG(schema_name(d, c, ""))));
     json_out_key(o, SLICE("summary"));
-    json_out_string(o, arena_printf(d->arena, "Stream all %.*s that the caller may read.", SLICE_ARG(c->name)));
+    json_out_string(
+        o, arena_printf(d->arena, "Stream all %.*s that the caller may read.", SLICE_ARG(c->name)));
     json_out_key(o, SLICE("description"));
     json_out_string(o, c->description.len ? c->description : c->name);
     json_out_key(o, SLICE("tags"));
@@ -469,14 +556,16 @@ static void put_export(struct document *d, const struct contract *c)
     put_security(d, c, CONTRACT_READ);
     static const char *const params[] = { "Sort", "Filter", "Fields", NULL };
     put_parameters(o, params);
-    json_out_raw(o, SLICE("{\"name\":\"format\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"ndjson\",\"csv\"],"
+    json_out_raw(o, SLICE("{\"name\":\"format\",\"in\":\"query\",\"schema\":{\"type\":\"string\","
+                          "\"enum\":[\"ndjson\",\"csv\"],"
                           "\"default\":\"ndjson\"}}"));
     put_equality_parameters(d, c);
     json_out_end(o);
     json_out_key(o, SLICE("responses"));
     json_out_object(o);
     json_out_key(o, SLICE("200"));
-    json_out_raw(o, SLICE("{\"description\":\"Rows, one a line.\",\"content\":{\"application/x-ndjson\":{\"schema\":{\"type\":"
+    json_out_raw(o, SLICE("{\"description\":\"Rows, one a "
+                          "line.\",\"content\":{\"application/x-ndjson\":{\"schema\":{\"type\":"
                           "\"string\"}},\"text/csv\":{\"schema\":{\"type\":\"string\"}}}}"));
     for (const int *status = list_errors; *status; status++)
         put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
@@ -510,20 +599,32 @@ static void put_resource_paths(struct document *d, const struct contract *c)
     put_export(d, c);
 }
 
-/* -- the batch and the other routes -------------------------------------------------------------------------------- */
+/* -- the batch and the other routes
+ * -------------------------------------------------------------------------------- */
 
 static const char batch_path[] =
-    "{\"post\":{\"operationId\":\"batch\",\"summary\":\"Run several operations in one transaction.\","
-    "\"description\":\"Operations run in order; one that fails undoes all (mode atomic). A path or body may refer to the id of an "
-    "earlier operation: $ops.0.id, or $name.id when that operation has a ref.\",\"tags\":[\"batch\"],\"security\":[{},{"
-    "\"apiKey\":[]},{\"bearer\":[]}],\"parameters\":[{\"$ref\":\"#/components/parameters/IdempotencyKey\"},{\"name\":\"mode\","
-    "\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"atomic\",\"independent\"],\"default\":\"atomic\"}}],"
-    "\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"required\":["
-    "\"operations\"],\"properties\":{\"operations\":{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"required\":["
-    "\"method\",\"path\"],\"properties\":{\"method\":{\"type\":\"string\",\"enum\":[\"POST\",\"PUT\",\"PATCH\",\"DELETE\"]},"
-    "\"path\":{\"type\":\"string\"},\"ref\":{\"type\":\"string\"},\"if_match\":{\"type\":\"string\"},\"body\":{\"type\":[\"object\",\"array\"]}}}}}}}}},"
-    "\"responses\":{\"200\":{\"description\":\"The answer of each operation, in order.\",\"content\":{\"application/json\":{"
-    "\"schema\":{\"type\":\"object\"}}}},\"207\":{\"description\":\"Mode independent: some failed.\",\"content\":{\"application/json\":{"
+    "{\"post\":{\"operationId\":\"batch\",\"summary\":\"Run several operations in one "
+    "transaction.\","
+    "\"description\":\"Operations run in order; one that fails undoes all (mode atomic). A path or "
+    "body may refer to the id of an "
+    "earlier operation: $ops.0.id, or $name.id when that operation has a "
+    "ref.\",\"tags\":[\"batch\"],\"security\":[{},{"
+    "\"apiKey\":[]},{\"bearer\":[]}],\"parameters\":[{\"$ref\":\"#/components/parameters/"
+    "IdempotencyKey\"},{\"name\":\"mode\","
+    "\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"atomic\",\"independent\"],"
+    "\"default\":\"atomic\"}}],"
+    "\"requestBody\":{\"required\":true,\"content\":{\"application/"
+    "json\":{\"schema\":{\"type\":\"object\",\"required\":["
+    "\"operations\"],\"properties\":{\"operations\":{\"type\":\"array\",\"minItems\":1,\"items\":{"
+    "\"type\":\"object\",\"required\":["
+    "\"method\",\"path\"],\"properties\":{\"method\":{\"type\":\"string\",\"enum\":[\"POST\","
+    "\"PUT\",\"PATCH\",\"DELETE\"]},"
+    "\"path\":{\"type\":\"string\"},\"ref\":{\"type\":\"string\"},\"if_match\":{\"type\":"
+    "\"string\"},\"body\":{\"type\":[\"object\",\"array\"]}}}}}}}}},"
+    "\"responses\":{\"200\":{\"description\":\"The answer of each operation, in "
+    "order.\",\"content\":{\"application/json\":{"
+    "\"schema\":{\"type\":\"object\"}}}},\"207\":{\"description\":\"Mode independent: some "
+    "failed.\",\"content\":{\"application/json\":{"
     "\"schema\":{\"type\":\"object\"}}}},";
 
 static void put_batch(struct document *d)
@@ -533,8 +634,8 @@ static void put_batch(struct document *d)
     json_out_raw(o, SLICE(batch_path));
     bool first = true;
     for (const int *status = create_errors; *status; status++) {
-        buf_printf(o->buf, "%s\"%d\":{\"$ref\":\"#/components/responses/%s\"}", first ? "" : ",", *status,
-                   error_name(*status));
+        buf_printf(o->buf, "%s\"%d\":{\"$ref\":\"#/components/responses/%s\"}", first ? "" : ",",
+                   *status, error_name(*status));
         first = false;
     }
     buf_put_lit(o->buf, "}}}");

@@ -1,5 +1,6 @@
 /*
- * contract/openapi.h - The OpenAPI 3.1 document, from the contracts and the other routes: always true to what is served.
+ * contract/openapi.h - The OpenAPI 3.1 document, from the contracts and the other routes: always
+ * true to what is served.
  */
 #pragma once
 

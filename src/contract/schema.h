@@ -38,8 +38,8 @@ void json_schema_free(struct json_schema *schema);
  *
  * Memory   from `arena`; what a valid instance took is given back.
  * Context  any thread; never suspends. Uses at most 96 KiB of stack.
- * Units    bounded in depth (SCHEMA_CALLS_MAX, SCHEMA_STACK_BYTES) and work (SCHEMA_STEPS_MAX); beyond either, or the
- * arena's budget, the instance is invalid with code "schema_too_complex".
+ * Units    bounded in depth (SCHEMA_CALLS_MAX, SCHEMA_STACK_BYTES) and work (SCHEMA_STEPS_MAX);
+ * beyond either, or the arena's budget, the instance is invalid with code "schema_too_complex".
  */
 bool json_schema_validate(const struct json_schema *schema, const json_t *instance,
                           struct arena *arena, struct slice prefix, struct problem *problem);

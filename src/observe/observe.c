@@ -39,7 +39,8 @@ static void send_health(struct http_request *req, int status, struct slice body)
     http_send(req, status, HEALTH_TYPE, body);
 }
 
-/* Liveness asks nothing of anybody else: a broken database must not get the process killed (OP2). */
+/* Liveness asks nothing of anybody else: a broken database must not get the process killed (OP2).
+ */
 static void health_live(struct http_request *req, void *arg)
 {
     (void)arg;
@@ -120,7 +121,8 @@ static enum status health_detailed(struct task *task, struct http_request *req, 
     json_out_end(&out);
     json_out_end(&out);
     if (buf_status(&body) != STATUS_OK)
-        return problem_set(task, buf_status(&body), "observe/too-large", "The answer grew too large.");
+        return problem_set(task, buf_status(&body), "observe/too-large",
+                           "The answer grew too large.");
     send_health(req, *status == 'f' ? 503 : 200, buf_slice(&body));
     return STATUS_OK;
 }
@@ -130,12 +132,14 @@ static enum status metrics_text(struct task *task, struct http_request *req, voi
     struct observe *o = arg;
     const struct net_header *accept = net_header_get(http_net(req), NET_HEADER_ACCEPT);
     bool open_metrics =
-        accept && slice_find_slice(accept->value, SLICE("application/openmetrics-text")) != SIZE_MAX;
+        accept &&
+        slice_find_slice(accept->value, SLICE("application/openmetrics-text")) != SIZE_MAX;
     struct buf body;
     buf_init(&body, task_arena(task), 65536, METRICS_BYTES_MAX);
     metrics_render(o->options.metrics, open_metrics, &body);
     if (buf_status(&body) != STATUS_OK)
-        return problem_set(task, buf_status(&body), "observe/too-large", "The answer grew too large.");
+        return problem_set(task, buf_status(&body), "observe/too-large",
+                           "The answer grew too large.");
     http_header_add(req, SLICE("Cache-Control"), SLICE("no-store"));
     http_send(req, 200,
               open_metrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -144,7 +148,8 @@ static enum status metrics_text(struct task *task, struct http_request *req, voi
     return STATUS_OK;
 }
 
-/* -- figures of the loops ----------------------------------------------------------------------------- */
+/* -- figures of the loops
+ * ----------------------------------------------------------------------------- */
 
 static double sum_tasks(void *arg)
 {
@@ -172,25 +177,37 @@ static double worst_lag(void *arg)
 
 static void loop_metrics(struct observe *o)
 {
-    static const struct metric_desc tasks = { .name = "purlin_tasks", .kind = METRIC_GAUGE,
+    static const struct metric_desc tasks = { .name = "purlin_tasks",
+                                              .kind = METRIC_GAUGE,
                                               .help = "Tasks alive on all loops." };
-    static const struct metric_desc lag = { .name = "purlin_loop_lag_seconds", .kind = METRIC_GAUGE,
-                                            .help = "How late the last timer of the slowest loop was." };
-    metric_callback(o->options.metrics, metric_declare(o->options.metrics, &tasks), NULL, sum_tasks, o);
-    metric_callback(o->options.metrics, metric_declare(o->options.metrics, &lag), NULL, worst_lag, o);
+    static const struct metric_desc lag = {
+        .name = "purlin_loop_lag_seconds",
+        .kind = METRIC_GAUGE,
+        .help = "How late the last timer of the slowest loop was."
+    };
+    metric_callback(o->options.metrics, metric_declare(o->options.metrics, &tasks), NULL, sum_tasks,
+                    o);
+    metric_callback(o->options.metrics, metric_declare(o->options.metrics, &lag), NULL, worst_lag,
+                    o);
 }
 
-/* -- routes ------------------------------------------------------------------------------------------- */
+/* -- routes
+ * ------------------------------------------------------------------------------------------- */
 
 static enum status add_inline(struct observe *o, const char *pattern, http_inline_fn fn,
                               const char *summary, const char *operation_id)
 {
     const char *reason;
     return http_route_add(o->app,
-                          &(struct http_route){ .method = NET_METHOD_GET, .pattern = pattern,
-                                                .handle_inline = fn, .arg = o, .quiet = true,
-                                                .body_bytes_max = -1, .summary = summary,
-                                                .tag = "health", .operation_id = operation_id },
+                          &(struct http_route){ .method = NET_METHOD_GET,
+                                                .pattern = pattern,
+                                                .handle_inline = fn,
+                                                .arg = o,
+                                                .quiet = true,
+                                                .body_bytes_max = -1,
+                                                .summary = summary,
+                                                .tag = "health",
+                                                .operation_id = operation_id },
                           &reason);
 }
 
@@ -200,10 +217,15 @@ static enum status add_handler(struct observe *o, const char *pattern, http_hand
 {
     const char *reason;
     return http_route_add(o->app,
-                          &(struct http_route){ .method = NET_METHOD_GET, .pattern = pattern,
-                                                .handler = fn, .arg = o, .quiet = true,
-                                                .audience = audience, .body_bytes_max = -1,
-                                                .summary = summary, .tag = "health",
+                          &(struct http_route){ .method = NET_METHOD_GET,
+                                                .pattern = pattern,
+                                                .handler = fn,
+                                                .arg = o,
+                                                .quiet = true,
+                                                .audience = audience,
+                                                .body_bytes_max = -1,
+                                                .summary = summary,
+                                                .tag = "health",
                                                 .operation_id = operation_id },
                           &reason);
 }
@@ -214,8 +236,8 @@ static enum status add_metrics(struct observe *o, const char *pattern, const cha
     if (o->options.metrics_audience == OBSERVE_OFF)
         return STATUS_OK;
     return add_handler(o, pattern, metrics_text,
-                       o->options.metrics_audience == OBSERVE_ADMIN ? HTTP_ADMIN : HTTP_PUBLIC, summary,
-                       operation_id);
+                       o->options.metrics_audience == OBSERVE_ADMIN ? HTTP_ADMIN : HTTP_PUBLIC,
+                       summary, operation_id);
 }
 
 static enum status add_routes(struct observe *o)
@@ -244,7 +266,8 @@ static enum status add_routes(struct observe *o)
         st = add_handler(o, "/health/detailed", health_detailed, HTTP_ADMIN,
                          "Every check with its figures.", "healthDetailed");
     if (st == STATUS_OK)
-        st = add_metrics(o, "/metrics", "Metrics in the OpenMetrics or Prometheus text format.", "metrics");
+        st = add_metrics(o, "/metrics", "Metrics in the OpenMetrics or Prometheus text format.",
+                         "metrics");
     if (st == STATUS_OK && o->options.aliases)
         st = add_metrics(o, "/api/metrics", NULL, NULL);
     return st;

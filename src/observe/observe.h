@@ -1,8 +1,10 @@
 /*
- * observe/observe.h - How the program is doing: health checks, metrics, process figures. Adds its routes to the edge:
- * /health/live, /health/ready, /health/startup, /health/detailed (admin), /metrics, and their aliases.
+ * observe/observe.h - How the program is doing: health checks, metrics, process figures. Adds its
+ * routes to the edge: /health/live, /health/ready, /health/startup, /health/detailed (admin),
+ * /metrics, and their aliases.
  *
- * Data passes: counters of all rooms -> base/metric -> /metrics; the store's and the edge's state -> /health.
+ * Data passes: counters of all rooms -> base/metric -> /metrics; the store's and the edge's state
+ * -> /health.
  */
 #pragma once
 
@@ -29,7 +31,8 @@ struct observe_options {
     bool aliases;
 };
 
-/* Declare the process figures and add the routes. Errors: those of http_route_add, EXHAUSTED. Start of the process. */
+/* Declare the process figures and add the routes. Errors: those of http_route_add, EXHAUSTED. Start
+ * of the process. */
 enum status observe_open(struct http_app *app, const struct observe_options *options,
                          struct observe **ret);
 /* No route may be running any more. */

@@ -11,7 +11,8 @@
 #include "base/clock.h"
 #include "base/macros.h"
 
-/* The numbers of /proc/self/stat after the command's closing parenthesis, from field 3 on (proc(5)). */
+/* The numbers of /proc/self/stat after the command's closing parenthesis, from field 3 on
+ * (proc(5)). */
 static bool read_stat(int64_t *fields, unsigned len)
 {
     char text[1024];
@@ -32,7 +33,14 @@ static bool read_stat(int64_t *fields, unsigned len)
     return true;
 }
 
-enum { STAT_UTIME = 10, STAT_STIME = 11, STAT_THREADS = 16, STAT_VSIZE = 19, STAT_RSS = 20, STAT_LEN };
+enum {
+    STAT_UTIME = 10,
+    STAT_STIME = 11,
+    STAT_THREADS = 16,
+    STAT_VSIZE = 19,
+    STAT_RSS = 20,
+    STAT_LEN
+};
 
 static double stat_field(unsigned field, double factor)
 {
@@ -105,21 +113,31 @@ void observe__process_metrics(struct metrics *m, int64_t *started_us)
         struct metric_desc desc;
         metric_read_fn read;
     } figures[] = {
-        { { .name = "process_cpu_seconds", .kind = METRIC_COUNTER,
+        { { .name = "process_cpu_seconds",
+            .kind = METRIC_COUNTER,
             .help = "User and system CPU time spent." },
           cpu_seconds },
-        { { .name = "process_resident_memory_bytes", .kind = METRIC_GAUGE, .help = "Resident memory." },
+        { { .name = "process_resident_memory_bytes",
+            .kind = METRIC_GAUGE,
+            .help = "Resident memory." },
           observe__resident_bytes },
-        { { .name = "process_virtual_memory_bytes", .kind = METRIC_GAUGE, .help = "Virtual memory." },
+        { { .name = "process_virtual_memory_bytes",
+            .kind = METRIC_GAUGE,
+            .help = "Virtual memory." },
           virtual_bytes },
-        { { .name = "process_open_fds", .kind = METRIC_GAUGE, .help = "Open file descriptors." }, open_fds },
-        { { .name = "process_max_fds", .kind = METRIC_GAUGE, .help = "Most file descriptors allowed." },
+        { { .name = "process_open_fds", .kind = METRIC_GAUGE, .help = "Open file descriptors." },
+          open_fds },
+        { { .name = "process_max_fds",
+            .kind = METRIC_GAUGE,
+            .help = "Most file descriptors allowed." },
           max_fds },
         { { .name = "process_threads", .kind = METRIC_GAUGE, .help = "Threads." }, threads },
-        { { .name = "process_start_time_seconds", .kind = METRIC_GAUGE,
+        { { .name = "process_start_time_seconds",
+            .kind = METRIC_GAUGE,
             .help = "Start time of the process since the Unix epoch." },
           start_time },
-        { { .name = "purlin_log_dropped_lines", .kind = METRIC_COUNTER,
+        { { .name = "purlin_log_dropped_lines",
+            .kind = METRIC_COUNTER,
             .help = "Log lines lost because a thread's ring was full." },
           log_lines_dropped },
     };

@@ -20,11 +20,12 @@
 #define SITE_FILE_BYTES_MAX ((size_t)4 << 20)
 #define OPENAPI_BYTES_MAX ((size_t)8 << 20)
 
-/* A page may load from its own origin only, and run no inline script; Swagger UI sets styles from script and draws its icons from
- * data: URLs. */
+/* A page may load from its own origin only, and run no inline script; Swagger UI sets styles from
+ * script and draws its icons from data: URLs. */
 #define PAGE_CSP                                                                                   \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "              \
-    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "   \
+    "'none'"
 
 struct site_file {
     struct slice name; /* without folder */
@@ -86,7 +87,8 @@ static unsigned list_files(struct arena *arena, struct slice folder, struct site
     return len;
 }
 
-static const struct site_file *find_file(const struct site_file *files, unsigned len, struct slice name)
+static const struct site_file *find_file(const struct site_file *files, unsigned len,
+                                         struct slice name)
 {
     for (unsigned i = 0; i < len; i++)
         if (slice_eq(files[i].name, name))
@@ -94,7 +96,8 @@ static const struct site_file *find_file(const struct site_file *files, unsigned
     return NULL;
 }
 
-/* -- reading a file off the loop ------------------------------------------------------------------------ */
+/* -- reading a file off the loop
+ * ------------------------------------------------------------------------ */
 
 struct file_read_job {
     struct arena *arena;
@@ -132,7 +135,8 @@ static void read_file(void *arg)
     (void)close(fd);
 }
 
-static enum status send_file(struct task *task, struct http_request *req, const struct site_file *file)
+static enum status send_file(struct task *task, struct http_request *req,
+                             const struct site_file *file)
 {
     struct file_read_job job = { .arena = task_arena(task), .file = file };
     enum status st = task_offload(task, read_file, &job);
@@ -153,7 +157,9 @@ static enum status send_file(struct task *task, struct http_request *req, const 
     return STATUS_OK;
 }
 
-/* -- routes ----------------------------------------------------------------------------------------------- */
+/* -- routes
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static bool wants_html(struct http_request *req)
 {
@@ -224,9 +230,10 @@ static enum status get_docs(struct task *task, struct http_request *req, void *a
     struct site *site = arg;
     const struct site_file *page = find_file(site->web, site->web_len, SLICE("docs.html"));
     if (!page || !find_file(site->swagger, site->swagger_len, SLICE("swagger-ui-bundle.js")))
-        return problem_set(task, STATUS_UNAVAILABLE, "site/no-swagger-ui",
-                           "Swagger UI is not installed: run script/setup, or set PURLIN_SWAGGER_UI to the "
-                           "folder of swagger-ui-dist. The document itself is at /openapi.json.");
+        return problem_set(
+            task, STATUS_UNAVAILABLE, "site/no-swagger-ui",
+            "Swagger UI is not installed: run script/setup, or set PURLIN_SWAGGER_UI to the "
+            "folder of swagger-ui-dist. The document itself is at /openapi.json.");
     return send_file(task, req, page);
 }
 
@@ -243,8 +250,9 @@ static enum status get_swagger(struct task *task, struct http_request *req, void
 static const char *method_name(enum net_method method)
 {
     static const char *const names[NET_METHOD_COUNT] = {
-        [NET_METHOD_GET] = "get",       [NET_METHOD_HEAD] = "head",     [NET_METHOD_POST] = "post",
-        [NET_METHOD_PUT] = "put",       [NET_METHOD_PATCH] = "patch",   [NET_METHOD_DELETE] = "delete",
+        [NET_METHOD_GET] = "get",         [NET_METHOD_HEAD] = "head",
+        [NET_METHOD_POST] = "post",       [NET_METHOD_PUT] = "put",
+        [NET_METHOD_PATCH] = "patch",     [NET_METHOD_DELETE] = "delete",
         [NET_METHOD_OPTIONS] = "options",
     };
     return names[method];
@@ -268,8 +276,11 @@ void site_openapi(struct http_app *app, const struct contract_set *set, struct a
                                               .operation_id = route->operation_id,
                                               .admin = route->audience == HTTP_ADMIN };
     }
-    struct openapi_options options = { .title = SLICE("Purlin"), .version = SLICE(PURLIN_VERSION),
-                                       .server_url = SLICE("/"), .routes = routes, .routes_len = n };
+    struct openapi_options options = { .title = SLICE("Purlin"),
+                                       .version = SLICE(PURLIN_VERSION),
+                                       .server_url = SLICE("/"),
+                                       .routes = routes,
+                                       .routes_len = n };
     contract_openapi(set, &options, arena, out);
 }
 
@@ -282,9 +293,10 @@ static enum status get_openapi(struct task *task, struct http_request *req, void
     site_openapi(site->app, set, task_arena(task), &body);
     resource_set_release(site->options.engine, set);
     if (buf_status(&body) != STATUS_OK)
-        return problem_set(task, buf_status(&body), "site/too-large", "The document grew too large.");
-    struct slice etag = arena_printf(task_arena(task), "\"%llx\"",
-                                     (unsigned long long)hash64(buf_slice(&body), 0));
+        return problem_set(task, buf_status(&body), "site/too-large",
+                           "The document grew too large.");
+    struct slice etag =
+        arena_printf(task_arena(task), "\"%llx\"", (unsigned long long)hash64(buf_slice(&body), 0));
     const struct net_header *match = net_header_get(http_net(req), NET_HEADER_IF_NONE_MATCH);
     http_header_add(req, SLICE("ETag"), etag);
     http_header_add(req, SLICE("Cache-Control"), SLICE("no-cache"));
@@ -313,13 +325,17 @@ static enum status add_routes(struct site *site)
         const char *reason;
         if (routes[i].docs && !site->options.docs)
             continue;
-        enum status st = http_route_add(
-            site->app,
-            &(struct http_route){ .method = NET_METHOD_GET, .pattern = routes[i].pattern,
-                                  .handler = routes[i].fn, .arg = site, .body_bytes_max = -1,
-                                  .summary = routes[i].summary, .tag = "documents",
-                                  .operation_id = routes[i].operation_id },
-            &reason);
+        enum status st =
+            http_route_add(site->app,
+                           &(struct http_route){ .method = NET_METHOD_GET,
+                                                 .pattern = routes[i].pattern,
+                                                 .handler = routes[i].fn,
+                                                 .arg = site,
+                                                 .body_bytes_max = -1,
+                                                 .summary = routes[i].summary,
+                                                 .tag = "documents",
+                                                 .operation_id = routes[i].operation_id },
+                           &reason);
         if (st != STATUS_OK)
             return st;
     }

@@ -1,7 +1,8 @@
 /*
- * site/site.h - The pages and documents for people: `/` (what is here), `/docs` (interactive API), `/openapi.json`. Files come
- * from two folders, read at the time of a request in the offload pool; names are checked against a list made at start, so no path
- * from outside ever reaches the file system.
+ * site/site.h - The pages and documents for people: `/` (what is here), `/docs` (interactive API),
+ * `/openapi.json`. Files come from two folders, read at the time of a request in the offload pool;
+ * names are checked against a list made at start, so no path from outside ever reaches the file
+ * system.
  */
 #pragma once
 
@@ -18,9 +19,10 @@ struct resource_engine;
 struct site;
 
 struct site_options {
-    struct slice web;     /* folder of index.html and what it needs */
-    struct slice swagger; /* folder of swagger-ui-dist; may be missing: /docs then says how to get it */
-    bool docs;            /* serve /docs and /openapi.json */
+    struct slice web; /* folder of index.html and what it needs */
+    struct slice
+        swagger; /* folder of swagger-ui-dist; may be missing: /docs then says how to get it */
+    bool docs;   /* serve /docs and /openapi.json */
     struct resource_engine *engine;
 };
 
@@ -28,6 +30,7 @@ struct site_options {
 enum status site_open(struct http_app *app, const struct site_options *options, struct site **ret);
 void site_close(struct site *site);
 
-/* The OpenAPI document of these contracts and the app's other routes: what /openapi.json and `purlin openapi` print. */
+/* The OpenAPI document of these contracts and the app's other routes: what /openapi.json and
+ * `purlin openapi` print. */
 void site_openapi(struct http_app *app, const struct contract_set *set, struct arena *arena,
                   struct buf *out);

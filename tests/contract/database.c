@@ -90,7 +90,7 @@ static void read_database(sqlite3 *db, struct sql_schema *schema)
 }
 
 void database_diff(sqlite3 *db, const struct contract_set *set, const char *renames,
-                          struct arena *arena, struct contract_diff *ret)
+                   struct arena *arena, struct contract_diff *ret)
 {
     struct sql_schema have = { .arena = arena }, want = { .arena = arena };
     struct buf statements;
