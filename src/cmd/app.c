@@ -52,6 +52,7 @@ int app_open_store(struct app *app, const char *verb, bool create, bool read_onl
         .write_queue_max = (unsigned)c->write_queue,
         .batch_max = (unsigned)c->write_batch,
         .wal_bytes_max = c->wal_bytes,
+        .mmap_bytes = c->mmap_bytes ? c->mmap_bytes : -1,
         .create = create,
         .read_only = read_only,
     };

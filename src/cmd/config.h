@@ -49,6 +49,7 @@ struct config {
     int64_t write_queue;
     int64_t write_batch;
     int64_t wal_bytes;
+    int64_t mmap_bytes;
 
     struct slice contracts;
     struct slice web;

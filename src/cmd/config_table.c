@@ -96,6 +96,10 @@ const struct config_key config_keys[] = {
     { "database.wal_bytes", "PURLIN_DATABASE_WAL_BYTES", CONFIG_BYTES,
       offsetof(struct config, wal_bytes), "64MiB", NULL, 1 * MIB, 4 * GIB, false, false,
       "Size of the write-ahead log that starts a checkpoint." },
+    { "database.mmap_bytes", "PURLIN_DATABASE_MMAP_BYTES", CONFIG_BYTES,
+      offsetof(struct config, mmap_bytes), "256MiB", NULL, 0, 64 * GIB, false, false,
+      "Most of the database file that readers map into memory. What is mapped counts as resident "
+      "and is the system's to take back; 0 reads piece by piece, which makes lists slower." },
 
     { "contracts", "PURLIN_CONTRACTS", CONFIG_TEXT, offsetof(struct config, contracts), "contracts",
       NULL, 1, 4096, false, false, "Folder of the resource contracts, one YAML file each." },
