@@ -14,7 +14,7 @@
 #define LAYOUT 1u
 #define BACKWARD 0x80u
 #define MAC_BYTES 16u
-#define CURSOR_BYTES_MAX 4096u
+#define CURSOR_BYTES_MAX (1u + RESOURCE_CURSOR_KEYS_MAX + MAC_BYTES)
 #define TEXT_BYTES_MAX (CURSOR_BYTES_MAX * 4 / 3 + 4)
 
 static void sign(const uint8_t key[32], struct slice context, const uint8_t *data, size_t len,
@@ -59,8 +59,7 @@ void resource__cursor_write(const uint8_t key[32], struct slice context,
     for (unsigned i = 0; i < cursor->len; i++)
         put_key(&b, &cursor->keys[i]);
     if (buf_status(&b) != STATUS_OK) {
-        /* Sortable text is at most 255 characters, so five keys fit; what else can fail is the
-         * arena. */
+        /* A plan's order is refused when its keys might not fit; what else can fail is the arena. */
         out->status = buf_status(&b);
         buf_fini(&b);
         return;

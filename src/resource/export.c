@@ -174,6 +174,8 @@ enum status resource__export_plan(struct resource_call *call, struct resource_pl
 {
     struct export e = { .call = call, .plan = plan, .left = plan->limit ? plan->limit : INT64_MAX };
     enum status st = choose_shape(&e);
+    if (st == STATUS_OK)
+        st = resource__check_order(call, plan);
     if (st != STATUS_OK)
         return st;
     int64_t deadline = loop_now_us(task_loop(call->task)) + EXPORT_DEADLINE_US;

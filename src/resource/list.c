@@ -271,15 +271,15 @@ static enum status write_rows(struct page *page)
 /* -- counting
  * -------------------------------------------------------------------------------------------- */
 
-static enum status count_up_to(struct page *page, int64_t max, int64_t *ret_count)
+static enum status count_up_to(struct resource_call *call, const struct resource_plan *plan,
+                               int64_t max, int64_t *ret_count)
 {
-    struct resource_call *call = page->call;
     struct store_sql sql;
     store_sql_init(&sql, call->arena);
     store_sql_lit(&sql, "SELECT count(*)");
     if (max)
         store_sql_lit(&sql, " FROM (SELECT 1");
-    if (!resource__put_from(&sql, call, page->plan)) {
+    if (!resource__put_from(&sql, call, plan)) {
         *ret_count = 0;
         return STATUS_OK;
     }
@@ -306,12 +306,13 @@ static enum status count_rows(struct page *page)
     case RESOURCE_COUNT_NONE:
         return STATUS_OK;
     case RESOURCE_COUNT_EXACT:
-        return count_up_to(page, 0, &page->total);
+        return count_up_to(page->call, page->plan, 0, &page->total);
     case RESOURCE_COUNT_ESTIMATED:
         break;
     }
     /* Only what the caller may read is counted, so that no estimate tells of the rest. */
-    enum status st = count_up_to(page, RESOURCE_COUNT_MAX + 1, &page->total);
+    enum status st =
+        count_up_to(page->call, page->plan, RESOURCE_COUNT_MAX + 1, &page->total);
     if (st == STATUS_OK && page->total > RESOURCE_COUNT_MAX) {
         page->total = RESOURCE_COUNT_MAX;
         page->total_is_exact = false;
@@ -320,15 +321,14 @@ static enum status count_rows(struct page *page)
 }
 
 /* Without an index all matching rows are read and sorted for each page. */
-static enum status check_order(struct page *page)
+enum status resource__check_order(struct resource_call *call, const struct resource_plan *plan)
 {
-    if (!page->plan->sort_is_given || resource__sort_is_indexed(page->plan))
+    if (!plan->sort_is_given || resource__sort_is_indexed(plan))
         return STATUS_OK;
     int64_t count = 0;
-    enum status st = count_up_to(page, RESOURCE_SORT_ROWS_MAX + 1, &count);
+    enum status st = count_up_to(call, plan, RESOURCE_SORT_ROWS_MAX + 1, &count);
     if (st != STATUS_OK || count <= RESOURCE_SORT_ROWS_MAX)
         return st;
-    struct resource_call *call = page->call;
     st = resource__fail(call->problem, call->arena, STATUS_INVALID, 400, "query/unindexed-sort",
                         "More than %d rows match, and no index has them in this order.",
                         RESOURCE_SORT_ROWS_MAX);
@@ -349,7 +349,11 @@ static struct slice cursor_text(struct page *page, const struct resource_cursor 
     struct buf b;
     buf_init(&b, page->call->arena, 128, 8192);
     resource__cursor_write(page->call->engine->cursor_key, page->context, &cursor, &b);
-    return buf_status(&b) == STATUS_OK ? buf_slice(&b) : SLICE_NULL;
+    if (buf_status(&b) == STATUS_OK)
+        return buf_slice(&b);
+    /* An answer without its cursor would say that the list ends here. */
+    page->body.status = buf_status(&b);
+    return SLICE_NULL;
 }
 
 /* </api/v1/posts?limit=20&cursor=...>; rel="next": the parameters as they were sent, but for the
@@ -447,7 +451,7 @@ static enum status answer_json(struct page *page)
     page->context = resource__plan_context(page->plan, call->context.caller, call->arena);
     st = read_cursor(page);
     if (st == STATUS_OK)
-        st = check_order(page);
+        st = resource__check_order(call, page->plan);
     if (st != STATUS_OK)
         return st;
 

@@ -9,6 +9,7 @@
 
 #define Q_BYTES_MAX 512u
 #define SORTABLE_CHARACTERS_MAX 1024 /* longer text is not sorted by: cursors carry it */
+#define ENUM_BYTES_MAX 64
 
 struct parser {
     const struct resource_plan_input *in;
@@ -112,6 +113,31 @@ static void add_sort(struct parser *p, const struct contract_field *field, bool 
         p->plan->sort[p->plan->sort_len - 1].nullable = true;
 }
 
+/* The most that the field takes in a cursor: its kind, the length of text, and the value. */
+static size_t cursor_bytes(const struct contract_field *field)
+{
+    switch (field->type) {
+    case CONTRACT_STRING:
+        return 3 + 4 * (size_t)field->max_i64;
+    case CONTRACT_EMAIL:
+    case CONTRACT_URL: /* ASCII */
+        return 3 + (size_t)field->max_i64;
+    case CONTRACT_ENUM:
+        return 3 + ENUM_BYTES_MAX;
+    default:
+        return 3 + sizeof(struct uuid);
+    }
+}
+
+/* A cursor that cannot be given out would end the list before its end. */
+static bool fits_cursor(const struct parser *p, const struct contract_field *field)
+{
+    size_t bytes = cursor_bytes(field) + cursor_bytes(p->in->info->id);
+    for (unsigned i = 0; i < p->plan->sort_len; i++)
+        bytes += cursor_bytes(p->plan->sort[i].field);
+    return bytes <= RESOURCE_CURSOR_KEYS_MAX;
+}
+
 static void parse_sort_item(struct parser *p, struct slice name, struct slice item)
 {
     bool descending = slice_starts(item, SLICE("-"));
@@ -130,6 +156,10 @@ static void parse_sort_item(struct parser *p, struct slice name, struct slice it
         }
     if (p->plan->sort_len == RESOURCE_SORT_MAX) {
         BAD(p, name, "too_many", "At most %u fields to sort by.", RESOURCE_SORT_MAX);
+        return;
+    }
+    if (!fits_cursor(p, field)) {
+        BAD(p, name, "too_long", "These fields hold too much text to sort by all of them.");
         return;
     }
     add_sort(p, field, descending);

@@ -38,6 +38,9 @@
 #define RESOURCE_SORT_ROWS_MAX 10000 /* a sort that no index serves is refused beyond */
 #define RESOURCE_COUNT_MAX 10000     /* count=estimated counts this far */
 #define RESOURCE_OFFSET_MAX 10000
+/* What a cursor may carry of its row. As text it fits, four bytes for three, into a request line of
+ * 8 KiB. */
+#define RESOURCE_CURSOR_KEYS_MAX ((size_t)5632)
 #define RESOURCE_EQUALS_MAX 32u
 #define RESOURCE_EXPAND_MAX 16u   /* nodes */
 #define RESOURCE_CHILDREN_MAX 20u /* rows of a child list */
@@ -273,6 +276,8 @@ struct slice resource__plan_context(const struct resource_plan *plan,
                                     const struct task_caller *caller, struct arena *arena);
 /* Is the order of this plan one that an index gives? */
 bool resource__sort_is_indexed(const struct resource_plan *plan);
+/* INVALID (400) when more rows match than may be sorted without an index. Suspends. */
+enum status resource__check_order(struct resource_call *call, const struct resource_plan *plan);
 
 /* Words of people to a query of FTS5: words are joined by AND, "quoted words" are phrases, the last
  * word (and each that ends with

@@ -267,6 +267,10 @@ describe("lists", () => {
     const refused = await api.get(list + query({ sort: "ratio" }));
     assert.equal(refused.status, 400);
     assert.equal(codes(refused)["?sort"], "not_indexed");
+    /* An export walks in pages too. */
+    const exported = await api.get(`${list}/export${query({ sort: "ratio" })}`);
+    assert.equal(exported.status, 400);
+    assert.equal(codes(exported)["?sort"], "not_indexed");
     assert.equal((await api.get(list + query({ sort: "ratio", title: "n1-1" }))).status, 200);
     assert.equal((await api.get(list + query({ sort: "title" }))).status, 200);
     const page = (await api.get(list + query({ count: "estimated", limit: 1 }))).body.page;

@@ -76,9 +76,9 @@ static void test_it_is_bound_to_list_and_server(void **state)
 static void test_what_is_too_long_is_not_written(void **state)
 {
     struct fixture *f = *state;
-    char *text = arena_calloc(f->arena, 1, 5000);
+    char *text = arena_calloc(f->arena, 1, 6000);
     struct resource_cursor cursor = {
-        .len = 1, .keys = { { .kind = STORE_TEXT, .as.bytes = slice_of(text, 5000) } }
+        .len = 1, .keys = { { .kind = STORE_TEXT, .as.bytes = slice_of(text, 6000) } }
     };
     struct buf b;
     buf_init(&b, f->arena, 0, 16384);
