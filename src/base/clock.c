@@ -251,7 +251,12 @@ bool clock_parse_rfc3339(struct slice s, int64_t *ret_us)
         *ret_us = wall_us + second_of_day * CLOCK_SECOND - 1;
         return true;
     }
-    *ret_us = wall_us + second_of_day * CLOCK_SECOND + fraction_us;
+    wall_us += second_of_day * CLOCK_SECOND + fraction_us;
+    /* An offset can lead out of the years that can be written: what is taken must be shown as it
+     * is. */
+    if (wall_us < WALL_MIN || wall_us > WALL_MAX)
+        return false;
+    *ret_us = wall_us;
     return true;
 }
 

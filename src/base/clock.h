@@ -29,7 +29,8 @@ void clock_fake_set(int64_t wall_us, int64_t mono_us);
 void clock_format_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_LEN]);
 
 /* Parse RFC 3339 (any offset, 0-9 fraction digits kept to the microsecond, 'T' or 't', leap second
- * 60 taken as 59.999999). False when malformed or not a date of the calendar. */
+ * 60 taken as 59.999999). False when malformed, not a date of the calendar, or beyond the years
+ * 0000..9999 in UTC. */
 bool clock_parse_rfc3339(struct slice s, int64_t *ret_us);
 
 /* "2026-01-02" <-> days since 1970-01-01 (may be negative). Exactly 10 bytes, years 0000..9999. */

@@ -212,7 +212,8 @@ static bool check_number(struct contract__run *run, const struct contract__step 
         contract__complain(run, "too_large", "Must be at most %g.", field->max_double);
         return false;
     }
-    *ret = store_double(v);
+    /* SQLite keeps no sign of zero: what is answered is what will be read. */
+    *ret = store_double(v + 0.0);
     return true;
 }
 

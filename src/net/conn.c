@@ -563,12 +563,33 @@ static void on_failed_close(uv_handle_t *handle)
     net__server_forget(s);
 }
 
+/* Taken at the start: a peer that resets the connection has no name any more, and must not become a
+ * nobody whose limits and keys are another's. */
+static bool name_peer(struct net_conn *c)
+{
+    struct sockaddr_storage address;
+    int len = sizeof(address);
+    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&address, &len) != 0)
+        return false;
+    int rc = address.ss_family == AF_INET6
+                 ? uv_ip6_name((struct sockaddr_in6 *)&address, c->peer, sizeof(c->peer))
+                 : uv_ip4_name((struct sockaddr_in *)&address, c->peer, sizeof(c->peer));
+    if (rc != 0)
+        return false;
+    /* An IPv4 peer of a dual-stack listener is named as what it is. */
+    struct slice text = slice_cstr(c->peer);
+    if (slice_starts(text, SLICE("::ffff:")) && memchr(text.data, '.', text.len))
+        memmove(c->peer, c->peer + 7, text.len - 7 + 1);
+    c->peer_len = (uint8_t)strlen(c->peer);
+    return true;
+}
+
 void net__conn_open(struct net_server *s)
 {
     struct net_conn *c = conn_new(s);
     if (!c)
         return;
-    if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->tcp) == 0)
+    if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->tcp) == 0 && name_peer(c))
         conn_start(c);
     else
         uv_close((uv_handle_t *)&c->tcp, on_failed_close);
@@ -578,6 +599,7 @@ void net__conn_adopt(struct net_server *s, int fd)
 {
     struct net_conn *c = conn_new(s);
     if (c && uv_tcp_open(&c->tcp, fd) == 0) {
+        (void)name_peer(c); /* one end of a pair has no name */
         conn_start(c);
         return;
     }

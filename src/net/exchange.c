@@ -118,24 +118,7 @@ struct loop *net_loop(struct net_exchange *x)
 
 struct slice net_peer(struct net_exchange *x)
 {
-    struct net_conn *c = x->conn;
-    if (c->peer_len == 0) {
-        struct sockaddr_storage address;
-        int len = sizeof(address);
-        if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&address, &len) != 0)
-            return SLICE(""); /* it is gone already */
-        int rc = address.ss_family == AF_INET6
-                     ? uv_ip6_name((struct sockaddr_in6 *)&address, c->peer, sizeof(c->peer))
-                     : uv_ip4_name((struct sockaddr_in *)&address, c->peer, sizeof(c->peer));
-        if (rc != 0)
-            return SLICE("");
-        /* An IPv4 peer of a dual-stack listener is named as what it is. */
-        struct slice text = slice_cstr(c->peer);
-        if (slice_starts(text, SLICE("::ffff:")) && memchr(text.data, '.', text.len))
-            memmove(c->peer, c->peer + 7, text.len - 7 + 1);
-        c->peer_len = (uint8_t)strlen(c->peer);
-    }
-    return slice_of(c->peer, c->peer_len);
+    return slice_of(x->conn->peer, x->conn->peer_len);
 }
 
 int64_t net_started_us(const struct net_exchange *x)

@@ -59,7 +59,8 @@ void resource__cursor_write(const uint8_t key[32], struct slice context,
     for (unsigned i = 0; i < cursor->len; i++)
         put_key(&b, &cursor->keys[i]);
     if (buf_status(&b) != STATUS_OK) {
-        /* A plan's order is refused when its keys might not fit; what else can fail is the arena. */
+        /* A plan's order is refused when its keys might not fit; what else can fail is the arena.
+         */
         out->status = buf_status(&b);
         buf_fini(&b);
         return;

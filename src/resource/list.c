@@ -311,8 +311,7 @@ static enum status count_rows(struct page *page)
         break;
     }
     /* Only what the caller may read is counted, so that no estimate tells of the rest. */
-    enum status st =
-        count_up_to(page->call, page->plan, RESOURCE_COUNT_MAX + 1, &page->total);
+    enum status st = count_up_to(page->call, page->plan, RESOURCE_COUNT_MAX + 1, &page->total);
     if (st == STATUS_OK && page->total > RESOURCE_COUNT_MAX) {
         page->total = RESOURCE_COUNT_MAX;
         page->total_is_exact = false;
