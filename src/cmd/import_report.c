@@ -194,7 +194,9 @@ static void print_text(const struct import_report *report, const struct import_m
                    "%llu rows have changed in the source since they were imported; they were left "
                    "as they are.\n",
                    (unsigned long long)total.outcomes[IMPORT_CHANGED]);
-    if (report->left)
+    if (report->left == 1)
+        buf_put_lit(out, "1 reference points at a row that has not come and is empty.\n");
+    else if (report->left)
         buf_printf(out, "%llu references point at rows that have not come and are empty.\n",
                    (unsigned long long)report->left);
     if (total.outcomes[IMPORT_REFUSED])

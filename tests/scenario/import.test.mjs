@@ -305,6 +305,63 @@ test("export shows what is never shown only when asked", (t) => {
   assert.equal(empty.run("export").code, 1, "there is no database");
 });
 
+test("what cannot be written or read is said, and nothing is lost by it", (t) => {
+  const p = place(t);
+  const mapping = path.join(data, "import.yaml");
+  const unwritable = p.run("import", mapping, "--errors", "no/such/folder/errors.ndjson");
+  assert.equal(unwritable.code, 1);
+  assert.match(unwritable.stderr, /The error file could not be written/);
+  assert.match(unwritable.stderr, /Run the same command again/);
+  assert.equal(summary(p.import(mapping)).by.posts.refused, 7);
+  assert.equal(p.rows("posts").length, 7);
+
+  /* A run that refuses nothing takes the complaints of an earlier one away. */
+  writeFileSync(path.join(p.folder, "m.csv"), "id,name\n1,x\n");
+  writeFileSync(path.join(p.folder, "m.yaml"), "source: s\nimports: [{ resource: members, file: m.csv, key: id, fields: { name: name } }]\n");
+  const text = p.run("import", "m.yaml");
+  assert.equal(text.code, 0);
+  assert.match(text.stdout, /^members +1 +1 +0 +0 +0 +0$/m);
+  assert.match(text.stdout, /^1 rows in /m);
+  assert.equal(existsSync(path.join(p.folder, "import-errors.ndjson")), false);
+
+  writeFileSync(path.join(p.folder, "m.csv"), "");
+  assert.match(p.run("import", "m.yaml").stderr, /the file has no header/);
+  writeFileSync(path.join(p.folder, "m.csv"), '"id');
+  assert.match(p.run("import", "m.yaml").stderr, /the header cannot be read/);
+  writeFileSync(path.join(p.folder, "m.yaml"), "source: s\nimports: [{ resource: members, file: ., format: csv, key: id, fields: { name: name } }]\n");
+  assert.match(p.run("import", "m.yaml").stderr, /cannot be read as a file/);
+
+  writeFileSync(path.join(p.folder, "taken"), "");
+  assert.match(p.run("export", "--to", "taken").stderr, /could not be written/);
+  assert.match(p.run("export", "--to", "no/such/folder").stderr, /cannot be made/);
+  for (const verb of ["import", "export", "seed"]) {
+    const help = p.run(verb, "--help");
+    assert.equal(help.code, 0);
+    assert.match(help.stdout, new RegExp(`^Usage: purlin ${verb} `, "m"));
+  }
+});
+
+test("tells changes in the source from duplicates, and lists from rows", (t) => {
+  const p = place(t);
+  const write = (rows) => writeFileSync(path.join(p.folder, "m.jsonl"), rows.map((row) => JSON.stringify(row)).join("\n"));
+  writeFileSync(path.join(p.folder, "m.yaml"), `
+source: s
+imports:
+  - { resource: posts, file: m.jsonl, each: notes, key: "@item", fields: { body: "@item", created_at: at } }
+  - { resource: members, file: m.jsonl, key: "@line", fields: { name: name }, ignore: [notes, at] }
+`);
+  write([{ name: "Ana", at: "2020-01-01", notes: ["a", "b"] }, { name: "Bo", at: "2020-01-02", notes: ["b", "c"] },
+    { name: "Cem" }, { name: "Dora", notes: null }, { name: "Emil", notes: 5 }, { name: "Fay", notes: [null] }]);
+  const first = summary(p.import("m.yaml"));
+  assert.deepEqual(counts(first.by.posts), { read: 6, inserted: 3, unchanged: 1, changed: 0, skipped: 0, refused: 2 });
+  assert.deepEqual(counts(first.by.members), { read: 6, inserted: 6, unchanged: 0, changed: 0, skipped: 0, refused: 0 });
+  assert.deepEqual(p.errors().map((error) => [error.line, error.reasons[0].code]).sort(), [[5, "type"], [6, "key"]]);
+  write([{ name: "Anna" }, { name: "Bo", at: "2020-01-02", notes: ["b", "c"] }, { name: "Gil" }]);
+  const second = summary(p.import("m.yaml"));
+  assert.deepEqual(counts(second.by.members), { read: 3, inserted: 0, unchanged: 1, changed: 2, skipped: 0, refused: 0 });
+  assert.match(p.run("import", "m.yaml").stdout, /2 rows have changed in the source since they were imported/);
+});
+
 test("seed makes the same community for the same number", (t) => {
   const texts = (p) => p.rows("posts").map((row) => row.title + row.body + row.score + row.created_at).sort();
   const make = (...args) => {
