@@ -333,24 +333,25 @@ static int export_task(struct task *task, struct app *app, void *arg)
 static int unknown_resource(struct export *ex, struct app *app, struct slice name)
 {
     struct slice *names = arena_array_of(app->arena, struct slice, app->set->len + 1);
-    for (unsigned i = 0; i < app->set->len; i++)
+    for (unsigned i = 0; names && i < app->set->len; i++)
         names[i] = app->set->contracts[i]->name;
-    struct slice hint = diag_suggest(app->arena, name, names, app->set->len);
+    struct slice hint = diag_suggest(app->arena, name, names, names ? app->set->len : 0);
     return cmd_usage_error(ex->verb, "there is no resource %.*s. %.*s", SLICE_ARG(name),
                            SLICE_ARG(hint));
 }
 
 static int choose_resources(struct export *ex, struct app *app, const struct cmd_args *args)
 {
-    unsigned max = args->words_len ? args->words_len : app->set->len;
-    ex->resources = arena_array_of(app->arena, const struct contract *, max + 1);
-    for (unsigned i = 0; i < max; i++) {
-        const struct contract *contract =
-            args->words_len ? contract_find(app->set, args->words[i]) : app->set->contracts[i];
+    ex->resources =
+        arena_array_of(app->arena, const struct contract *, args->words_len + app->set->len + 1);
+    for (unsigned i = 0; i < args->words_len; i++) {
+        const struct contract *contract = contract_find(app->set, args->words[i]);
         if (!contract)
             return unknown_resource(ex, app, args->words[i]);
         ex->resources[ex->resources_len++] = contract;
     }
+    for (unsigned i = 0; !args->words_len && i < app->set->len; i++)
+        ex->resources[ex->resources_len++] = app->set->contracts[i];
     if (!ex->to.len && ex->resources_len != 1)
         ex->to = SLICE("export");
     return CMD_OK;

@@ -101,7 +101,7 @@ bool import_ndjson_next(struct import_input *in, struct buf *buf, struct import_
         if (!take_line(in, buf))
             return false;
         struct slice text = buf_slice(buf);
-        if (text.len && text.data[text.len - 1] == '\r')
+        if (slice_ends(text, SLICE("\r")))
             text.len--;
         *ret = (struct import_record){ .line = line, .text = text };
         if (buf_status(buf) != STATUS_OK) {

@@ -71,6 +71,7 @@ static const json_t *find(struct making *m, const struct import_path *path)
 /* The text of a scalar: of keys, templates and maps. False for null, lists and objects. */
 static bool text_of(struct making *m, const json_t *value, struct slice *ret)
 {
+    *ret = SLICE_NULL;
     switch (value ? json_typeof(value) : JSON_NULL) {
     case JSON_STRING:
         *ret = json_slice(value);
@@ -104,7 +105,7 @@ static bool text_of(struct making *m, const json_t *value, struct slice *ret)
 static struct slice key_of(struct making *m, const struct import_path *paths, unsigned len,
                            const char **ret_reason)
 {
-    struct slice parts[IMPORT_PATHS_MAX];
+    struct slice parts[IMPORT_PATHS_MAX] = { 0 };
     size_t bytes = len - 1;
     for (unsigned i = 0; i < len; i++) {
         if (!text_of(m, find(m, &paths[i]), &parts[i]) || !parts[i].len) {

@@ -418,18 +418,35 @@ static int64_t phase_len(const struct seed *s, enum phase phase)
     return 0;
 }
 
+static enum status make_next(struct seed *s, struct store_tx *tx)
+{
+    switch (s->phase) {
+    case TAGS:
+        return make_tag(s, tx);
+    case MEMBERS:
+        return make_member(s, tx);
+    case POSTS:
+        return make_post(s, tx);
+    case COMMENTS:
+        return make_comments(s, tx);
+    case REACTIONS:
+        return make_reactions(s, tx);
+    case FOLLOWS:
+        return make_follows(s, tx);
+    case PHASES:
+        break;
+    }
+    return STATUS_INTERNAL;
+}
+
 static enum status write_some(struct store_tx *tx, void *arg)
 {
-    static enum status (*const makers[PHASES])(struct seed *, struct store_tx *) = {
-        make_tag, make_member, make_post, make_comments, make_reactions, make_follows,
-    };
     struct seed *s = arg;
     struct arena_mark mark = arena_mark(s->arena);
+    int64_t len = phase_len(s, s->phase);
     enum status st = STATUS_OK;
-    for (s->in_batch = 0;
-         s->in_batch < BATCH_ROWS && s->next < phase_len(s, s->phase) && st == STATUS_OK;
-         s->next++) {
-        st = makers[s->phase](s, tx);
+    for (s->in_batch = 0; s->in_batch < BATCH_ROWS && s->next < len && st == STATUS_OK; s->next++) {
+        st = make_next(s, tx);
         arena_rewind(s->arena, mark);
     }
     return st;
