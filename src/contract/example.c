@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/macros.h"
 #include "contract/contract.h"
+#include "fiber/task.h"
 
 #define EXAMPLE_BYTES_MAX ((size_t)65536)
 #define EXAMPLE_TIME_US INT64_C(1767225600000000) /* 2026-01-01T00:00:00Z */
@@ -134,8 +135,10 @@ static bool is_valid(const struct contract *c, struct slice body, char kind, str
     json_t *object = NULL;
     struct problem problem = { 0 };
     struct contract_row row;
+    const struct task_caller somebody = { .has_user = true }; /* whose defaults it may have */
     struct contract_input input = { .mode =
                                         kind == 'c' ? CONTRACT_MODE_CREATE : CONTRACT_MODE_PATCH,
+                                    .caller = &somebody,
                                     .now_us = EXAMPLE_TIME_US };
     return json_read(arena, body, JSON_LIMITS_DEFAULT, &object, NULL) == STATUS_OK &&
            contract_validate(c, object, &input, arena, &problem, &row, NULL) == STATUS_OK;

@@ -53,7 +53,6 @@ static const struct {
     { "UnsupportedMedia", 415, "The body has another type than the route takes." },
     { "Invalid", 422, "Fields are wrong; `errors` names each one." },
     { "PreconditionRequired", 428, "The server asks for If-Match here." },
-    { "TooManyRequests", 429, "A limit is used up; Retry-After says when to come again." },
     { "Failed", 500, "A mistake of ours; `request_id` finds it in the log." },
     { "Unavailable", 503, "Overloaded or shutting down; Retry-After says when to come again." },
 };
@@ -74,7 +73,7 @@ static void put_error_components(struct json_out *o)
         json_out_key(o, slice_cstr(errors[i].name));
         json_out_object(o);
         json_out_kv(o, "description", errors[i].description);
-        if (errors[i].status == 429 || errors[i].status == 503) {
+        if (errors[i].status == 503) {
             json_out_key(o, SLICE("headers"));
             json_out_object(o);
             put_ref_member(o, "Retry-After", "headers", SLICE("RetryAfter"));
@@ -602,6 +601,15 @@ static void put_resource_paths(struct document *d, const struct contract *c)
 /* -- the batch and the other routes
  * -------------------------------------------------------------------------------- */
 
+static const char batch_results_schema[] =
+    "{\"type\":\"object\",\"required\":[\"results\"],\"properties\":{\"results\":{\"type\":"
+    "\"array\",\"items\":{\"type\":\"object\","
+    "\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"integer\",\"minimum\":200,"
+    "\"maximum\":599},\"ref\":{\"type\":\"string\"},"
+    "\"location\":{\"type\":\"string\"},\"etag\":{\"type\":\"string\"},\"body\":{\"type\":"
+    "\"object\",\"description\":"
+    "\"The row, or the problem.\"}}}}}}";
+
 static const char batch_path[] =
     "{\"post\":{\"operationId\":\"batch\",\"summary\":\"Run several operations in one "
     "transaction.\","
@@ -623,9 +631,10 @@ static const char batch_path[] =
     "\"string\"},\"body\":{\"type\":[\"object\",\"array\"]}}}}}}}}},"
     "\"responses\":{\"200\":{\"description\":\"The answer of each operation, in "
     "order.\",\"content\":{\"application/json\":{"
-    "\"schema\":{\"type\":\"object\"}}}},\"207\":{\"description\":\"Mode independent: some "
-    "failed.\",\"content\":{\"application/json\":{"
-    "\"schema\":{\"type\":\"object\"}}}},";
+    "\"schema\":{\"$ref\":\"#/components/schemas/"
+    "BatchResults\"}}}},\"207\":{\"description\":\"Mode independent: some failed.\","
+    "\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/"
+    "BatchResults\"}}}},";
 
 static void put_batch(struct document *d)
 {
@@ -664,7 +673,12 @@ static void put_route(struct document *d, const struct openapi_route *route)
     json_out_key(o, SLICE("content"));
     json_out_object(o);
     json_out_key(o, slice_cstr(route->response_type ? route->response_type : "application/json"));
-    json_out_raw(o, SLICE("{}"));
+    json_out_object(o);
+    if (route->response_schema) {
+        json_out_key(o, SLICE("schema"));
+        json_out_raw(o, slice_cstr(route->response_schema));
+    }
+    json_out_end(o);
     json_out_end(o);
     json_out_end(o);
     if (route->admin) {
@@ -759,6 +773,8 @@ void contract_openapi(const struct contract_set *set, const struct openapi_optio
     json_out_raw(&d.o, SLICE(problem_schema));
     json_out_key(&d.o, SLICE("Page"));
     json_out_raw(&d.o, SLICE(page_schema));
+    json_out_key(&d.o, SLICE("BatchResults"));
+    json_out_raw(&d.o, SLICE(batch_results_schema));
     for (unsigned i = 0; i < set->len; i++)
         put_resource_schemas(&d, set->contracts[i]);
     json_out_end(&d.o);

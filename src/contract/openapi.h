@@ -19,7 +19,8 @@ struct openapi_route {
     struct slice path;
     const char *summary, *tag, *operation_id;
     bool admin;
-    const char *response_type; /* NULL: application/json */
+    const char *response_type;   /* NULL: application/json */
+    const char *response_schema; /* JSON; NULL: anything */
 };
 struct openapi_options {
     struct slice title, version, server_url; /* server_url may be "/" */

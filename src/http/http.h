@@ -57,6 +57,8 @@ struct http_route {
     const char *summary; /* a sentence, or NULL to leave it out of the document */
     const char *tag;
     const char *operation_id;
+    const char *answer_type;   /* of a 200; NULL: application/json */
+    const char *answer_schema; /* of its body, as JSON; NULL: anything */
 };
 
 struct http_options {

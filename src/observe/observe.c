@@ -191,6 +191,20 @@ static void loop_metrics(struct observe *o)
                     o);
 }
 
+static const char health_schema[] =
+    "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":"
+    "\"string\",\"enum\":[\"pass\",\"warn\",\"fail\"]},"
+    "\"output\":{\"type\":\"string\"}}}";
+static const char detailed_schema[] =
+    "{\"type\":\"object\",\"required\":[\"status\",\"version\",\"checks\"],\"properties\":{"
+    "\"status\":{\"type\":\"string\",\"enum\":[\"pass\","
+    "\"warn\",\"fail\"]},\"version\":{\"type\":\"string\"},\"serviceId\":{\"type\":\"string\"},"
+    "\"checks\":{\"type\":\"object\","
+    "\"additionalProperties\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":["
+    "\"status\"],\"properties\":{\"status\":"
+    "{\"type\":\"string\"},\"observedValue\":{\"type\":\"number\"},\"observedUnit\":{\"type\":"
+    "\"string\"}}}}}}}";
+
 /* -- routes
  * ------------------------------------------------------------------------------------------- */
 
@@ -207,13 +221,15 @@ static enum status add_inline(struct observe *o, const char *pattern, http_inlin
                                                 .body_bytes_max = -1,
                                                 .summary = summary,
                                                 .tag = "health",
-                                                .operation_id = operation_id },
+                                                .operation_id = operation_id,
+                                                .answer_type = HEALTH_TYPE,
+                                                .answer_schema = health_schema },
                           &reason);
 }
 
 static enum status add_handler(struct observe *o, const char *pattern, http_handler_fn fn,
                                enum http_audience audience, const char *summary,
-                               const char *operation_id)
+                               const char *operation_id, const char *type, const char *schema)
 {
     const char *reason;
     return http_route_add(o->app,
@@ -226,7 +242,9 @@ static enum status add_handler(struct observe *o, const char *pattern, http_hand
                                                 .body_bytes_max = -1,
                                                 .summary = summary,
                                                 .tag = "health",
-                                                .operation_id = operation_id },
+                                                .operation_id = operation_id,
+                                                .answer_type = type,
+                                                .answer_schema = schema },
                           &reason);
 }
 
@@ -237,7 +255,7 @@ static enum status add_metrics(struct observe *o, const char *pattern, const cha
         return STATUS_OK;
     return add_handler(o, pattern, metrics_text,
                        o->options.metrics_audience == OBSERVE_ADMIN ? HTTP_ADMIN : HTTP_PUBLIC,
-                       summary, operation_id);
+                       summary, operation_id, "text/plain", "{\"type\":\"string\"}");
 }
 
 static enum status add_routes(struct observe *o)
@@ -264,7 +282,8 @@ static enum status add_routes(struct observe *o)
                             routes[i].operation_id);
     if (st == STATUS_OK)
         st = add_handler(o, "/health/detailed", health_detailed, HTTP_ADMIN,
-                         "Every check with its figures.", "healthDetailed");
+                         "Every check with its figures.", "healthDetailed", HEALTH_TYPE,
+                         detailed_schema);
     if (st == STATUS_OK)
         st = add_metrics(o, "/metrics", "Metrics in the OpenMetrics or Prometheus text format.",
                          "metrics");

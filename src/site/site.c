@@ -274,7 +274,9 @@ void site_openapi(struct http_app *app, const struct contract_set *set, struct a
                                               .summary = route->summary,
                                               .tag = route->tag,
                                               .operation_id = route->operation_id,
-                                              .admin = route->audience == HTTP_ADMIN };
+                                              .admin = route->audience == HTTP_ADMIN,
+                                              .response_type = route->answer_type,
+                                              .response_schema = route->answer_schema };
     }
     struct openapi_options options = { .title = SLICE("Purlin"),
                                        .version = SLICE(PURLIN_VERSION),
@@ -307,19 +309,34 @@ static enum status get_openapi(struct task *task, struct http_request *req, void
     return STATUS_OK;
 }
 
+/* What the routes answer, for the document. */
+static const char root_schema[] =
+    "{\"type\":\"object\",\"required\":[\"name\",\"api\",\"health\",\"resources\"],\"properties\":{"
+    "\"name\":{\"type\":\"string\"},"
+    "\"api\":{\"type\":\"string\"},\"docs\":{\"type\":\"string\"},\"openapi\":{\"type\":\"string\"}"
+    ",\"health\":{\"type\":\"string\"},"
+    "\"resources\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"name\","
+    "\"path\",\"description\"],\"properties\":{"
+    "\"name\":{\"type\":\"string\"},\"path\":{\"type\":\"string\"},\"description\":{\"type\":"
+    "\"string\"}}}}}}";
+static const char document_schema[] =
+    "{\"type\":\"object\",\"required\":[\"openapi\",\"info\",\"paths\"],\"properties\":{"
+    "\"openapi\":{\"type\":\"string\","
+    "\"pattern\":\"^3[.]1[.]\"},\"info\":{\"type\":\"object\"},\"paths\":{\"type\":\"object\"}}}";
+
 static enum status add_routes(struct site *site)
 {
     const struct {
         const char *pattern;
         http_handler_fn fn;
         bool docs;
-        const char *summary, *operation_id;
+        const char *summary, *operation_id, *answer_schema;
     } routes[] = {
-        { "/", get_root, false, "What is here.", "root" },
-        { "/assets/{file}", get_web, false, NULL, NULL },
-        { "/docs", get_docs, true, NULL, NULL },
-        { "/docs/assets/{file}", get_swagger, true, NULL, NULL },
-        { "/openapi.json", get_openapi, true, "This document.", "openapi" },
+        { "/", get_root, false, "What is here.", "root", root_schema },
+        { "/assets/{file}", get_web, false, NULL, NULL, NULL },
+        { "/docs", get_docs, true, NULL, NULL, NULL },
+        { "/docs/assets/{file}", get_swagger, true, NULL, NULL, NULL },
+        { "/openapi.json", get_openapi, true, "This document.", "openapi", document_schema },
     };
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         const char *reason;
@@ -334,7 +351,8 @@ static enum status add_routes(struct site *site)
                                                  .body_bytes_max = -1,
                                                  .summary = routes[i].summary,
                                                  .tag = "documents",
-                                                 .operation_id = routes[i].operation_id },
+                                                 .operation_id = routes[i].operation_id,
+                                                 .answer_schema = routes[i].answer_schema },
                            &reason);
         if (st != STATUS_OK)
             return st;
