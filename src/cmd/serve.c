@@ -375,9 +375,9 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
     loop_install_overflow_handler();
     raise_descriptors();
     code = serve_with(&server, begun_us);
-    /* A start that failed half-way leaves loops and sockets to the kernel: nothing was promised to
-     * anybody yet. */
-    if (code == CMD_OK) {
+    /* A start that failed with loops and sockets half made leaves them to the kernel: nothing was
+     * promised to anybody yet. */
+    if (code == CMD_OK || server.len == 0) {
         for (unsigned i = 0; i < server.len; i++) {
             store_detach(app.store, server.loops[i]);
             loop_free(server.loops[i]);

@@ -185,7 +185,7 @@ static void parse_filter(struct parser *p, struct slice name, struct slice value
         return;
     }
     BAD(p, name, st == STATUS_TOO_LARGE ? "too_complex" : "filter", "At character %zu: %s%s%s",
-        utf8_count(slice_head(value, error.offset)) + 1, error.reason, error.hint[0] ? " " : "",
+        utf8_count(slice_head(value, error.offset)) + 1, error.reason, error.hint[0] ? ". " : ".",
         error.hint);
 }
 
