@@ -17,6 +17,7 @@
 #include "cmd/app.h"
 #include "cmd/import.h"
 #include "contract/contract.h"
+#include "contract/sql.h"
 #include "fiber/task.h"
 #include "store/store.h"
 
@@ -357,6 +358,22 @@ static int choose_resources(struct export *ex, struct app *app, const struct cmd
     return CMD_OK;
 }
 
+/* A database that is not as the contracts say has columns that cannot be asked for. */
+static int check_schema(struct export *ex, struct app *app)
+{
+    struct contract_diff diff;
+    if (contract_sql_diff(app->set, app->store, NULL, 0, app->arena, &app->problem, &diff) !=
+        STATUS_OK)
+        return cmd_print_problem(ex->verb->name, &app->problem);
+    if (!diff.changes_len)
+        return CMD_OK;
+    (void)fprintf(stderr,
+                  "purlin export: the database differs from the contracts (%.*s ...). "
+                  "See: purlin migrate diff --dry-run\n",
+                  SLICE_ARG(diff.changes[0].what));
+    return CMD_FAILED;
+}
+
 static int make_folder(struct export *ex, struct app *app)
 {
     char *folder = ex->to.len ? arena_cstr(app->arena, ex->to) : NULL;
@@ -401,6 +418,8 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
         code = make_folder(&ex, &app);
     if (code == CMD_OK)
         code = app_open_store(&app, verb->name, false, true);
+    if (code == CMD_OK)
+        code = check_schema(&ex, &app);
     if (code == CMD_OK)
         code = app_run_task(&app, export_task, &ex);
     app_close(&app);

@@ -301,6 +301,10 @@ test("export shows what is never shown only when asked", (t) => {
   assert.match(p.run("export", "members", "--format", "csv", "--all").stdout, /,"s, e",/);
   assert.equal(p.run("export", "member").code, 2);
   assert.equal(p.run("export", "--format", "xml").code, 2);
+  writeContracts(p.folder, { ...contracts, likes: `${contracts.likes}search: []\n`, members: contracts.members.replace("about:", "story:") });
+  const differs = p.run("export");
+  assert.equal(differs.code, 1);
+  assert.match(differs.stderr, /the database differs from the contracts \(members: /);
   const empty = place(t);
   assert.equal(empty.run("export").code, 1, "there is no database");
 });
