@@ -565,6 +565,7 @@ static struct slice read_field_name(struct contract__loader *ld, struct contract
         SLICE_INIT("limit"),   SLICE_INIT("cursor"),     SLICE_INIT("offset"),
         SLICE_INIT("sort"),    SLICE_INIT("filter"),     SLICE_INIT("q"),
         SLICE_INIT("fields"),  SLICE_INIT("expand"),     SLICE_INIT("count"),
+        SLICE_INIT("deleted"), SLICE_INIT("format"),
     };
     struct slice name = node->key->text;
     struct slice path = contract__path(ld, SLICE("fields"), name);

@@ -1,10 +1,11 @@
 /* What happens to a server in the hands of operators: a database that is none, two servers of one database, copies under load, a full disk. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { environment, runPurlin, startPurlin, temporaryFolder, writeContracts } from "../support/purlin.mjs";
+import { environment, purlinBin, runPurlin, startPurlin, temporaryFolder, writeContracts } from "../support/purlin.mjs";
 
 const contracts = {
   notes: `
@@ -93,4 +94,38 @@ test("a full disk: writes are 503, reads go on, and it recovers by itself", asyn
   assert.equal(answer.status, 201, answer.text);
   assert.equal(await total(server), written + 1);
   assert.equal((await server.stop()).code, 0);
+});
+
+test("a migration that is killed is applied whole or not at all", async (t) => {
+  const folder = temporaryFolder(t);
+  const rules = "rules: { read: true, create: true, update: true, delete: true }";
+  const before = `resource: notes\nfields:\n  text: { type: text }\n  size: { type: integer }\nsearch: [text]\n${rules}\n`;
+  const after = before.replace("text }", "text, required: true }").replace("integer }", "integer, unique: true }\n  kind: { enum: [a, b], default: a }");
+  const known = writeContracts(folder, { notes: before });
+  const env = environment(folder, known, { PURLIN_AUTO_MIGRATE: "off" });
+  const migrate = (...args) => runPurlin(["migrate", ...args], { env });
+  assert.equal(migrate("diff").code + migrate("up").code, 0);
+  const server = await startPurlin(t, { folder, contracts: known });
+  for (let i = 0; i < 40; i++) {
+    const operations = Array.from({ length: 100 }, (_, j) => ({ method: "POST", path: "/notes", body: { text: "some words", size: i * 100 + j } }));
+    assert.equal((await server.post("/api/v1/batch", { body: { operations }, headers: { prefer: "return=minimal" } })).status, 200);
+  }
+  await server.stop();
+  writeContracts(folder, { notes: after });
+  assert.equal(migrate("diff").code, 0);
+  for (let i = 0; i < 6; i++) {
+    const child = spawn(purlinBin, ["migrate", "up", "--allow-destructive"], { env, stdio: "ignore" });
+    const exited = once(child, "exit");
+    await new Promise((resolve) => setTimeout(resolve, 20 + i * 25));
+    child.kill("SIGKILL");
+    await exited;
+    const status = migrate("status");
+    assert.equal(status.code, 0, status.stderr);
+    assert.match(status.stdout, /0002 .*(pending|applied)/);
+  }
+  const up = migrate("up", "--allow-destructive");
+  assert.equal(up.code, 0, up.stderr);
+  const again = await startPurlin(t, { folder, contracts: known, env: { PURLIN_AUTO_MIGRATE: "off", PURLIN_ENV: "development" } });
+  const found = (await again.get(`${notes}?q=words&kind=a&count=exact&limit=1`)).body.page;
+  assert.equal(found.total, 4000);
 });
