@@ -359,8 +359,8 @@ static const char *const deep_schemas[] = {
     "patternProperties':{'^(b|c)+$':{'$ref':'#'}},"
     "'propertyNames':{'pattern':'^(.|x)*$'},'if':{'$ref':'#/$defs/"
     "x'},'$defs':{'x':{'properties':{'zz':{'$ref':'#/$defs/x'}}}}}",
-    "{'allOf':[{'anyOf':[{'oneOf':[{'if':true,'then':{'$ref':'#'}}]}]}],'unevaluatedProperties':"
-    "false}",
+    ("{'allOf':[{'anyOf':[{'oneOf':[{'if':true,'then':{'$ref':'#'}}]}]}],"
+     "'unevaluatedProperties':false}"),
 };
 
 struct deep {
