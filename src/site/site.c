@@ -63,8 +63,10 @@ static const char *type_of(struct slice name)
     return NULL;
 }
 
-/* The plain files of a folder whose types are served; a missing folder has none. */
-static unsigned list_files(struct arena *arena, struct slice folder, struct site_file *files)
+/* The plain files of a folder whose types are served and whose names begin so; a missing folder has
+ * none. */
+static unsigned list_files(struct arena *arena, struct slice folder, struct slice prefix,
+                           struct site_file *files)
 {
     char *path = arena_cstr(arena, folder);
     DIR *dir = path ? opendir(path) : NULL;
@@ -74,7 +76,7 @@ static unsigned list_files(struct arena *arena, struct slice folder, struct site
     for (struct dirent *entry; len < SITE_FILES_MAX && (entry = readdir(dir));) {
         struct slice name = slice_cstr(entry->d_name);
         const char *type = type_of(name);
-        if (!type || name.data[0] == '.')
+        if (!type || name.data[0] == '.' || !slice_starts(name, prefix))
             continue;
         struct site_file *file = &files[len];
         if (arena_copy(arena, name, &file->name) != STATUS_OK)
@@ -371,8 +373,9 @@ enum status site_open(struct http_app *app, const struct site_options *options, 
     site->arena = arena;
     site->app = app;
     site->options = *options;
-    site->web_len = list_files(arena, options->web, site->web);
-    site->swagger_len = list_files(arena, options->swagger, site->swagger);
+    site->web_len = list_files(arena, options->web, SLICE(""), site->web);
+    /* The package has other files too. */
+    site->swagger_len = list_files(arena, options->swagger, SLICE("swagger-ui"), site->swagger);
     enum status st = add_routes(site);
     if (st != STATUS_OK) {
         arena_free(arena);
