@@ -116,7 +116,10 @@ static void schema_key(struct json_out *o, const struct config_key *key, struct 
         json_out_kv(o, "type", "string");
         break;
     }
-    if (key->fallback[0])
+    int64_t number;
+    if (key->type == CONFIG_INTEGER && slice_to_i64(slice_cstr(key->fallback), &number))
+        json_out_ki(o, "default", number);
+    else if (key->fallback[0])
         json_out_kv(o, "default", key->fallback);
     json_out_end(o);
 }

@@ -41,7 +41,7 @@ const struct contract__field_key contract__field_keys[] = {
       "Set by the server or an import, not by clients." },
     { SLICE_INIT("writeonly"), GIVEN_TYPES, false, BOOLEAN, "Taken and never shown." },
     { SLICE_INIT("default"), GIVEN_TYPES, false, NULL,
-      "Stands for a value that is not given; \\\"@user\\\" is the caller, \\\"@now\\\" the time." },
+      "Stands for a value that is not given; \"@user\" is the caller, \"@now\" the time." },
     { SLICE_INIT("min"), BOUNDED_TYPES, true, BOUND,
       "Least length of text in characters, or least value; on a list, of each item." },
     { SLICE_INIT("max"), BOUNDED_TYPES, true, BOUND,
