@@ -1,50 +1,107 @@
 /*
- * The README's tour works word for word: every `sh` block under "Five minutes" is run, in order, against a server in a folder of its own.
- * And the documents that the program makes of itself are the ones in the repository.
+ * The tour of README.md works word for word: every command of it is run in a copy of the repository, in one shell, and what it prints is
+ * compared with what stands under it. Only the port and the way to find the server's pid are put in place of those of a machine that runs
+ * nothing else.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdirSync, openSync, readFileSync, symlinkSync } from "node:fs";
+import { createServer } from "node:net";
 import path from "node:path";
 import { test } from "node:test";
-import { environment, purlinBin, root, runPurlin, startPurlin, temporaryFolder } from "../support/purlin.mjs";
+import { environment, purlinBin, root, temporaryFolder } from "../support/purlin.mjs";
 
-test("the README's tour", { timeout: 120_000 }, async (t) => {
+/* [{ command, output }]: a block of sh, and the block right after it, if any. */
+function readTour() {
+  const text = readFileSync(path.join(root, "README.md"), "utf8");
+  const steps = [];
+  const fence = /^```(\w*)\n([^]*?)^```\n(\n?)/gm;
+  let last;
+  for (const [, language, body, gap] of text.matchAll(fence)) {
+    if (language === "sh") steps.push((last = { command: body, output: null }));
+    else if (last) last.output = body;
+    if (gap) last = null;
+  }
+  return steps;
+}
+
+/* A copy of what a clone has and the tour needs, with the build that is tested. */
+function copyRepository(t) {
   const folder = temporaryFolder(t);
-  cpSync(path.join(root, "contracts"), path.join(folder, "contracts"), { recursive: true });
+  for (const name of ["contracts", "web", "script", "README.md"])
+    cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
   mkdirSync(path.join(folder, "build/release"), { recursive: true });
-  mkdirSync(path.join(folder, "data"));
   symlinkSync(purlinBin, path.join(folder, "build/release/purlin"));
-  const env = environment(folder, `${folder}/contracts`);
-  const seeded = runPurlin(["seed", "--if-empty"], { env });
-  assert.equal(seeded.code, 0, seeded.stderr);
-  const server = await startPurlin(t, { folder, contracts: `${folder}/contracts` });
-  const readme = readFileSync(path.join(root, "README.md"), "utf8");
-  const tour = readme.slice(readme.indexOf("## Five minutes"), readme.indexOf("## How fast"));
-  const blocks = [...tour.matchAll(/```sh\n([^]*?)```/g)].map((match) => match[1]);
-  assert.ok(blocks.length >= 4);
-  let output = "";
-  for (const block of blocks) {
-    const script = block
-      .replaceAll("http://127.0.0.1:8000", server.url)
-      .replaceAll("$(pidof purlin)", String(server.pid));
-    const result = spawnSync("bash", ["-e", "-c", script], { cwd: folder, env, encoding: "utf8", timeout: 60_000 });
-    assert.equal(result.status, 0, `${script}\n${result.stdout}\n${result.stderr}`);
-    output += result.stdout;
-  }
-  for (const expected of ['"title":"The Dispossessed"', '"code":"unknown_field"', '"total":1', "Nothing to do", "checked.",
-    "http_server_request_duration_seconds"])
-    assert.ok(output.includes(expected), `${expected} in\n${output}`);
-});
+  symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"));
+  return folder;
+}
 
-test("the documents made by the program are current", () => {
-  const made = { reference: "docs/configuration.md", env: ".env.example", schema: "docs/purlin.schema.json",
-    "contract-schema": "docs/contract.schema.json" };
-  for (const [word, file] of Object.entries(made)) {
-    const result = runPurlin(["config", word]);
-    assert.equal(result.code, 0, result.stderr);
-    const text = readFileSync(path.join(root, file), "utf8");
-    if (file.endsWith(".json")) assert.deepEqual(JSON.parse(text), JSON.parse(result.stdout), `purlin config ${word} > ${file}`);
-    else assert.equal(text.trim(), result.stdout.trim(), `purlin config ${word} > ${file}`);
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  return port;
+}
+
+async function untilReady(port, child, log) {
+  for (let i = 0; i < 600; i++) {
+    if (child.exitCode !== null) break;
+    const answer = await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => null);
+    if (answer?.status === 200) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  throw new Error(`script/server did not start:\n${readFileSync(log, "utf8")}`);
+}
+
+/* The outputs of `commands`, run in one shell. */
+async function runShell(commands, folder, env) {
+  const mark = "---- end of a step ----";
+  const script = commands.map((command) => `{\n${command}\n} 2>&1\necho; echo '${mark}'\n`).join("");
+  const shell = spawn("bash", ["-c", script], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"], timeout: 240_000 });
+  let text = "";
+  shell.stdout.setEncoding("utf8").on("data", (chunk) => (text += chunk));
+  await once(shell, "close");
+  return text.split(`${mark}\n`).slice(0, -1);
+}
+
+/* curl ends no line, the README does. */
+const lines = (text) => text.replaceAll("}{", "}\n{").split("\n").map((line) => line.trimEnd()).filter(Boolean).join("\n");
+const pattern = (text) =>
+  new RegExp("^" + text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replaceAll("…", "[^]*?") + "$");
+
+test("the tour of the README works word for word", async (t) => {
+  const steps = readTour();
+  assert.ok(steps.length > 10, "the README has its tour");
+  const folder = copyRepository(t);
+  const port = await freePort();
+  const clean = environment(folder, "contracts");
+  for (const name of Object.keys(clean))
+    if (/^(PURLIN_|DATABASE_URL|PORT$|LOG_)/.test(name)) delete clean[name];
+  const [start, ...rest] = steps;
+  assert.match(start.command, /script\/server\n$/);
+
+  const log = path.join(folder, "server.log");
+  const out = openSync(log, "w");
+  const server = spawn("bash", ["-c", start.command], {
+    cwd: folder,
+    env: { ...clean, PORT: String(port), PURLIN_BIN: purlinBin },
+    stdio: ["ignore", out, out],
+  });
+  const exited = once(server, "exit");
+  t.after(() => server.kill("SIGKILL"));
+  await untilReady(port, server, log);
+
+  const here = (text) => text.replaceAll("127.0.0.1:8000", `127.0.0.1:${port}`).replaceAll("$(pidof purlin)", String(server.pid));
+  /* The last step takes away what the server still has open. */
+  const last = rest.pop();
+  const outputs = await runShell(rest.map((step) => here(step.command)), folder, clean);
+  assert.equal(outputs.length, rest.length, "the shell came to its end");
+  for (const [i, step] of rest.entries())
+    if (step.output !== null) assert.match(lines(outputs[i]), pattern(lines(here(step.output))), step.command);
+
+  server.kill("SIGINT");
+  assert.deepEqual(await exited, [0, null], readFileSync(log, "utf8"));
+  assert.equal(spawnSync("bash", ["-c", last.command], { cwd: folder }).status, 0);
 });
