@@ -265,6 +265,10 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
         app_close(&m.app);
         return code;
     }
+    if (word.len)
+        return cmd_usage_error(verb,
+                               "there is no %.*s; it is one of diff, up, down, redo, status, new",
+                               SLICE_ARG(word));
     return cmd_usage_error(verb, "say what to do: diff, up, down, redo, status or new");
 }
 

@@ -336,12 +336,12 @@ static const char read_schema_sql[] = "SELECT type, name, tbl_name, sql"
                                       " WHERE sql IS NOT NULL"
                                       " ORDER BY type <> 'table', instr(name, '__') > 0, name";
 
-static void headed(struct sql_differ *d, const char *head, struct buf *out)
+static void headed(struct sql_differ *d, struct slice head, struct buf *out)
 {
     struct slice rest = buf_slice(&d->out);
-    buf_init(out, d->arena, rest.len + 200, DIFF_BYTES_MAX);
+    buf_init(out, d->arena, rest.len + 400, DIFF_BYTES_MAX);
     if (rest.len)
-        buf_put_cstr(out, head);
+        buf_put_slice(out, head);
     buf_put_slice(out, rest);
     if (buf_status(&d->out) != STATUS_OK)
         out->status = buf_status(&d->out);
@@ -350,6 +350,7 @@ static void headed(struct sql_differ *d, const char *head, struct buf *out)
 enum status sql__diff_both(struct sql_differ *up, struct contract_diff *ret)
 {
     struct sql_differ down = *up;
+    struct buf head;
     down.old = up->new;
     down.new = up->old;
     down.down = true;
@@ -361,13 +362,16 @@ enum status sql__diff_both(struct sql_differ *up, struct contract_diff *ret)
     *ret = (struct contract_diff){ .changes = up->changes,
                                    .changes_len = up->changes_len,
                                    .destructive = up->destructive };
-    headed(up, up->destructive ? "-- purlin: destructive\n" : "", &ret->up);
-    headed(&down,
-           up->destructive
-               ? "-- What the way up dropped does not come back: it is restored empty, or "
-                 "with placeholders\n-- where null is not allowed.\n"
-               : "",
-           &ret->down);
+    headed(up, up->destructive ? SLICE("-- purlin: destructive\n") : SLICE(""), &ret->up);
+    /* Undoing a table or column that was added loses what was put there since. */
+    buf_init(&head, up->arena, 0, 400);
+    if (down.destructive)
+        buf_put_lit(&head, "-- purlin: destructive\n");
+    if (up->destructive)
+        buf_put_lit(&head,
+                    "-- What the way up dropped does not come back: it is restored empty, or "
+                    "with placeholders\n-- where null is not allowed.\n");
+    headed(&down, buf_slice(&head), &ret->down);
     if (up->changes_len)
         ret->name = propose_name(up->arena, up->changes, up->changes_len);
     bool exhausted = up->exhausted || down.exhausted || up->old->exhausted || up->new->exhausted;
