@@ -27,7 +27,7 @@ static const struct cmd_verb verb = {
 struct capture {
     FILE *file;
     int out, err;
-    char text[4096];
+    char text[2048];
 };
 
 static void capture_start(struct capture *c)

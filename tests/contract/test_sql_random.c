@@ -159,7 +159,7 @@ static struct model *chance_build(const struct chance *x)
             continue;
         char searched[64] = "";
         c->soft_delete = x->tables[t].soft_delete;
-        model_ref(m, c, "up", tables[t ? t - 1 : 0], coin() ? CONTRACT_CASCADE : CONTRACT_CASCADE);
+        model_ref(m, c, "up", tables[t ? t - 1 : 0], CONTRACT_CASCADE);
         for (unsigned f = 0; f < FIELDS; f++) {
             const struct chance_field *field = &x->tables[t].fields[f];
             char name[8];
