@@ -103,7 +103,7 @@ static bool is_duration(struct slice s)
     if (s.len < 3 || s.data[0] != 'P')
         return false;
     struct slice rest = slice_from(s, 1);
-    if (rest.data[rest.len - 1] == 'W')
+    if (slice_ends(rest, SLICE("W")))
         return schema__digits_at(rest, 0) == rest.len - 1;
     size_t t = slice_find(rest, 'T');
     struct slice date = slice_head(rest, t);

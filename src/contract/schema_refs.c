@@ -206,7 +206,7 @@ static struct slice decode(struct schema_compiler *c, struct slice text)
 {
     char *out = schema__take(c, text.len, 1);
     size_t n = 0;
-    for (size_t i = 0; out && i < text.len; i++) {
+    for (size_t i = 0; out && text.data && i < text.len; i++) {
         int high = -1, low = -1;
         if (text.data[i] == '%' && i + 2 < text.len) {
             high = hex_of(text.data[i + 1]);

@@ -195,7 +195,7 @@ static bool is_variable_name(struct slice s)
 static bool is_expression(struct slice s)
 {
     struct slice name;
-    if (s.len && schema__is_one_of(s.data[0], "+#./;?&=,!@|"))
+    if (s.data && s.len && schema__is_one_of(s.data[0], "+#./;?&=,!@|"))
         s = slice_from(s, 1);
     if (!s.len)
         return false;
@@ -279,7 +279,7 @@ static struct slice merged_path(struct arena *arena, const struct uri_parts *bas
                                 struct slice path)
 {
     size_t keep = 0;
-    for (size_t i = 0; i < base->path.len; i++)
+    for (size_t i = 0; base->path.data && i < base->path.len; i++)
         if (base->path.data[i] == '/')
             keep = i + 1;
     if (!keep && base->authority.len)
@@ -300,7 +300,7 @@ struct slice schema__uri_resolve(struct arena *arena, struct slice base, struct 
                 t.path = b.path;
                 t.query = r.query.len ? r.query : b.query;
                 dots = false;
-            } else if (r.path.data[0] != '/') {
+            } else if (!slice_starts(r.path, SLICE("/"))) {
                 t.path = merged_path(arena, &b, r.path);
                 if (!t.path.data)
                     return SLICE_NULL;
