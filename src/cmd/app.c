@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "base/metric.h"
+#include "cmd/edge.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
 #include "fiber/loop.h"
@@ -193,9 +194,10 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
         .admin_key = c->admin_key,
         .development = !config_is_production(c),
         .access_log = c->access_log,
-        .timeout_us = c->request_timeout_us,
     };
     enum status st = settle_secret(app);
+    if (st == STATUS_OK)
+        st = edge_policies(c, app->arena, &http);
     if (st == STATUS_OK)
         st = http_app_new(&http, &app->http);
     /* Health first: its routes stand even when a resource has a clashing name. */

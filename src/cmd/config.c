@@ -28,6 +28,7 @@ struct loading {
     struct arena *arena;
     struct diag *diag;
     struct config config;
+    const struct config_route *route; /* whose keys are being read; NULL: everybody's */
     const struct config_source *source;
     struct slice env_file_text;
 };
@@ -407,7 +408,11 @@ static void read_map(struct loading *l, const struct yaml_node *map, struct slic
                                                       SLICE_ARG(value->key->text))
                                        : value->key->text;
         const struct config_key *key = key_of(name);
-        if (value->kind == YAML_MAP) {
+        if (depth == 0 && slice_eq(name, l->route ? SLICE("match") : SLICE("routes"))) {
+            continue; /* read_routes does */
+        } else if (l->route && key && !key->per_route) {
+            complain(l, key, &origin, "holds for all routes; it cannot be set for some");
+        } else if (value->kind == YAML_MAP) {
             if (is_group(name) && depth < 4)
                 read_map(l, value, name, file, depth + 1);
             else if (key)
@@ -427,6 +432,75 @@ static void read_map(struct loading *l, const struct yaml_node *map, struct slic
     }
 }
 
+/* "/api/v1/uploads": whole segments, no query, nothing to be decoded. */
+static bool is_path_prefix(struct slice path)
+{
+    bool is_good = path.len > 1 && path.len <= 512 && path.data[0] == '/';
+    for (size_t i = 0; i < path.len && is_good; i++) {
+        char c = path.data[i];
+        is_good = c > ' ' && c < 0x7f && c != '%' && c != '?' && c != '#' && c != '*' &&
+                  !(c == '/' && i + 1 < path.len && path.data[i + 1] == '/');
+    }
+    return is_good;
+}
+
+/* "/" alone is refused: what holds everywhere stands outside of `routes`. */
+static bool read_match(struct loading *l, const struct yaml_node *item, struct config_route *route)
+{
+    const struct yaml_node *match = item->kind == YAML_MAP ? yaml_get(item, SLICE("match")) : NULL;
+    const struct yaml_node *at = match ? match : item;
+    struct slice text = match && match->kind == YAML_SCALAR ? match->text : SLICE_NULL;
+    while (text.len > 1 && text.data[text.len - 1] == '/')
+        text.len--;
+    const char *wrong = is_path_prefix(text) ? NULL : "must be a path such as /api/v1/uploads";
+    for (unsigned i = 0; i < l->config.routes_len; i++) {
+        if (slice_eq(l->config.routes[i].match, text))
+            wrong = "is named twice";
+    }
+    if (wrong) {
+        diag_add(l->diag, route->file, at->line, at->column, SLICE("routes.match"), SLICE_NULL,
+                 "%s", wrong);
+        return false;
+    }
+    route->line = at->line;
+    return arena_copy(l->arena, text, &route->match) == STATUS_OK;
+}
+
+/* Each item starts from what holds for all, the environment included, and changes some of it. */
+static void read_routes(struct loading *l, const struct yaml_node *list, struct slice file)
+{
+    if (list->kind != YAML_LIST) {
+        diag_add(l->diag, file, list->line, list->column, SLICE("routes"), SLICE_NULL,
+                 "must be a list of items with `match` and the keys that differ there");
+        return;
+    }
+    struct config_route *routes = arena_array_of(l->arena, struct config_route, CONFIG_ROUTES_MAX);
+    if (!routes)
+        return;
+    l->config.routes = routes;
+    for (const struct yaml_node *item = list->first; item; item = item->next) {
+        if (l->config.routes_len == CONFIG_ROUTES_MAX) {
+            diag_add(l->diag, file, item->line, item->column, SLICE("routes"), SLICE_NULL,
+                     "has more than %u items", CONFIG_ROUTES_MAX);
+            return;
+        }
+        struct config_route *route = &routes[l->config.routes_len];
+        route->file = file;
+        if (!read_match(l, item, route))
+            continue;
+        struct loading own = *l;
+        own.route = route;
+        own.config.routes = NULL;
+        own.config.routes_len = 0;
+        read_map(&own, item, SLICE_NULL, file, 0);
+        route->config = arena_new_of(l->arena, struct config);
+        if (!route->config)
+            return;
+        *route->config = own.config;
+        l->config.routes_len++;
+    }
+}
+
 /* Nothing but blank lines and comments: a file that somebody will fill in later. */
 static bool is_bare(struct slice text)
 {
@@ -439,7 +513,8 @@ static bool is_bare(struct slice text)
     return true;
 }
 
-static void read_file(struct loading *l)
+/* The list of `routes` is left for later: *ret_routes, NULL when there is none. */
+static void read_file(struct loading *l, const struct yaml_node **ret_routes)
 {
     struct slice path = l->source->file;
     bool asked = path.len > 0;
@@ -466,6 +541,7 @@ static void read_file(struct loading *l)
         return;
     }
     read_map(l, root, SLICE_NULL, path, 0);
+    *ret_routes = yaml_get(root, SLICE("routes"));
 }
 
 /* -- what belongs together
@@ -565,8 +641,11 @@ enum status config_load(const struct config_source *source, struct arena *arena,
             diag_add(diag, source->env_file, 0, 0, SLICE_NULL, SLICE_NULL,
                      "the file cannot be read: %s", status_name(st));
     }
-    read_file(&l);
+    const struct yaml_node *routes = NULL;
+    read_file(&l, &routes);
     read_environment(&l);
+    if (routes)
+        read_routes(&l, routes, source->file.len ? source->file : SLICE("purlin.yaml"));
     check_whole(&l);
     if (diag->len > before)
         return STATUS_INVALID;

@@ -20,6 +20,14 @@
 struct arena;
 struct buf;
 
+/* An item of `routes`: the keys marked per_route as they hold for the paths under `match`. */
+struct config_route {
+    struct slice match; /* "/api/v1/uploads": this path and what lies under it */
+    struct config *config;
+    struct slice file; /* where it stands, for complaints */
+    int line;
+};
+
 struct config {
     struct slice env; /* development, production */
     struct slice host;
@@ -74,7 +82,11 @@ struct config {
 
     int64_t offload_threads;
     int64_t offload_queue;
+
+    struct config_route *routes; /* in the order of the file */
+    unsigned routes_len;
 };
+#define CONFIG_ROUTES_MAX 64u
 
 enum config_type {
     CONFIG_TEXT,
@@ -96,6 +108,7 @@ struct config_key {
     bool secret;      /* also read from ENV_FILE; never printed */
     bool reloadable;  /* taken over at SIGHUP */
     const char *help;
+    bool per_route; /* items of `routes` may set it too */
 };
 
 extern const struct config_key config_keys[];

@@ -39,6 +39,15 @@ void config_print_reference(struct buf *out)
                 "Sizes: `64KiB`, `1MiB`. "
                 "SIGHUP reloads the contracts and the keys marked *reloaded*; a bad file is "
                 "refused and the old one stays in force.\n\n"
+                "Keys marked *per route* can differ for some paths: items of the list `routes` "
+                "start from the file's own values (the environment included) and change what they "
+                "name, for `match` and every path under it; the longest match holds.\n\n"
+                "```yaml\n"
+                "limits: { body_bytes: 1MiB }\n"
+                "routes:\n"
+                "  - match: /api/v1/uploads\n"
+                "    limits: { body_bytes: 50MiB }\n"
+                "```\n\n"
                 "| key | environment | type | default | what it does |\n|---|---|---|---|---|\n");
     for (unsigned i = 0; i < config_keys_len; i++) {
         const struct config_key *key = &config_keys[i];
@@ -52,7 +61,8 @@ void config_print_reference(struct buf *out)
             buf_printf(out, " | `%s` | ", key->fallback);
         else
             buf_put_lit(out, " | none | ");
-        buf_printf(out, "%s%s |\n", key->help, key->reloadable ? " *reloaded*" : "");
+        buf_printf(out, "%s%s%s |\n", key->help, key->reloadable ? " *reloaded*" : "",
+                   key->per_route ? " *per route*" : "");
     }
 }
 
@@ -124,6 +134,69 @@ static void schema_key(struct json_out *o, const struct config_key *key, struct 
     json_out_end(o);
 }
 
+static void schema_object(struct json_out *o)
+{
+    json_out_object(o);
+    json_out_kv(o, "type", "object");
+    json_out_key(o, SLICE("additionalProperties"));
+    json_out_bool(o, false);
+    json_out_key(o, SLICE("properties"));
+    json_out_object(o);
+}
+
+/* The keys as properties, those of one group as an object of their own. */
+static void schema_keys(struct json_out *o, bool per_route)
+{
+    struct slice group = SLICE_NULL;
+    for (unsigned i = 0; i < config_keys_len; i++) {
+        struct slice name = slice_cstr(config_keys[i].name);
+        size_t dot = slice_find(name, '.');
+        struct slice own = dot == SIZE_MAX ? SLICE_NULL : slice_head(name, dot);
+        if (per_route && !config_keys[i].per_route)
+            continue;
+        if (group.len && !slice_eq(group, own)) {
+            json_out_end(o);
+            json_out_end(o);
+            group = SLICE_NULL;
+        }
+        if (own.len && !group.len) {
+            json_out_key(o, own);
+            schema_object(o);
+            group = own;
+        }
+        schema_key(o, &config_keys[i], dot == SIZE_MAX ? name : slice_from(name, dot + 1));
+    }
+    if (group.len) {
+        json_out_end(o);
+        json_out_end(o);
+    }
+}
+
+static void schema_routes(struct json_out *o)
+{
+    json_out_key(o, SLICE("routes"));
+    json_out_object(o);
+    json_out_kv(o, "description", "What differs for some paths; the longest match holds.");
+    json_out_kv(o, "type", "array");
+    json_out_ki(o, "maxItems", CONFIG_ROUTES_MAX);
+    json_out_key(o, SLICE("items"));
+    schema_object(o);
+    json_out_key(o, SLICE("match"));
+    json_out_object(o);
+    json_out_kv(o, "description", "The path, and all that lie under it.");
+    json_out_kv(o, "type", "string");
+    json_out_kv(o, "pattern", "^/[^?#%*]+$");
+    json_out_end(o);
+    schema_keys(o, true);
+    json_out_end(o); /* properties */
+    json_out_key(o, SLICE("required"));
+    json_out_array(o);
+    json_out_cstr(o, "match");
+    json_out_end(o);
+    json_out_end(o); /* items */
+    json_out_end(o);
+}
+
 void config_print_schema(struct buf *out)
 {
     struct json_out o = json_out(out);
@@ -135,32 +208,8 @@ void config_print_schema(struct buf *out)
     json_out_bool(&o, false);
     json_out_key(&o, SLICE("properties"));
     json_out_object(&o);
-    struct slice group = SLICE_NULL;
-    for (unsigned i = 0; i < config_keys_len; i++) {
-        struct slice name = slice_cstr(config_keys[i].name);
-        size_t dot = slice_find(name, '.');
-        struct slice own = dot == SIZE_MAX ? SLICE_NULL : slice_head(name, dot);
-        if (group.len && !slice_eq(group, own)) {
-            json_out_end(&o);
-            json_out_end(&o);
-            group = SLICE_NULL;
-        }
-        if (own.len && !group.len) {
-            json_out_key(&o, own);
-            json_out_object(&o);
-            json_out_kv(&o, "type", "object");
-            json_out_key(&o, SLICE("additionalProperties"));
-            json_out_bool(&o, false);
-            json_out_key(&o, SLICE("properties"));
-            json_out_object(&o);
-            group = own;
-        }
-        schema_key(&o, &config_keys[i], dot == SIZE_MAX ? name : slice_from(name, dot + 1));
-    }
-    if (group.len) {
-        json_out_end(&o);
-        json_out_end(&o);
-    }
+    schema_keys(&o, false);
+    schema_routes(&o);
     json_out_end(&o);
     json_out_end(&o);
     buf_putc(out, '\n');

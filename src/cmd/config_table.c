@@ -34,7 +34,7 @@ const struct config_key config_keys[] = {
       "notice." },
     { "server.request_timeout", "PURLIN_REQUEST_TIMEOUT", CONFIG_DURATION,
       offsetof(struct config, request_timeout_us), "30s", NULL, 100000, 3600 * SECOND, false, false,
-      "Deadline of one request, queries included." },
+      "Deadline of one request, queries included.", true },
     { "server.trusted_proxies", "TRUSTED_PROXIES", CONFIG_TEXT,
       offsetof(struct config, trusted_proxies), "", NULL, 0, 4096, false, false,
       "Addresses (comma-separated, with prefix lengths) of the proxies in front that terminate "
@@ -55,7 +55,7 @@ const struct config_key config_keys[] = {
       "100", NULL, 8, 1000, false, false, "Number of request headers; beyond: 431." },
     { "limits.body_bytes", "PURLIN_LIMITS_BODY_BYTES", CONFIG_BYTES,
       offsetof(struct config, body_bytes), "1MiB", NULL, 1024, 64 * MIB, false, false,
-      "Request body, counted as it arrives; beyond: 413." },
+      "Request body, counted as it arrives; beyond: 413.", true },
     { "limits.connections", "PURLIN_LIMITS_CONNECTIONS", CONFIG_INTEGER,
       offsetof(struct config, connections), "10000", NULL, 1, 1000000, false, false,
       "Open connections of one loop; beyond: 503." },

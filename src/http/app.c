@@ -14,8 +14,6 @@
 #include "base/log.h"
 #include "base/macros.h"
 
-#define TIMEOUT_DEFAULT_US (30 * CLOCK_SECOND)
-
 /* -- the app
  * --------------------------------------------------------------------------------------------- */
 
@@ -29,8 +27,6 @@ enum status http_app_new(const struct http_options *options, struct http_app **r
     app->options = *options;
     if (!app->options.problem_base.len)
         app->options.problem_base = SLICE("https://purlin.dev/problems/");
-    if (!app->options.timeout_us)
-        app->options.timeout_us = TIMEOUT_DEFAULT_US;
     struct slice key = options->admin_key;
     app->has_admin_key = key.len > 0;
     if (app->has_admin_key)
@@ -40,7 +36,7 @@ enum status http_app_new(const struct http_options *options, struct http_app **r
     app->fixed = http__fixed_headers();
     app->router = http__router_new();
     app->metrics = http__metrics_new(options->metrics);
-    if (!app->router || !app->metrics) {
+    if (!app->router || !app->metrics || http__policies_init(app, options) != STATUS_OK) {
         http_app_free(app);
         return STATUS_EXHAUSTED;
     }
@@ -54,6 +50,7 @@ void http_app_free(struct http_app *app)
         return;
     http__router_free(app->router);
     http__metrics_free(app->metrics);
+    free(app->policies);
     free(app);
 }
 
@@ -99,6 +96,7 @@ static struct http_request *request_new(struct http_app *app, struct net_exchang
     memset(req, 0, offsetof(struct http_request, values));
     req->x = x;
     req->app = app;
+    req->policy = http__policy_of(app, net_request_of(x)->path);
     net_user_set(x, req);
     return req;
 }
@@ -235,7 +233,7 @@ static void run_task(struct task *task, void *arg)
 static void spawn(struct http_request *req)
 {
     const struct http_route *route = &req->route->route;
-    int64_t timeout_us = route->timeout_us ? route->timeout_us : req->app->options.timeout_us;
+    int64_t timeout_us = route->timeout_us ? route->timeout_us : req->policy->timeout_us;
     struct net_exchange *x = req->x;
     const struct task_options options = {
         .arena = net_arena(x),

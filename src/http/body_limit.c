@@ -9,6 +9,8 @@ static bool before(struct http_request *req)
     if (!req->route)
         return true;
     int64_t limit = req->route->route.body_bytes_max;
+    if (limit == 0)
+        limit = req->policy->body_bytes_max;
     if (limit > 0)
         net_body_limit_set(req->x, limit);
     if (limit < 0 || http_net(req)->content_length <= net_body_limit(req->x))

@@ -50,8 +50,8 @@ struct http_route {
     http_inline_fn handle_inline;
     void *arg;
     enum http_audience audience;
-    int64_t body_bytes_max; /* 0: the server's default; -1: no body is read by the handler */
-    int64_t timeout_us;     /* the task's deadline; 0: the app's default (30 s) */
+    int64_t body_bytes_max; /* 0: the policy's; -1: no body is read by the handler */
+    int64_t timeout_us;     /* the task's deadline; 0: the policy's */
     bool quiet;             /* successful answers are not access-logged (health, metrics) */
     /* For /openapi.json and `purlin routes`: */
     const char *summary; /* a sentence, or NULL to leave it out of the document */
@@ -61,6 +61,16 @@ struct http_route {
     const char *answer_schema; /* of its body, as JSON; NULL: anything */
 };
 
+/*
+ * What holds for the requests of some paths; each standard has its part here. The first policy of
+ * an app is for all, each further one for the paths at and under its `match`; the longest holds.
+ */
+struct http_policy {
+    struct slice match;     /* "/api/v1/uploads"; of the first: empty */
+    int64_t body_bytes_max; /* of a request whose route names none; 0: the server's */
+    int64_t timeout_us;     /* of a request whose route names none; 0: 30 s */
+};
+
 struct http_options {
     struct metrics *metrics; /* may be NULL */
     struct slice admin_key;  /* PURLIN_ADMIN_KEY; empty: none. X-API-Key or Authorization: Bearer
@@ -68,8 +78,9 @@ struct http_options {
     bool development;        /* Server-Timing, causes in 500 answers stay out even so */
     bool access_log;
     struct slice
-        problem_base;   /* prefix of problem type URIs; default "https://purlin.dev/problems/" */
-    int64_t timeout_us; /* of a request; 0: 30 s */
+        problem_base; /* prefix of problem type URIs; default "https://purlin.dev/problems/" */
+    const struct http_policy *policies; /* copied; their texts must outlive the app */
+    unsigned policies_len;              /* 0: one with the defaults */
 };
 
 /* One per process; routes are added before the first server opens, then it is read-only and shared

@@ -45,6 +45,8 @@ struct http_app {
     struct http__router *router;
     struct http__metrics *metrics;
     struct slice fixed; /* header lines of every answer */
+    struct http_policy *policies;
+    unsigned policies_len; /* at least 1 */
     bool has_admin_key;
     uint8_t admin_digest[HTTP__DIGEST_BYTES];
     bool draining; /* atomic */
@@ -54,7 +56,8 @@ struct http_request {
     struct net_exchange *x;
     struct http_app *app;
     const struct http__route *route;
-    struct http__label *label; /* NULL: the route's, or the one of unmatched paths */
+    const struct http_policy *policy; /* never NULL */
+    struct http__label *label;        /* NULL: the route's, or the one of unmatched paths */
     struct task *task;
     struct task_caller caller;
     struct slice request_id;
@@ -119,6 +122,10 @@ void http__router_find(const struct http__router *router, enum net_method method
                        struct http__match *ret_match);
 unsigned http__router_len(const struct http__router *router);
 const struct http__route *http__router_at(const struct http__router *router, unsigned i);
+
+/* http/policy.c */
+enum status http__policies_init(struct http_app *app, const struct http_options *options);
+const struct http_policy *http__policy_of(const struct http_app *app, struct slice path);
 
 struct http__metrics *http__metrics_new(struct metrics *metrics);
 void http__metrics_free(struct http__metrics *hm);

@@ -423,25 +423,6 @@ static int setup_short_queue(void **state)
     return rc;
 }
 
-static void test_a_full_queue_is_exhausted(void **state)
-{
-    struct fixture *f = *state;
-    enum { JOBS = 100 };
-    struct job jobs[JOBS];
-    for (int i = 0; i < JOBS; i++) {
-        jobs[i] = (struct job){ .f = f, .id = 2 * i, .want = STATUS_OK };
-        spawn(f, write_job, &jobs[i]);
-    }
-    run_to_end(f);
-    int64_t ok = 0;
-    for (int i = 0; i < JOBS; i++) {
-        assert_true(jobs[i].got == STATUS_OK || jobs[i].got == STATUS_EXHAUSTED);
-        ok += jobs[i].got == STATUS_OK;
-    }
-    assert_true(ok >= 4 && ok < JOBS);
-    assert_int_equal(read_i64(f, "SELECT count(*) FROM t"), 2 * ok);
-}
-
 /* A write that takes until it is told, and others behind it. */
 struct gate {
     struct fixture *f;
@@ -523,6 +504,54 @@ static void test_only_what_has_not_begun_can_be_withdrawn(void **state)
     struct store_stats stats;
     store_stats_read(f->store, &stats);
     assert_int_equal(stats.write_queue, 0);
+}
+
+/* With the writer held at the gate, the queue takes just what it may; all others are told at once.
+ */
+struct crowd {
+    struct gate gate;
+    struct job jobs[100];
+    unsigned next, refused;
+    bool all_asked;
+};
+
+static void write_in_crowd(struct task *task, void *arg)
+{
+    struct crowd *c = arg;
+    wait_until(task, &c->gate.running);
+    struct job *job = &c->jobs[c->next++];
+    job->got = store_write(task, job->f->store, insert_two, job);
+    if (job->got != STATUS_EXHAUSTED)
+        return;
+    assert_int_equal(task_problem(task)->retry_after_us, CLOCK_SECOND);
+    c->all_asked = ++c->refused == ARRAY_LEN(c->jobs) - 4;
+}
+
+static void open_for_crowd(struct task *task, void *arg)
+{
+    struct crowd *c = arg;
+    wait_until(task, &c->all_asked);
+    __atomic_store_n(&c->gate.open, true, __ATOMIC_RELEASE);
+}
+
+static void test_a_full_queue_is_exhausted(void **state)
+{
+    struct fixture *f = *state;
+    struct crowd c = { .gate = { .f = f } };
+    spawn(f, write_gate, &c.gate);
+    for (size_t i = 0; i < ARRAY_LEN(c.jobs); i++) {
+        c.jobs[i] = (struct job){ .f = f, .id = 10 + 2 * (int)i, .want = STATUS_OK };
+        spawn(f, write_in_crowd, &c);
+    }
+    run_task(f, open_for_crowd, &c);
+    run_to_end(f);
+    unsigned ok = 0;
+    for (size_t i = 0; i < ARRAY_LEN(c.jobs); i++)
+        ok += c.jobs[i].got == STATUS_OK;
+    assert_int_equal(ok, 4);
+    assert_int_equal(c.refused, 96);
+    assert_status(c.gate.first, STATUS_OK);
+    assert_int_equal(read_i64(f, "SELECT count(*) FROM t"), 2 * 4 + 1);
 }
 
 /* Running when its task is cancelled: the outcome is waited for. */
