@@ -214,16 +214,34 @@ static void finish(struct task *task, struct http_request *req, enum status st)
         net_abort(req->x); /* the status line is long gone: only a cut answer tells */
 }
 
+static void on_unmatched(struct http_request *req);
+
+/* All steps let it pass: whoever serves the route, now. */
+static enum status handle(struct task *task, struct http_request *req)
+{
+    const struct http_route *route = req->route ? &req->route->route : NULL;
+    if (route && route->handler)
+        return route->handler(task, req, route->arg);
+    if (route)
+        route->handle_inline(req, route->arg);
+    else
+        on_unmatched(req);
+    return STATUS_OK;
+}
+
 static void run_task(struct task *task, void *arg)
 {
     struct http_request *req = arg;
     struct net_exchange *x = req->x;
-    const struct http_route *route = &req->route->route;
     req->task = task;
     task_ids_set(task, req->request_id, req->trace_id);
-    task_caller_set(task, &req->caller);
     net_on_gone(x, on_gone, req);
-    enum status st = route->handler(task, req, route->arg);
+    enum status st = STATUS_OK;
+    /* Past the end already, unless a step asked for the task. */
+    if (http__chain_before(task, req) == HTTP_STEP_NEXT) {
+        task_caller_set(task, &req->caller);
+        st = handle(task, req);
+    }
     net_on_gone(x, NULL, NULL);
     finish(task, req, st);
     req->task = NULL;
@@ -232,13 +250,13 @@ static void run_task(struct task *task, void *arg)
 
 static void spawn(struct http_request *req)
 {
-    const struct http_route *route = &req->route->route;
-    int64_t timeout_us = route->timeout_us ? route->timeout_us : req->policy->timeout_us;
+    const struct http_route *route = req->route ? &req->route->route : NULL;
+    int64_t timeout_us = route && route->timeout_us ? route->timeout_us : req->policy->timeout_us;
     struct net_exchange *x = req->x;
     const struct task_options options = {
         .arena = net_arena(x),
         .deadline_us = net_started_us(x) + timeout_us,
-        .name = route->pattern,
+        .name = route ? route->pattern : "unmatched",
     };
     net_hold(x);
     enum status st = task_spawn(net_loop(x), run_task, req, &options);
@@ -283,14 +301,14 @@ static void on_request(struct net_exchange *x, void *arg)
         req->values_len = match.values_len;
         memcpy(req->values, match.values, match.values_len * sizeof(match.values[0]));
     }
-    if (!http__chain_before(req))
+    enum http_verdict verdict = http__chain_before(NULL, req);
+    if (verdict == HTTP_STEP_ANSWERED)
         return;
-    if (!req->route)
-        on_unmatched(req);
-    else if (req->route->route.handle_inline)
-        req->route->route.handle_inline(req, req->route->route.arg);
-    else
+    bool needs_task = req->route && req->route->route.handler;
+    if (verdict == HTTP_STEP_WAIT || needs_task)
         spawn(req);
+    else
+        (void)handle(NULL, req); /* what is answered at once cannot fail */
 }
 
 static void on_refusal(struct net_exchange *x, const struct net_refusal *refusal, void *arg)
@@ -302,7 +320,9 @@ static void on_refusal(struct net_exchange *x, const struct net_refusal *refusal
         return;
     }
     http__metrics_refusal(app->metrics, refusal->http_status);
-    if (http__chain_before(req)) /* no route: nothing refuses it a second time */
+    req->refused = true;
+    /* No route: nothing refuses it a second time. */
+    if (http__chain_before(NULL, req) == HTTP_STEP_NEXT)
         http__send_simple(req, STATUS_INVALID, refusal->http_status, refusal->type,
                           refusal->detail);
 }

@@ -94,6 +94,33 @@ enum status http_route_add(struct http_app *app, const struct http_route *route,
 /* Walk the routes in the order added. */
 unsigned http_routes_len(const struct http_app *app);
 const struct http_route *http_route_at(const struct http_app *app, unsigned i);
+
+/* What a step says of a request. */
+enum http_verdict {
+    HTTP_STEP_NEXT,     /* go on with the next one */
+    HTTP_STEP_ANSWERED, /* it has answered */
+    HTTP_STEP_WAIT      /* it has to wait: call it again in a task */
+};
+
+/*
+ * A step of the chain that a room above brings (who asks, for example). It runs before every
+ * handler, in the order added, behind the chain's own look at the caller and before limits and
+ * audiences are judged. `task` is NULL at first: a step that can decide without waiting does so.
+ * One that cannot returns HTTP_STEP_WAIT, and is called again in the request's task, which then
+ * runs the rest of the chain and the handler, an inline one too. Where nobody waits there is no
+ * task.
+ *
+ * A wait of the task that fails (CANCELLED: the peer is gone; TIMEOUT: the route's deadline) ends
+ * the request: answer with http_send_problem and return HTTP_STEP_ANSWERED. Requests that were
+ * refused before they were whole do not come here.
+ */
+typedef enum http_verdict (*http_step_fn)(struct task *task, struct http_request *req, void *arg);
+#define HTTP_STEPS_MAX 8u
+/* Start of the process. `name` is constant. EXHAUSTED beyond HTTP_STEPS_MAX. */
+enum status http_step_add(struct http_app *app, const char *name, http_step_fn fn, void *arg);
+/* For such a step: who asks. Copied; its roles live in the request's arena or longer. */
+void http_caller_set(struct http_request *req, const struct task_caller *caller);
+
 /* Fill on_request, on_refusal, on_done and arg of the options, so that a net_server serves this
  * app. */
 void http_app_serve(struct http_app *app, struct net_server_options *options);

@@ -50,6 +50,12 @@ struct http_app {
     bool has_admin_key;
     uint8_t admin_digest[HTTP__DIGEST_BYTES];
     bool draining; /* atomic */
+    unsigned steps_len;
+    struct {
+        const char *name;
+        http_step_fn fn;
+        void *arg;
+    } steps[HTTP_STEPS_MAX]; /* of rooms above */
 };
 
 struct http_request {
@@ -67,10 +73,13 @@ struct http_request {
     unsigned values_len;
     unsigned headers_len;
     unsigned allow;
+    unsigned step;       /* of the chain: whose turn it is */
+    unsigned added_step; /* of the app's own */
     int64_t duration_us; /* when the exchange is over */
     bool query_parsed;
     bool trace_is_ours; /* made here: nobody sent one */
     bool sampled;
+    bool refused; /* before it was whole */
     bool answered;
     bool streaming;
     bool header_bad;
@@ -89,6 +98,9 @@ struct http__step {
     /* The head has come; the route is known (or NULL). False: the step has answered. May be NULL.
      */
     bool (*before)(struct http_request *req);
+    /* Instead of `before`, for a step that may have to wait; see http_step_fn. Not asked about
+     * refused requests. */
+    enum http_verdict (*before_waiting)(struct task *task, struct http_request *req);
     /* The answer is about to be written: add headers with http__step_header. May be NULL. */
     void (*after)(struct http_request *req, int status);
     /* The exchange is over. May be NULL. */
@@ -99,12 +111,14 @@ extern const struct http__step http__step_metrics;
 extern const struct http__step http__step_trace;
 extern const struct http__step http__step_request_id;
 extern const struct http__step http__step_caller;
+extern const struct http__step http__step_added;
 extern const struct http__step http__step_audience;
 extern const struct http__step http__step_body_limit;
 extern const struct http__step http__step_server_timing;
 extern const struct http__step http__step_access_log;
 
-bool http__chain_before(struct http_request *req);
+/* From the step whose turn it is; `task` NULL on the loop's stack, where a step may ask for one. */
+enum http_verdict http__chain_before(struct task *task, struct http_request *req);
 void http__chain_after(struct http_request *req, int status);
 void http__chain_done(struct http_request *req);
 /* Lines for every answer that never change; http/chain.c. */

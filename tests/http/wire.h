@@ -278,16 +278,21 @@ static void *wire_thread(void *arg)
     return NULL;
 }
 
-static inline void wire_open(struct wire *w, const struct net_limits *limits)
+/* The app with its routes, not yet served: tests change `options` or add steps first. */
+static inline void wire_make(struct wire *w, struct http_options options)
 {
     *w = (struct wire){ .port = 0 };
     assert_int_equal(loop_new(NULL, &w->loop), STATUS_OK);
     w->metrics = metrics_new();
-    const struct http_options options = { .metrics = w->metrics,
-                                          .admin_key = SLICE_INIT(WIRE_ADMIN_KEY),
-                                          .access_log = true };
+    options.metrics = w->metrics;
+    options.admin_key = SLICE(WIRE_ADMIN_KEY);
+    options.access_log = true;
     assert_int_equal(http_app_new(&options, &w->app), STATUS_OK);
     wire_routes(w);
+}
+
+static inline void wire_serve(struct wire *w, const struct net_limits *limits)
+{
     struct net_server_options server = { .host = SLICE_INIT("127.0.0.1") };
     if (limits)
         server.limits = *limits;
@@ -297,6 +302,12 @@ static inline void wire_open(struct wire *w, const struct net_limits *limits)
         fail_msg("%s", reason);
     w->port = net_server_port(w->server);
     assert_int_equal(pthread_create(&w->thread, NULL, wire_thread, w->loop), 0);
+}
+
+static inline void wire_open(struct wire *w, const struct net_limits *limits)
+{
+    wire_make(w, (struct http_options){ .access_log = true });
+    wire_serve(w, limits);
 }
 
 static void wire_closed(void *arg)
