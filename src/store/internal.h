@@ -293,7 +293,9 @@ struct store {
     struct store__conn *writer; /* the writer thread's from its start on */
     struct arena_pool *writer_arenas;
     unsigned gather_len; /* the writer's: how many writes lately came together */
-    unsigned wake_len;   /* under queue_lock: writes that are worth waking the writer for */
+    int64_t batch_us,
+        batch_end_us;  /* the writer's: how long one lately took; when the last ended */
+    unsigned wake_len; /* under queue_lock: writes that are worth waking the writer for */
 
     /* Held by whoever writes in this process: the writer for a batch, a script, the end of a
      * checkpoint. */
@@ -338,6 +340,12 @@ void store__checkpoint_note(struct store *store, int64_t wal_bytes);
 
 /* Install the allocator (store/memory.c), once, before SQLite's first use. */
 void store__memory_install(void);
+
+/* -- vfs.c -- */
+
+#define STORE__READER_VFS "purlin-reader"
+/* Once a process, before a reader opens. SQLite's code. */
+int store__vfs_register(void);
 
 /* The path in a "sqlite:" URL. INVALID, with a problem. */
 enum status store__url_path(struct slice url, struct arena *arena, struct problem *problem,

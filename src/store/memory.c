@@ -214,6 +214,7 @@ static void install(void)
     (void)sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     (void)sqlite3_initialize();
+    (void)store__vfs_register(); /* without it connections do not open, and say so */
 }
 
 void store__memory_install(void)

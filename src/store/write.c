@@ -6,8 +6,13 @@
  *
  * While one batch syncs, the next one gathers; that alone makes batches large under load. On a
  * machine with few cores the writer would still wake for the first write of many, so it learns how
- * many lately came together and gives them a moment (GATHER) to come again. A lone client is never
- * made to wait: its batches are of one.
+ * many lately came together and gives them a moment (GATHER) to come again.
+ *
+ * A commit costs the same for one write as for fifty, and not only here: every reader begins a new
+ * snapshot after it. When several clients write at once, among others who read, the writer
+ * therefore paces itself: the next batch begins when as many have gathered as lately came together,
+ * or a few times as long after the last commit as that one took. A lone client is never made to
+ * wait: its batches are of one.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -18,7 +23,12 @@
 #include "store/internal.h"
 
 /* The longest a write waits for others to join its batch: a small part of what a sync takes. */
-#define GATHER_NS 200000L
+#define GATHER_US ((int64_t)200)
+/* So many writes in a batch are several clients. */
+#define PACE_FROM 4u
+/* A commit is followed by so many times its own length, and at most by this, of gathering. */
+#define PACE_FACTOR 3
+#define PACE_MAX_US (8 * CLOCK_MS)
 /* A batch is ended after this long, so that one slow write does not hold up many. */
 #define BATCH_US (20 * CLOCK_MS)
 
@@ -314,6 +324,7 @@ static void tell(struct store__jobs *ran, int rc)
 static void run_batch(struct store *store, struct store__jobs *jobs)
 {
     struct store__jobs ran = { 0 };
+    int64_t begun_us = clock_mono_us();
     pthread_mutex_lock(&store->write_gate);
     int rc = run_transaction(store, jobs, &ran);
     pthread_mutex_unlock(&store->write_gate);
@@ -327,18 +338,32 @@ static void run_batch(struct store *store, struct store__jobs *jobs)
     store__observe(store, STORE__METRIC_BATCH, len);
     store->gather_len =
         len >= store->gather_len ? len : store->gather_len - (store->gather_len - len + 7) / 8;
+    store->batch_end_us = clock_mono_us();
+    int64_t took_us = MIN(store->batch_end_us - begun_us, PACE_MAX_US);
+    store->batch_us += (took_us - store->batch_us) / 4;
 }
 
 /* -- the thread -------------------------------------------------------------------------------- */
 
+/* How long the next batch may go on gathering. */
+static int64_t gather_us(const struct store *store)
+{
+    if (store->gather_len < PACE_FROM)
+        return GATHER_US;
+    int64_t pace_us = MIN(PACE_FACTOR * store->batch_us, PACE_MAX_US);
+    int64_t since_us = clock_mono_us() - store->batch_end_us;
+    return MIN(MAX(pace_us - since_us, GATHER_US), PACE_MAX_US);
+}
+
 static void gather(struct store *store)
 {
-    unsigned want = MIN(store->gather_len / 2, store->batch_max);
+    unsigned len = store->gather_len;
+    unsigned want = MIN(len < PACE_FROM ? len / 2 : len - len / 4, store->batch_max);
     if (store->queue.len >= want || store->stopping)
         return;
-    struct timespec until;
+    struct timespec until; /* by the system's clock, also when a test has set ours */
     (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail for this clock */
-    until.tv_nsec += GATHER_NS;
+    until.tv_nsec += (long)gather_us(store) * 1000;
     if (until.tv_nsec >= 1000000000L) {
         until.tv_nsec -= 1000000000L;
         until.tv_sec++;

@@ -99,6 +99,81 @@ static void test_other_programs_writes_show_in_the_next_turn(void **state)
     run_task(*state, read_beside_another_program, *state);
 }
 
+/* Where the database is mapped, by /proc/self/maps: "7f...-7f..."; empty when it is not. */
+static void mapping_of(struct fixture *f, char *ret, size_t size)
+{
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    assert_non_null(maps);
+    ret[0] = '\0';
+    while (fgets(line, sizeof(line), maps)) {
+        size_t len = strcspn(line, "\n");
+        struct slice text = slice_of(line, len);
+        if (slice_ends(text, slice_cstr(f->path)))
+            (void)snprintf(ret, size, "%.*s", (int)strcspn(line, " "), line);
+    }
+    assert_int_equal(fclose(maps), 0);
+}
+
+static void run_elsewhere(struct fixture *f, const char *sql)
+{
+    sqlite3 *other;
+    assert_int_equal(sqlite3_open(f->path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_busy_timeout(other, 5000), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+}
+
+static int64_t sum_of_all(struct task *task, struct fixture *f)
+{
+    struct store_rows *rows;
+    task_ok(task, store_one(task, f->store,
+                            SLICE("SELECT (SELECT coalesce(sum(length(b)), 0) FROM fat)"
+                                  " + (SELECT v FROM counter)"),
+                            NULL, 0, &rows));
+    int64_t sum = store_rows_i64(rows, 0);
+    store_rows_close(rows);
+    return sum;
+}
+
+static void read_while_the_file_changes_its_size(struct task *task, void *arg)
+{
+    struct fixture *f = arg;
+    char first[64], now[64];
+    run_elsewhere(f, "CREATE TABLE fat(b BLOB) STRICT; PRAGMA wal_checkpoint(TRUNCATE)");
+    next_turn(task);
+    assert_int_equal(sum_of_all(task, f), 0);
+    task_ok(task, write_sql(task, f, "UPDATE counter SET v = 1"));
+    assert_int_equal(sum_of_all(task, f), 1);
+    mapping_of(f, first, sizeof(first));
+    assert_string_not_equal(first, "");
+    /* Commits change nothing of the file: the mapping stays. */
+    for (int64_t i = 2; i < 50; i++) {
+        task_ok(task, write_sql(task, f, "UPDATE counter SET v = v + 1"));
+        assert_int_equal(sum_of_all(task, f), i);
+        mapping_of(f, now, sizeof(now));
+        assert_string_equal(now, first);
+    }
+    /* It grows, far beyond the mapping, and is cut short again. */
+    next_turn(task);
+    run_elsewhere(f, "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 100)"
+                     " INSERT INTO fat SELECT zeroblob(10000) FROM n;"
+                     "PRAGMA wal_checkpoint(TRUNCATE)");
+    next_turn(task);
+    assert_int_equal(sum_of_all(task, f), 49 + 100 * 10000);
+    mapping_of(f, now, sizeof(now));
+    assert_string_not_equal(now, first);
+    next_turn(task);
+    run_elsewhere(f, "DELETE FROM fat WHERE rowid > 3; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    next_turn(task);
+    assert_int_equal(sum_of_all(task, f), 49 + 3 * 10000);
+}
+
+static void test_a_mapping_stays_until_the_file_has_another_size(void **state)
+{
+    run_task(*state, read_while_the_file_changes_its_size, *state);
+}
+
 static void read_around_script(struct task *task, void *arg)
 {
     struct fixture *f = arg;
@@ -258,6 +333,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_task_with_open_rows_sees_its_write, setup_counter,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_other_programs_writes_show_in_the_next_turn,
+                                        setup_counter, teardown),
+        cmocka_unit_test_setup_teardown(test_a_mapping_stays_until_the_file_has_another_size,
                                         setup_counter, teardown),
         cmocka_unit_test_setup_teardown(test_a_script_shows_at_once, setup_counter, teardown),
         cmocka_unit_test_setup_teardown(test_what_one_loop_was_told_another_reads_at_once,
