@@ -54,6 +54,7 @@ struct server {
     struct loop **loops;
     unsigned len;
     unsigned port;
+    unsigned serving; /* atomic: loops whose connections have not all ended */
     bool stopping, reloading;
     uv_signal_t signals[3]; /* SIGTERM, SIGINT, SIGHUP; on the first loop */
     struct loop_timer drain_delay;
@@ -65,7 +66,14 @@ struct server {
 static void worker_closed(void *arg)
 {
     struct worker *w = arg;
-    loop_stop(w->loop);
+    struct server *s = w->server;
+    /* The first loop has the signals: it goes on until all others have ended, so that a second
+     * signal is heard however long they take. */
+    bool is_last = __atomic_sub_fetch(&s->serving, 1, __ATOMIC_ACQ_REL) == 0;
+    if (w->loop != s->loops[0])
+        loop_stop(w->loop);
+    if (is_last)
+        loop_stop(s->loops[0]);
 }
 
 static void worker_look(struct loop_timer *timer)
@@ -292,6 +300,7 @@ static void *worker_main(void *arg)
 static int run_all(struct server *s)
 {
     unsigned started = 1;
+    s->serving = s->len;
     for (; started < s->len; started++) {
         if (pthread_create(&s->workers[started].thread, NULL, worker_main, &s->workers[started]) !=
             0)

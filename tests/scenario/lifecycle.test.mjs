@@ -100,17 +100,20 @@ describe("starting and stopping", () => {
     assert.ok(server.log.some((l) => l.msg === "server.grace_over" && l.connections_cut === 1));
   });
 
-  it("ends at once at the second signal", async (t) => {
-    const server = await startPurlin(t, { contracts: { things: things() }, env: { PURLIN_GRACE: "60s" } });
-    server.mayFail = true;
-    await halfRequest(server, "/api/v1/things", JSON.stringify({ name: "never" }));
-    server.child.kill("SIGTERM");
-    await logged(server, "server.stopping");
-    const begun = Date.now();
-    const end = await server.kill("SIGINT");
-    assert.deepEqual(end, { code: 1, signal: null });
-    assert.ok(Date.now() - begun < 2000);
-  });
+  /* The request may be on the loop that has the signals or on another, by chance: so several times. */
+  for (let round = 1; round <= 4; round++) {
+    it(`ends at once at the second signal, ${round}`, async (t) => {
+      const server = await startPurlin(t, { contracts: { things: things() }, env: { PURLIN_GRACE: "60s" } });
+      server.mayFail = true;
+      await halfRequest(server, "/api/v1/things", JSON.stringify({ name: "never" }));
+      server.child.kill("SIGTERM");
+      await logged(server, "server.stopping");
+      const begun = Date.now();
+      const end = await server.kill("SIGINT");
+      assert.deepEqual(end, { code: 1, signal: null });
+      assert.ok(Date.now() - begun < 4000);
+    });
+  }
 
   it("hands the port over to the next one without losing a request", async (t) => {
     const first = await startPurlin(t, { contracts: { things: things() }, env: { PURLIN_GRACE: "10s" } });
