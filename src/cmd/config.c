@@ -1,6 +1,5 @@
 #include "cmd/config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -552,22 +551,10 @@ static bool is_loopback(struct slice host)
     return slice_starts(host, SLICE("127.")) || slice_eq(host, SLICE("::1"));
 }
 
-static bool is_address(struct arena *arena, struct slice text, bool with_prefix)
+static bool is_address(struct slice text)
 {
-    size_t slash = slice_find(text, '/');
-    int64_t prefix = 0;
-    if (slash != SIZE_MAX) {
-        if (!with_prefix || !slice_to_i64(slice_from(text, slash + 1), &prefix))
-            return false;
-        text = slice_head(text, slash);
-    }
-    char *cstr = arena_cstr(arena, text);
-    unsigned char bytes[16];
-    if (!cstr)
-        return false;
-    if (inet_pton(AF_INET, cstr, bytes) == 1)
-        return prefix >= 0 && prefix <= 32;
-    return inet_pton(AF_INET6, cstr, bytes) == 1 && prefix >= 0 && prefix <= 128;
+    struct address unused;
+    return address_parse(text, &unused);
 }
 
 static void refuse(struct loading *l, const char *key, const char *why)
@@ -594,16 +581,47 @@ static void check_secret(struct loading *l, const char *key, struct slice value)
         }
 }
 
+static void read_proxies(struct loading *l)
+{
+    struct config *c = &l->config;
+    struct slice rest = c->trusted_proxies, part;
+    while (c->trusted_proxies.len && slice_split(&rest, ',', &part)) {
+        const char *reason = "";
+        struct slice text = slice_trim(part);
+        if (!address_set_add(&c->proxies, text, &reason))
+            diag_add(l->diag, SLICE("configuration"), 0, 0, SLICE("server.trusted_proxies"),
+                     SLICE_NULL, "%.*s %s", SLICE_ARG(text), reason);
+    }
+}
+
+static bool parse_mode(struct slice text, int64_t *ret)
+{
+    int64_t mode = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '7')
+            return false;
+        mode = mode * 8 + (text.data[i] - '0');
+    }
+    *ret = mode;
+    return mode <= 0777;
+}
+
+static void check_listeners(struct loading *l)
+{
+    struct config *c = &l->config;
+    read_proxies(l);
+    if (!parse_mode(c->unix_mode_text, &c->unix_mode))
+        refuse(l, "server.unix_mode", "must be octal permissions such as 0660");
+    if (!c->clear && !c->unix_path.len)
+        refuse(l, "server.clear", "is off, and nothing else is listened on");
+}
+
 static void check_whole(struct loading *l)
 {
     struct config *c = &l->config;
-    if (!is_address(l->arena, c->host, false) && !slice_eq(c->host, SLICE("localhost")))
+    if (!is_address(c->host) && !slice_eq(c->host, SLICE("localhost")))
         refuse(l, "server.host", "must be an IPv4 or IPv6 address");
-    struct slice rest = c->trusted_proxies, part;
-    while (c->trusted_proxies.len && slice_split(&rest, ',', &part))
-        if (!is_address(l->arena, slice_trim(part), true))
-            refuse(l, "server.trusted_proxies",
-                   "must be addresses such as 10.0.0.0/8, comma-separated");
+    check_listeners(l);
     if (c->limit_default > c->limit_max)
         refuse(l, "api.limit_default", "must not be above api.limit_max");
     if (!slice_starts(c->database_url, SLICE("sqlite:")))
@@ -615,7 +633,7 @@ static void check_whole(struct loading *l)
         return;
     if (!c->limits_enabled)
         refuse(l, "limits.enabled", "production refuses to run with limits off");
-    if (!is_loopback(c->host) && !c->trusted_proxies.len)
+    if (c->clear && !is_loopback(c->host) && !c->trusted_proxies.len)
         refuse(l, "server.trusted_proxies",
                "production refuses a public address without TLS: name the proxy that terminates "
                "TLS, or listen on 127.0.0.1");

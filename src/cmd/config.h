@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/diag.h"
 #include "base/slice.h"
 #include "base/status.h"
@@ -37,12 +38,19 @@ struct config {
     int64_t drain_delay_us;
     int64_t request_timeout_us;
     struct slice trusted_proxies; /* comma-separated */
+    struct address_set proxies;   /* the same, read */
+    bool clear;                   /* the clear port is opened */
+    struct slice unix_path;
+    struct slice unix_mode_text;
+    int64_t unix_mode; /* the same, read */
 
     int64_t line_bytes;
     int64_t header_bytes;
     int64_t headers;
     int64_t body_bytes;
     int64_t connections;
+    int64_t connections_per_address;
+    int64_t accept_rate;
     int64_t head_timeout_us;
     int64_t body_timeout_us;
     int64_t idle_timeout_us;

@@ -35,6 +35,14 @@ const struct config_key config_keys[] = {
     { "server.request_timeout", "PURLIN_REQUEST_TIMEOUT", CONFIG_DURATION,
       offsetof(struct config, request_timeout_us), "30s", NULL, 100000, 3600 * SECOND, false, false,
       "Deadline of one request, queries included.", true },
+    { "server.clear", "PURLIN_CLEAR", CONFIG_BOOLEAN, offsetof(struct config, clear), "on", NULL, 0,
+      0, false, false, "Open the clear port; `off` serves other listeners only." },
+    { "server.unix", "PURLIN_UNIX", CONFIG_TEXT, offsetof(struct config, unix_path), "", NULL, 0,
+      100, false, false,
+      "Path of a unix socket to listen on as well; none when empty. A socket of the same user that "
+      "is there already is replaced." },
+    { "server.unix_mode", "PURLIN_UNIX_MODE", CONFIG_TEXT, offsetof(struct config, unix_mode_text),
+      "0660", NULL, 3, 4, false, false, "Permissions of the unix socket, in octal." },
     { "server.trusted_proxies", "TRUSTED_PROXIES", CONFIG_TEXT,
       offsetof(struct config, trusted_proxies), "", NULL, 0, 4096, false, false,
       "Addresses (comma-separated, with prefix lengths) of the proxies in front that terminate "
@@ -58,7 +66,15 @@ const struct config_key config_keys[] = {
       "Request body, counted as it arrives; beyond: 413.", true },
     { "limits.connections", "PURLIN_LIMITS_CONNECTIONS", CONFIG_INTEGER,
       offsetof(struct config, connections), "10000", NULL, 1, 1000000, false, false,
-      "Open connections of one loop; beyond: 503." },
+      "Open connections in all, over every listener; beyond: 503." },
+    { "limits.connections_per_address", "PURLIN_LIMITS_CONNECTIONS_PER_ADDRESS", CONFIG_INTEGER,
+      offsetof(struct config, connections_per_address), "1000", NULL, 0, 1000000, false, false,
+      "Open connections of one client address (IPv6: of one /64); beyond: 503. Trusted proxies and "
+      "unix sockets are not counted; 0 counts nobody." },
+    { "limits.accept_rate", "PURLIN_LIMITS_ACCEPT_RATE", CONFIG_INTEGER,
+      offsetof(struct config, accept_rate), "0", NULL, 0, 10000000, false, false,
+      "New connections a second that each listener takes; more wait in the kernel. 0 takes them as "
+      "they come, a batch a turn, so that open connections are served in between." },
     { "limits.head_timeout", "PURLIN_LIMITS_HEAD_TIMEOUT", CONFIG_DURATION,
       offsetof(struct config, head_timeout_us), "10s", NULL, 100000, 300 * SECOND, false, false,
       "From the first byte of a request to the end of its headers; beyond: 408." },

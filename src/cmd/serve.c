@@ -1,6 +1,6 @@
 /*
- * purlin serve. One loop a core, each with its own listening socket on the same port; signals
- * arrive on the first loop.
+ * purlin serve. One loop a core, each with its own servers (cmd/listen.h); signals arrive on the
+ * first loop.
  *
  * Stopping: readiness turns red, after drain_delay every loop stops accepting and finishes what is
  * in flight, at most for grace; then the loops end, the writer commits what it has, and the process
@@ -18,16 +18,17 @@
 #include <uv.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/macros.h"
 #include "cmd/app.h"
+#include "cmd/listen.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
 #include "fiber/loop.h"
 #include "fiber/task.h"
 #include "http/http.h"
-#include "net/net.h"
 #include "observe/observe.h"
 #include "resource/resource.h"
 #include "store/store.h"
@@ -40,7 +41,6 @@ struct server;
 struct worker {
     struct server *server;
     struct loop *loop;
-    struct net_server *net;
     pthread_t thread;
     struct loop_post drain;
     struct loop_timer look; /* has everything in flight ended? */
@@ -53,7 +53,7 @@ struct server {
     struct worker *workers;
     struct loop **loops;
     unsigned len;
-    unsigned port;
+    struct listen *listen;
     unsigned serving; /* atomic: loops whose connections have not all ended */
     bool stopping, reloading;
     uv_signal_t signals[3]; /* SIGTERM, SIGINT, SIGHUP; on the first loop */
@@ -79,23 +79,23 @@ static void worker_closed(void *arg)
 static void worker_look(struct loop_timer *timer)
 {
     struct worker *w = CONTAINER_OF(timer, struct worker, look);
-    unsigned open = net_server_connections(w->net);
+    struct listen *listen = w->server->listen;
+    unsigned index = loop_index(w->loop), open = listen_connections(listen, index);
     bool late = clock_mono_us() >= w->give_up_us;
-    if (open && !late) {
+    if (!listen_is_drained(listen, index) && !late) {
         loop_timer_start(w->loop, &w->look, DRAIN_LOOK_EVERY_US, worker_look);
         return;
     }
     if (open)
-        log_warn("server.grace_over", LOG_U64("connections_cut", open),
-                 LOG_U64("loop", loop_index(w->loop)));
-    net_server_close(w->net, worker_closed, w);
+        log_warn("server.grace_over", LOG_U64("connections_cut", open), LOG_U64("loop", index));
+    listen_close(listen, index, worker_closed, w);
 }
 
 static void worker_drain(struct loop_post *post)
 {
     struct worker *w = CONTAINER_OF(post, struct worker, drain);
     w->give_up_us = clock_mono_us() + w->server->app->config.grace_us;
-    net_server_drain(w->net);
+    listen_drain(w->server->listen, loop_index(w->loop));
     loop_timer_start(w->loop, &w->look, DRAIN_LOOK_EVERY_US, worker_look);
 }
 
@@ -244,38 +244,6 @@ static int make_loops(struct server *s)
     return CMD_OK;
 }
 
-static int listen_all(struct server *s)
-{
-    const struct config *c = &s->app->config;
-    struct net_server_options options = {
-        .host = c->host,
-        .port = (unsigned)c->port,
-        .reuse_port = true,
-        .limits = { .line_bytes_max = (unsigned)c->line_bytes,
-                    .headers_bytes_max = (unsigned)c->header_bytes,
-                    .headers_max = (unsigned)c->headers,
-                    .body_bytes_max = c->body_bytes,
-                    .connections_max = (unsigned)c->connections,
-                    .head_timeout_us = c->head_timeout_us,
-                    .body_idle_timeout_us = c->body_timeout_us,
-                    .idle_timeout_us = c->idle_timeout_us,
-                    .write_timeout_us = c->write_timeout_us,
-                    .body_rate_min = (unsigned)c->body_rate },
-    };
-    http_app_serve(s->app->http, &options);
-    for (unsigned i = 0; i < s->len; i++) {
-        const char *reason = "";
-        if (net_server_open(s->loops[i], &options, &s->workers[i].net, &reason) != STATUS_OK) {
-            (void)fprintf(stderr, "purlin serve: cannot listen on %.*s port %u: %s\n",
-                          SLICE_ARG(c->host), options.port, reason);
-            return CMD_FAILED;
-        }
-        options.port = net_server_port(s->workers[i].net); /* the others take the same */
-    }
-    s->port = options.port;
-    return CMD_OK;
-}
-
 static void watch_signals(struct server *s)
 {
     static const struct {
@@ -327,13 +295,16 @@ static void close_signals(struct server *s)
 static void announce(struct server *s, int64_t begun_us)
 {
     const struct config *c = &s->app->config;
-    bool is_v6 = slice_find(c->host, ':') != SIZE_MAX;
+    struct slice urls[LISTEN_PLACES_MAX];
+    unsigned len = listen_urls(s->listen, urls);
+    struct buf all;
+    buf_init(&all, s->app->arena, 128, 4096);
+    for (unsigned i = 0; i < len; i++)
+        buf_printf(&all, "%s%.*s", i ? " " : "", SLICE_ARG(urls[i]));
     observe_started(s->app->observe);
-    log_info("server.ready",
-             LOG_TEXT("url", arena_printf(s->app->arena, "http://%s%.*s%s:%u", is_v6 ? "[" : "",
-                                          SLICE_ARG(c->host), is_v6 ? "]" : "", s->port)),
-             LOG_U64("port", s->port), LOG_U64("loops", s->len), LOG_I64("pid", getpid()),
-             LOG_TEXT("env", c->env),
+    log_info("server.ready", LOG_TEXT("url", urls[0]), LOG_TEXT("urls", buf_slice(&all)),
+             LOG_U64("port", listen_port(s->listen)), LOG_U64("loops", s->len),
+             LOG_I64("pid", getpid()), LOG_TEXT("env", c->env),
              LOG_DOUBLE("start_ms", (double)(clock_mono_us() - begun_us) / 1e3));
     if (!c->admin_key.len)
         log_info("server.no_admin",
@@ -352,7 +323,7 @@ static int serve_with(struct server *s, int64_t begun_us)
     if (code == CMD_OK)
         code = app_open_http(s->app, "serve", s->loops, s->len);
     if (code == CMD_OK)
-        code = listen_all(s);
+        code = listen_open(s->app, s->loops, s->len, &s->listen);
     if (code != CMD_OK)
         return code;
     watch_signals(s);
@@ -391,6 +362,7 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
             store_detach(app.store, server.loops[i]);
             loop_free(server.loops[i]);
         }
+        listen_free(server.listen);
         app_close(&app);
     } else if (app.store) {
         store_close(app.store);

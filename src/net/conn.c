@@ -14,9 +14,6 @@
 #include "base/macros.h"
 
 #define FREE_CONNS_MAX 256u
-/* Beyond connections_max so many more (and an eighth) are told why; past these they are closed
- * without a word. */
-#define OVER_LIMIT_EXTRA 16u
 
 /* -- unread bytes
  * ---------------------------------------------------------------------------------------- */
@@ -122,6 +119,7 @@ void net__conn_close(struct net_conn *c)
     if (c->next)
         c->next->prev = c->prev;
     s->conns_len--;
+    net__gate_leave(s->gate, &c->ticket);
     if (s->options.on_connections)
         s->options.on_connections(-1, s->options.arg);
     uv_close((uv_handle_t *)&c->tcp, on_close);
@@ -530,29 +528,22 @@ static struct net_conn *conn_new(struct net_server *s)
 }
 
 /* It has its socket now. */
-static void conn_start(struct net_conn *c)
+static void conn_start(struct net_conn *c, bool is_over)
 {
     struct net_server *s = c->server;
-    const struct net_limits *l = &s->limits;
     c->since_us = c->active_us = loop_now_us(s->loop);
     c->next = s->conns;
     if (s->conns)
         s->conns->prev = c;
     s->conns = c;
-    bool is_over = s->conns_len >= l->connections_max;
-    bool is_far_over =
-        s->conns_len >= l->connections_max + l->connections_max / 8 + OVER_LIMIT_EXTRA;
     s->conns_len++;
     if (s->options.on_connections)
         s->options.on_connections(1, s->options.arg);
     net__sweep_start(s);
-    (void)uv_tcp_nodelay(&c->tcp,
-                         1); /* answers are whole writes; without it they are slower, not wrong */
-    if (is_far_over || uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0) {
+    if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
         net__conn_close(c);
-    } else if (is_over) {
+    else if (is_over)
         refuse(c, net__exchange_open(c, c->since_us), &net__too_many);
-    }
 }
 
 static void on_failed_close(uv_handle_t *handle)
@@ -563,46 +554,29 @@ static void on_failed_close(uv_handle_t *handle)
     net__server_forget(s);
 }
 
-/* Taken at the start: a peer that resets the connection has no name any more, and must not become a
- * nobody whose limits and keys are another's. */
-static bool name_peer(struct net_conn *c)
+static void name_peer(struct net_conn *c, const struct net__peer *peer)
 {
-    struct sockaddr_storage address;
-    int len = sizeof(address);
-    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&address, &len) != 0)
-        return false;
-    int rc = address.ss_family == AF_INET6
-                 ? uv_ip6_name((struct sockaddr_in6 *)&address, c->peer, sizeof(c->peer))
-                 : uv_ip4_name((struct sockaddr_in *)&address, c->peer, sizeof(c->peer));
-    if (rc != 0)
-        return false;
-    /* An IPv4 peer of a dual-stack listener is named as what it is. */
-    struct slice text = slice_cstr(c->peer);
-    if (slice_starts(text, SLICE("::ffff:")) && memchr(text.data, '.', text.len))
-        memmove(c->peer, c->peer + 7, text.len - 7 + 1);
-    c->peer_len = (uint8_t)strlen(c->peer);
-    return true;
-}
-
-void net__conn_open(struct net_server *s)
-{
-    struct net_conn *c = conn_new(s);
-    if (!c)
-        return;
-    if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->tcp) == 0 && name_peer(c))
-        conn_start(c);
+    c->peer = *peer;
+    struct slice text = SLICE("unix");
+    if (peer->has_address)
+        text = address_format(&peer->address, c->peer_text);
     else
-        uv_close((uv_handle_t *)&c->tcp, on_failed_close);
+        memcpy(c->peer_text, text.data, text.len);
+    c->peer_len = (uint8_t)text.len;
 }
 
-void net__conn_adopt(struct net_server *s, int fd)
+void net__conn_open(struct net_server *s, int fd, const struct net__peer *peer,
+                    const struct net__ticket *ticket, bool is_over)
 {
     struct net_conn *c = conn_new(s);
     if (c && uv_tcp_open(&c->tcp, fd) == 0) {
-        (void)name_peer(c); /* one end of a pair has no name */
-        conn_start(c);
+        c->ticket = *ticket;
+        name_peer(c, peer);
+        conn_start(c, is_over);
         return;
     }
+    struct net__ticket unused = *ticket;
+    net__gate_leave(s->gate, &unused);
     (void)close(fd);
     if (c)
         uv_close((uv_handle_t *)&c->tcp, on_failed_close);

@@ -26,6 +26,7 @@
 #include "fiber/loop.h"
 #include "fiber/task.h"
 #include "net/codec.h"
+#include "net/gate.h"
 #include "net/net.h"
 
 /* At most so much of an unread body is read and dropped to keep the connection. */
@@ -52,6 +53,12 @@ struct net__block {
     uint32_t start, end, cap;
     bool in_flight;
     char data[];
+};
+
+/* Who is at the other end. */
+struct net__peer {
+    struct address address;
+    bool has_address; /* a unix socket's peer has none */
 };
 
 enum net__state { NET__HEAD, NET__BUSY, NET__DRAIN, NET__LINGER, NET__CLOSED };
@@ -83,7 +90,9 @@ struct net_conn {
     bool served;        /* had an answer */
     bool handle_closed; /* libuv is done with tcp */
     uint8_t peer_len;
-    char peer[46];
+    char peer_text[ADDRESS_TEXT_MAX];
+    struct net__peer peer;
+    struct net__ticket ticket;
 };
 
 enum net__answer { NET__ANSWER_NONE, NET__ANSWER_STREAM, NET__ANSWER_DONE };
@@ -120,12 +129,32 @@ struct net_exchange {
     bool cut; /* ended by net_abort, or short of its length */
 };
 
+enum net__listener_state { NET__LISTENING, NET__RETIRING, NET__LISTENER_CLOSED };
+
+struct net__listener {
+    uv_poll_t poll;
+    int fd;
+    int spare_fd; /* given up for a moment to take a connection when descriptors have run out */
+    enum net__listener_state state;
+    bool is_polled;
+    bool is_lent;
+    struct loop_timer timer;   /* the end of a pause, or of retiring */
+    int64_t retired_us;        /* when retiring ends */
+    int64_t credit, credit_us; /* of accept_rate: millionths of a connection; when last counted */
+    unsigned port;
+    char *path; /* of a unix socket that was made here */
+    uint64_t path_device, path_inode;
+};
+
 struct net_server {
     struct loop *loop;
     struct net_server_options options;
     struct net_limits limits;
-    uv_tcp_t listener;
+    struct net__listener listener;
+    struct net_gate *gate;
+    bool owns_gate;
     struct loop_timer sweep;
+    struct loop_timer rest; /* while draining: who has had nothing to ask? */
     int64_t sweep_every_us;
     struct net_conn *conns; /* open ones */
     unsigned conns_len;
@@ -143,9 +172,7 @@ struct net_server {
     int64_t date_until_us;
     char date[40]; /* "Date: ...\r\n" */
     uint8_t date_len;
-    unsigned port;
     bool draining;
-    bool listener_closed;
     bool closing;
     void (*on_closed)(void *arg);
     void *on_closed_arg;
@@ -158,9 +185,18 @@ struct net__block *net__block_take(struct net_server *s);
 void net__block_give(struct net_server *s, struct net__block *b);
 void net__sweep_start(struct net_server *s);
 
+/* -- listener.c -- */
+/* Make or take over the listening socket. NULL, or why it cannot be; *ret_status then says of what
+ * kind. */
+const char *net__listener_open(struct net_server *s, enum status *ret_status);
+/* Stop listening in a way that loses nothing. */
+void net__listener_retire(struct net_server *s);
+void net__listener_close(struct net_server *s);
+
 /* -- conn.c -- */
-void net__conn_open(struct net_server *s);          /* the listener has one */
-void net__conn_adopt(struct net_server *s, int fd); /* accepted already */
+/* `fd` has been accepted and is the connection's from here on. */
+void net__conn_open(struct net_server *s, int fd, const struct net__peer *peer,
+                    const struct net__ticket *ticket, bool is_over);
 /* Go on: take requests off the unread bytes until one waits. Loop's stack only. */
 void net__conn_run(struct net_conn *c);
 /* The same, soon, from wherever: the next turn of the loop. */

@@ -118,7 +118,12 @@ struct loop *net_loop(struct net_exchange *x)
 
 struct slice net_peer(struct net_exchange *x)
 {
-    return slice_of(x->conn->peer, x->conn->peer_len);
+    return slice_of(x->conn->peer_text, x->conn->peer_len);
+}
+
+const struct address *net_peer_address(struct net_exchange *x)
+{
+    return x->conn->peer.has_address ? &x->conn->peer.address : NULL;
 }
 
 int64_t net_started_us(const struct net_exchange *x)

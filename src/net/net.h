@@ -15,12 +15,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/slice.h"
 #include "base/status.h"
 
 struct arena;
 struct loop;
 struct net_exchange;
+struct net_gate;
 struct net_server;
 struct task;
 
@@ -111,7 +113,8 @@ struct net_limits {
     unsigned headers_bytes_max; /* all of them; beyond: 431. 0: 16 KiB */
     unsigned headers_max;       /* how many; beyond: 431. 0: 100 */
     int64_t body_bytes_max;     /* default for routes; beyond: 413. 0: 1 MiB */
-    unsigned connections_max;   /* of this server; beyond: accepted and closed with 503. 0: 10000 */
+    unsigned connections_max;   /* of a server without a gate; beyond: answered 503 and closed. 0:
+                                   10000 */
     unsigned
         pipeline_bytes_max;  /* unread bytes kept while a request is being answered. 0: 64 KiB */
     int64_t head_timeout_us; /* from the first byte of a head to its end; 408. 0: 10 s */
@@ -131,10 +134,55 @@ struct net_refusal {
     const char *detail; /* a sentence, constant */
 };
 
+/* -- the gate
+ * -------------------------------------------------------------------------------------------- */
+
+#define NET_CONNECTIONS_DEFAULT 10000u
+
+/* Why a connection was not served. */
+enum net_gate_reason {
+    NET_GATE_TOTAL,        /* connections_max are open */
+    NET_GATE_ADDRESS,      /* per_address_max of this address are */
+    NET_GATE_DESCRIPTORS,  /* the system gives no more descriptors */
+    NET_GATE_PROXY_HEADER, /* a trusted proxy sent none, a bad one, or too slowly */
+    NET_GATE_REASONS
+};
+
+struct net_gate_options {
+    unsigned connections_max; /* open over all servers; 0: 10000 */
+    unsigned per_address_max; /* of one address (IPv6: of one /64); 0: as many as there may be */
+    const struct address_set *exempt; /* from the latter: proxies, which speak for many; outlives
+                                         the gate; may be NULL */
+};
+
+/* Counts the connections of all servers that were given it; on any thread. Both bounds answer 503 a
+ * little beyond them, then close without a word. */
+enum status net_gate_new(const struct net_gate_options *options, struct net_gate **ret_gate);
+void net_gate_free(struct net_gate *gate); /* after its servers */
+
+struct net_gate_stats {
+    unsigned open, open_max;
+    unsigned addresses;      /* with an open connection */
+    unsigned addresses_held; /* places that were ever needed; bounded by open_max */
+    uint64_t accepted;
+    uint64_t refused[NET_GATE_REASONS];
+};
+void net_gate_stats_read(struct net_gate *gate, struct net_gate_stats *ret);
+
+/* -- a server
+ * -------------------------------------------------------------------------------------------- */
+
 struct net_server_options {
     struct slice host; /* "127.0.0.1", "::", a name is not resolved */
     unsigned port;     /* 0: any; net_server_port tells */
     bool reuse_port;   /* SO_REUSEPORT: one listener a loop */
+    struct slice path; /* of a unix socket, instead of host and port; a socket of the same user that
+                          is there already is replaced, in one step */
+    unsigned mode;     /* of that socket's file. 0: 0660 */
+    int fd;            /* > 0: a listening socket to take over, instead of making one */
+    bool is_lent;      /* that socket outlives this process (systemd holds it): it is only closed */
+    unsigned accept_rate;  /* connections a second; more wait in the kernel. 0: as they come */
+    struct net_gate *gate; /* NULL: one of its own, by limits.connections_max */
     struct net_limits limits;
     /* A connection opened (+1) or closed (-1); may be NULL. */
     void (*on_connections)(int change, void *arg);
@@ -150,14 +198,26 @@ struct net_server_options {
     void *arg;
 };
 
-/* Listen on this loop. UNAVAILABLE when the address is taken; *ret_reason then says so (constant
- * text). */
+/* Listen on this loop. UNAVAILABLE when the address is taken, INVALID when it is none; *ret_reason
+ * then says so (constant text). A given fd is the server's, also when this fails. */
 enum status net_server_open(struct loop *loop, const struct net_server_options *options,
                             struct net_server **ret_server, const char **ret_reason);
-unsigned net_server_port(const struct net_server *server);
-/* Stop accepting; idle connections close, busy ones answer what they have with "Connection: close".
- * Own thread. */
+unsigned net_server_port(const struct net_server *server); /* 0: a unix socket */
+int net_server_fd(const struct net_server *server); /* of the listening socket; -1: closed. It stays
+                                                       the server's */
+/*
+ * Stop accepting; idle connections close, busy ones answer what they have with "Connection: close".
+ *
+ * The listening socket is given up over some milliseconds: connections that the kernel has
+ * completed or is completing are still served, new ones go to whoever else listens on the address
+ * (docs/decisions/0016). A lent socket is closed at once: what waits in it is another's to serve.
+ * Context  own thread.
+ */
 void net_server_drain(struct net_server *server);
+/* From now on somebody else has the listening socket too: treat it as lent. Own thread. */
+void net_server_lend(struct net_server *server);
+/* Drained, and nothing is left open. */
+bool net_server_is_drained(const struct net_server *server);
 unsigned net_server_connections(const struct net_server *server); /* open now */
 /* Close everything now; `done` runs when the last handle closed and the server was freed. Own
  * thread. */
@@ -168,7 +228,9 @@ void net_server_close(struct net_server *server, void (*done)(void *arg), void *
 
 const struct net_request *net_request_of(struct net_exchange *x);
 struct arena *net_arena(struct net_exchange *x); /* lives until on_done returned */
-struct slice net_peer(struct net_exchange *x);   /* "192.0.2.1" or "2001:db8::1" */
+struct slice net_peer(struct net_exchange *x);   /* "192.0.2.1", "2001:db8::1" or "unix" */
+/* The same as a value; NULL: it has none (a unix socket). */
+const struct address *net_peer_address(struct net_exchange *x);
 struct loop *net_loop(struct net_exchange *x);
 int64_t net_started_us(const struct net_exchange *x); /* monotonic, first byte of the head */
 /* A pointer for the receiver, NULL at first. */

@@ -1,22 +1,21 @@
 /*
- * net/server.c - Listening, counting, draining and closing: what concerns all connections of a loop
- * together.
+ * net/server.c - Opening, draining and closing: what concerns all connections of a server together.
  */
 #include "net/net.h"
 
-#include <arpa/inet.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/macros.h"
 #include "net/conn.h"
 
-#define BACKLOG 1024
 #define FREE_BLOCKS_MAX 32u
+/* Without a request for so long, a kept connection may be closed while draining: longer than a
+ * round trip on this machine, and in the world. */
+#define REST_NEAR_US (50 * CLOCK_MS)
+#define REST_FAR_US (1 * CLOCK_SECOND)
 #define SWEEP_US (1 * CLOCK_SECOND)
 #define SWEEP_MIN_US (10 * CLOCK_MS)
 
@@ -96,7 +95,7 @@ static struct net_limits limits_of(const struct net_limits *given)
     DEFAULT(headers_bytes_max, 16 * 1024);
     DEFAULT(headers_max, 100);
     DEFAULT(body_bytes_max, 1 << 20);
-    DEFAULT(connections_max, 10000);
+    DEFAULT(connections_max, NET_CONNECTIONS_DEFAULT);
     DEFAULT(pipeline_bytes_max, 64 * 1024);
     DEFAULT(head_timeout_us, 10 * CLOCK_SECOND);
     DEFAULT(body_idle_timeout_us, 10 * CLOCK_SECOND);
@@ -114,58 +113,6 @@ static struct net_limits limits_of(const struct net_limits *given)
     return l;
 }
 
-static bool address_of(struct slice host, unsigned port, struct sockaddr_storage *out)
-{
-    char text[64];
-    if (host.len >= sizeof(text) || port > 65535)
-        return false;
-    memcpy(text, host.data, host.len);
-    text[host.len] = '\0';
-    return uv_ip4_addr(text, (int)port, (struct sockaddr_in *)out) == 0 ||
-           uv_ip6_addr(text, (int)port, (struct sockaddr_in6 *)out) == 0;
-}
-
-static const char *listen_on(struct net_server *s, const struct sockaddr_storage *address,
-                             uv_connection_cb on_connection)
-{
-    /* The socket is made by hand since libuv 1.44 has no SO_REUSEPORT. */
-    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return "no socket can be had";
-    int on = 1;
-    bool failed = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0;
-    if (s->options.reuse_port)
-        failed |= setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0;
-    if (failed || uv_tcp_open(&s->listener, fd) != 0) {
-        close(fd);
-        return "the socket cannot be set up";
-    }
-    if (uv_tcp_bind(&s->listener, (const struct sockaddr *)address, 0) != 0)
-        return "the address is in use or not of this machine";
-    int rc = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
-    if (rc == UV_EADDRINUSE)
-        return "the address is in use";
-    if (rc == UV_EACCES)
-        return "this port needs more rights";
-    return rc == 0 ? NULL : "the address is not available";
-}
-
-static void on_connection(uv_stream_t *listener, int rc)
-{
-    /* An error is one connection's, or EMFILE: libuv then sheds load by itself. */
-    if (rc == 0)
-        net__conn_open(listener->data);
-}
-
-static void read_port(struct net_server *s)
-{
-    struct sockaddr_storage bound;
-    int len = sizeof(bound);
-    if (uv_tcp_getsockname(&s->listener, (struct sockaddr *)&bound, &len) == 0)
-        s->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                    : ((struct sockaddr_in *)&bound)->sin_port);
-}
-
 static void server_free(struct net_server *s)
 {
     for (struct net_conn *c = s->free_conns, *next; c; c = next) {
@@ -176,6 +123,8 @@ static void server_free(struct net_server *s)
         next = b->next;
         free(b);
     }
+    if (s->owns_gate)
+        net_gate_free(s->gate);
     free(s->read_buffer);
     free(s->write_buffer);
     free(s);
@@ -193,33 +142,11 @@ void net__server_forget(struct net_server *s)
         done(arg);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+static struct net_server *server_new(struct loop *loop, const struct net_server_options *options)
 {
-    net__server_forget(handle->data);
-}
-
-static void listener_close(struct net_server *s)
-{
-    if (s->listener_closed)
-        return;
-    s->listener_closed = true;
-    uv_close((uv_handle_t *)&s->listener, on_listener_closed);
-}
-
-enum status net_server_open(struct loop *loop, const struct net_server_options *options,
-                            struct net_server **ret_server, const char **ret_reason)
-{
-    struct sockaddr_storage address;
-    memset(&address, 0, sizeof(address));
-    if (!address_of(options->host, options->port, &address)) {
-        *ret_reason = "the host is not an IP address";
-        return STATUS_INVALID;
-    }
-    /* A peer that goes away is told by EPIPE, not by a signal to the process. */
-    (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for this signal */
     struct net_server *s = calloc(1, sizeof(*s));
     if (!s)
-        return STATUS_EXHAUSTED;
+        return NULL;
     s->loop = loop;
     s->options = *options;
     s->limits = limits_of(&options->limits);
@@ -230,27 +157,48 @@ enum status net_server_open(struct loop *loop, const struct net_server_options *
     s->read_bytes = MIN(NET__BUFFER_BYTES, s->block_bytes);
     s->read_buffer = malloc(s->read_bytes);
     s->write_buffer = malloc(NET__BUFFER_BYTES);
-    if (!s->read_buffer || !s->write_buffer || uv_tcp_init(loop_uv(loop), &s->listener) != 0) {
+    s->gate = options->gate;
+    const struct net_gate_options own = { .connections_max = s->limits.connections_max };
+    if (!s->gate)
+        s->owns_gate = net_gate_new(&own, &s->gate) == STATUS_OK;
+    if (!s->read_buffer || !s->write_buffer || !s->gate) {
         server_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+enum status net_server_open(struct loop *loop, const struct net_server_options *options,
+                            struct net_server **ret_server, const char **ret_reason)
+{
+    /* A peer that goes away is told by EPIPE, not by a signal to the process. */
+    (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for this signal */
+    struct net_server *s = server_new(loop, options);
+    if (!s) {
+        if (options->fd > 0)
+            (void)close(options->fd);
+        *ret_reason = "the machine is out of memory";
         return STATUS_EXHAUSTED;
     }
-    s->listener.data = s;
-    s->handles_len = 1;
-    const char *reason = listen_on(s, &address, on_connection);
+    enum status st = STATUS_OK;
+    const char *reason = net__listener_open(s, &st);
     if (reason) {
         *ret_reason = reason;
-        s->closing = true;
-        listener_close(s);
-        return STATUS_UNAVAILABLE;
+        server_free(s);
+        return st;
     }
-    read_port(s);
     *ret_server = s;
     return STATUS_OK;
 }
 
 unsigned net_server_port(const struct net_server *server)
 {
-    return server->port;
+    return server->listener.port;
+}
+
+int net_server_fd(const struct net_server *server)
+{
+    return server->listener.fd;
 }
 
 unsigned net_server_connections(const struct net_server *server)
@@ -261,19 +209,28 @@ unsigned net_server_connections(const struct net_server *server)
 /* -- draining and closing
  * -------------------------------------------------------------------------------- */
 
-/* Connections that the kernel completed for us already would be reset by closing the listener: take
- * them first. */
-static void accept_backlog(struct net_server *s)
+/* A peer that asks without a pause sends its next request about one round trip after the answer: to
+ * close before that is to lose it. */
+static bool is_resting(const struct net_conn *c, int64_t now_us)
 {
-    uv_os_fd_t fd;
-    if (uv_fileno((uv_handle_t *)&s->listener, &fd) != 0)
-        return;
-    for (int i = 0; i < BACKLOG; i++) {
-        int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (peer < 0)
-            return;
-        net__conn_adopt(s, peer);
+    if (c->state != NET__HEAD || !c->served || net__conn_unread(c).len > 0)
+        return false;
+    bool is_near = !c->peer.has_address || address_is_loopback(&c->peer.address);
+    return now_us - c->since_us >= (is_near ? REST_NEAR_US : REST_FAR_US);
+}
+
+static void on_rest(struct loop_timer *timer)
+{
+    struct net_server *s = CONTAINER_OF(timer, struct net_server, rest);
+    int64_t now_us = loop_now_us(s->loop);
+    for (struct net_conn *c = s->conns, *next; c; c = next) {
+        next = c->next;
+        /* Fresh ones get their first answer, busy ones the one they wait for. */
+        if (is_resting(c, now_us))
+            net__conn_finish(c);
     }
+    if (s->conns)
+        loop_timer_start(s->loop, timer, REST_NEAR_US / 2, on_rest);
 }
 
 void net_server_drain(struct net_server *s)
@@ -281,15 +238,18 @@ void net_server_drain(struct net_server *s)
     if (s->draining)
         return;
     s->draining = true;
-    if (!s->listener_closed)
-        accept_backlog(s);
-    listener_close(s);
-    for (struct net_conn *c = s->conns, *next; c; c = next) {
-        next = c->next;
-        /* A connection without a single byte of a request; fresh ones get their first answer. */
-        if (c->state == NET__HEAD && c->served && net__conn_unread(c).len == 0)
-            net__conn_finish(c);
-    }
+    net__listener_retire(s);
+    on_rest(&s->rest);
+}
+
+void net_server_lend(struct net_server *s)
+{
+    s->listener.is_lent = true;
+}
+
+bool net_server_is_drained(const struct net_server *s)
+{
+    return s->draining && s->listener.state == NET__LISTENER_CLOSED && s->conns_len == 0;
 }
 
 void net_server_close(struct net_server *s, void (*done)(void *arg), void *arg)
@@ -299,7 +259,8 @@ void net_server_close(struct net_server *s, void (*done)(void *arg), void *arg)
     s->on_closed = done;
     s->on_closed_arg = arg;
     s->handles_len++; /* ours, while the others go */
-    listener_close(s);
+    net__listener_close(s);
+    loop_timer_stop(s->loop, &s->rest);
     for (struct net_conn *c = s->conns, *next; c; c = next) {
         next = c->next;
         net__conn_close(c);
