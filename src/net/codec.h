@@ -30,6 +30,7 @@ extern const struct net_refusal net__coding;            /* 501: transfer coding 
 extern const struct net_refusal net__expectation;       /* 417 */
 extern const struct net_refusal net__too_slow;          /* 408 */
 extern const struct net_refusal net__too_many;          /* 503 */
+extern const struct net_refusal net__in_clear;          /* 400: on a port that speaks TLS */
 
 /* -- the end of a head
  * ---------------------------------------------------------------------------------- */

@@ -42,7 +42,7 @@ void net__conn_consume(struct net_conn *c, size_t n)
         in_drop(c);
 }
 
-static void read_stop(struct net_conn *c)
+void net__conn_read_stop(struct net_conn *c)
 {
     if (c->stopped)
         return;
@@ -51,7 +51,7 @@ static void read_stop(struct net_conn *c)
 }
 
 /* Is there a place for more? Bytes that a task was lent do not move. */
-static uint32_t in_room(struct net_conn *c)
+uint32_t net__conn_room(struct net_conn *c)
 {
     struct net__block *b = c->in;
     bool is_lent = c->x && c->x->lent > 0;
@@ -72,8 +72,8 @@ void net__conn_keep(struct net_conn *c)
     memcpy(c->in->data, c->fresh.data, c->fresh.len);
     c->in->end = (uint32_t)c->fresh.len;
     c->fresh = SLICE_NULL;
-    if (in_room(c) == 0)
-        read_stop(c);
+    if (net__conn_room(c) == 0)
+        net__conn_read_stop(c);
 }
 
 /* -- the end
@@ -85,6 +85,7 @@ static void try_free(struct net_conn *c)
     if (!c->handle_closed || c->x || c->resuming)
         return;
     in_drop(c);
+    net__secure_free(c);
     if (s->free_conns_len < FREE_CONNS_MAX && !s->closing) {
         c->next = s->free_conns;
         s->free_conns = c;
@@ -112,6 +113,7 @@ void net__conn_close(struct net_conn *c)
     if (x && (c->out_first || s->writer == c))
         x->cut = true;
     net__write_drop(c);
+    net__secure_end(c);
     if (c->prev)
         c->prev->next = c->next;
     else
@@ -151,6 +153,8 @@ void net__conn_finish(struct net_conn *c)
     c->lingered_bytes = 0;
     c->unclean = !is_clean;
     in_drop(c);
+    if (c->secure)
+        net__secure_goodbye(c);
     net__conn_sent(c);
     if (c->state == NET__LINGER)
         net__conn_read_resume(c);
@@ -171,20 +175,31 @@ void net__conn_sent(struct net_conn *c)
 /* -- reading
  * --------------------------------------------------------------------------------------------- */
 
+char *net__conn_place(struct net_conn *c, uint32_t *ret_room)
+{
+    struct net_server *s = c->server;
+    bool is_idle = c->state == NET__HEAD && !c->in;
+    if (is_idle || c->state == NET__DRAIN || c->state == NET__LINGER) {
+        *ret_room = (uint32_t)s->read_bytes;
+        return s->read_buffer;
+    }
+    if (!c->in)
+        c->in = net__block_take(s);
+    *ret_room = net__conn_room(c);
+    return c->in->data + c->in->end;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
     struct net_conn *c = handle->data;
-    struct net_server *s = c->server;
-    bool is_idle = c->state == NET__HEAD && !c->in;
-    if (is_idle || c->state == NET__DRAIN || c->state == NET__LINGER) {
-        *buf = uv_buf_init(s->read_buffer, (unsigned)s->read_bytes);
+    uint32_t room;
+    if (c->secure) {
+        *buf = uv_buf_init(c->server->secure->cipher_in, (unsigned)net__secure_may_read(c));
         return;
     }
-    if (!c->in)
-        c->in = net__block_take(s);
-    uint32_t room = in_room(c);
-    *buf = uv_buf_init(c->in->data + c->in->end, room);
+    char *place = net__conn_place(c, &room);
+    *buf = uv_buf_init(place, room);
 }
 
 /* Throw the rest of a body away, so that the connection can be kept. */
@@ -207,34 +222,33 @@ static void drain(struct net_conn *c)
     }
 }
 
-static void on_end(struct net_conn *c, bool is_eof)
+void net__conn_end(struct net_conn *c, bool in_order)
 {
     bool waits_for_answer = c->state == NET__BUSY && c->body.done && !c->unclean;
-    if (is_eof && (waits_for_answer || (c->state == NET__HEAD && c->out_first))) {
+    if (in_order && (waits_for_answer || (c->state == NET__HEAD && c->out_first))) {
         c->eof_us = MAX(loop_now_us(c->server->loop), (int64_t)1);
         return;
     }
     net__conn_close(c);
 }
 
-static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+static void drop_empty(struct net_conn *c)
 {
-    struct net_conn *c = stream->data;
+    if (c->in && c->in->start == c->in->end && !(c->x && c->x->lent))
+        in_drop(c);
+}
+
+void net__conn_take(struct net_conn *c, char *place, size_t len)
+{
     struct net_server *s = c->server;
-    if (nread <= 0) {
-        if (c->in && c->in->start == c->in->end && !(c->x && c->x->lent))
-            in_drop(c);
-        if (nread == UV_ENOBUFS)
-            read_stop(c);
-        else if (nread < 0)
-            on_end(c, nread == UV_EOF);
+    if (len == 0) {
+        drop_empty(c);
         return;
     }
-    c->active_us = loop_now_us(s->loop);
-    if (buf->base == s->read_buffer)
-        c->fresh = slice_of(buf->base, (size_t)nread);
+    if (place == s->read_buffer)
+        c->fresh = slice_of(place, len);
     else
-        c->in->end += (uint32_t)nread;
+        c->in->end += (uint32_t)len;
     switch (c->state) {
     case NET__HEAD:
         if (c->scan.at == 0)
@@ -251,23 +265,48 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         break;
     case NET__LINGER:
         c->fresh = SLICE_NULL;
-        c->lingered_bytes += (size_t)nread;
+        c->lingered_bytes += len;
         if (c->lingered_bytes > NET__LINGER_MAX)
             net__conn_close(c);
         break;
+    case NET__HANDSHAKE: /* has no plaintext */
     case NET__CLOSED:
         break;
     }
-    if (c->in && c->state != NET__CLOSED && in_room(c) == 0)
-        read_stop(c);
+    if (c->in && c->state != NET__CLOSED && net__conn_room(c) == 0)
+        net__conn_read_stop(c);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+{
+    struct net_conn *c = stream->data;
+    if (nread <= 0) {
+        drop_empty(c);
+        if (nread == UV_ENOBUFS)
+            net__conn_read_stop(c);
+        else if (nread < 0)
+            net__conn_end(c, nread == UV_EOF);
+        return;
+    }
+    c->active_us = loop_now_us(c->server->loop);
+    if (!c->secure)
+        net__conn_take(c, buf->base, (size_t)nread);
+    else if (c->state != NET__LINGER)
+        net__secure_input(c, slice_of(buf->base, (size_t)nread));
+    else
+        net__conn_take(c, c->server->read_buffer, (size_t)nread); /* thrown away, still sealed */
 }
 
 void net__conn_read_resume(struct net_conn *c)
 {
     if (!c->stopped || c->state == NET__CLOSED || c->eof_us)
         return;
-    if (c->in && in_room(c) < (c->state == NET__BUSY ? c->in->cap / 4 : 1))
+    if (c->in && net__conn_room(c) < (c->state == NET__BUSY ? c->in->cap / 4 : 1))
         return;
+    if (c->secure && net__secure_has_more(c)) {
+        net__conn_resume(c);
+        return;
+    }
     c->stopped = false;
     if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
         net__conn_close(c);
@@ -325,6 +364,11 @@ static void refuse(struct net_conn *c, struct net_exchange *x, const struct net_
     c->close_after = true;
     in_drop(c);
     net__exchange_refuse(x, refusal);
+}
+
+void net__conn_refuse(struct net_conn *c, const struct net_refusal *refusal)
+{
+    refuse(c, net__exchange_open(c, c->since_us), refusal);
 }
 
 /* Take one request off the unread bytes and hand it up. False when there is no whole one. */
@@ -386,6 +430,8 @@ static void on_resume(struct loop_post *post)
     }
     if (c->state == NET__HEAD)
         net__conn_run(c);
+    if (c->secure && net__secure_has_more(c))
+        net__secure_more(c);
     net__conn_read_resume(c);
 }
 
@@ -469,7 +515,7 @@ static void sweep_head(struct net_conn *c, int64_t now_us)
     }
     if (c->out_first || waited_us <= l->head_timeout_us)
         return;
-    refuse(c, net__exchange_open(c, c->since_us), &net__too_slow);
+    net__conn_refuse(c, &net__too_slow);
 }
 
 void net__conn_sweep(struct net_conn *c, int64_t now_us)
@@ -480,6 +526,9 @@ void net__conn_sweep(struct net_conn *c, int64_t now_us)
         return;
     }
     switch (c->state) {
+    case NET__HANDSHAKE:
+        net__secure_sweep(c, now_us);
+        break;
     case NET__HEAD:
         sweep_head(c, now_us);
         break;
@@ -540,10 +589,13 @@ static void conn_start(struct net_conn *c, bool is_over)
     if (s->options.on_connections)
         s->options.on_connections(1, s->options.arg);
     net__sweep_start(s);
-    if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
+    /* A TLS client could not read why; shaking hands to tell would be what there is too much of. */
+    bool is_mute = is_over && s->secure;
+    if (is_mute || (s->secure && !net__secure_open(c)) ||
+        uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
         net__conn_close(c);
     else if (is_over)
-        refuse(c, net__exchange_open(c, c->since_us), &net__too_many);
+        net__conn_refuse(c, &net__too_many);
 }
 
 static void on_failed_close(uv_handle_t *handle)

@@ -7,6 +7,7 @@
  * touches no heap.
  *
  *   state     what its bytes are            leaves it when
+ *   HANDSHAKE records of TLS              hands are shaken -> HEAD; it failed -> LINGER or CLOSED
  *   HEAD      a head (none yet: idle)       a head is whole -> BUSY; refused -> BUSY with a refusal
  *   BUSY      body of the open exchange,    the exchange is over -> HEAD, DRAIN, LINGER or CLOSED
  *             then pipelined requests
@@ -28,6 +29,7 @@
 #include "net/codec.h"
 #include "net/gate.h"
 #include "net/net.h"
+#include "net/tls.h"
 
 /* At most so much of an unread body is read and dropped to keep the connection. */
 #define NET__DRAIN_MAX ((int64_t)64 * 1024)
@@ -48,10 +50,11 @@ struct net__block {
     struct net__block *next;
     uv_write_t write;
     struct net_conn *conn;
-    struct slice
-        rest; /* of an answer's body, sent after the block's own bytes; lives in the exchange */
+    struct slice rest; /* of an answer's body, sent (under TLS: sealed) after the block's own bytes;
+                          lives in the exchange */
     uint32_t start, end, cap;
     bool in_flight;
+    bool is_body; /* the exchange's body is, or was, its rest */
     char data[];
 };
 
@@ -61,15 +64,16 @@ struct net__peer {
     bool has_address; /* a unix socket's peer has none */
 };
 
-enum net__state { NET__HEAD, NET__BUSY, NET__DRAIN, NET__LINGER, NET__CLOSED };
+enum net__state { NET__HEAD, NET__HANDSHAKE, NET__BUSY, NET__DRAIN, NET__LINGER, NET__CLOSED };
 
 struct net_conn {
     uv_tcp_t tcp;
     struct net_server *server;
     struct net_conn *prev, *next;
     struct net_exchange *x;
-    struct net__block *in; /* unread bytes, in order before `fresh` */
-    struct slice fresh;    /* unread bytes in the server's read buffer, during a read callback */
+    struct net__secure *secure; /* NULL: in clear */
+    struct net__block *in;      /* unread bytes, in order before `fresh` */
+    struct slice fresh; /* unread bytes in the server's read buffer, during a read callback */
     struct net__block *out_first, *out_last;
     size_t out_bytes;  /* in those blocks and not yet taken by libuv's callback */
     size_t write_seen; /* libuv's queue at the last sweep: did it shrink? */
@@ -151,6 +155,7 @@ struct net_server {
     struct net_server_options options;
     struct net_limits limits;
     struct net__listener listener;
+    struct net__secure_server *secure; /* NULL: in clear */
     struct net_gate *gate;
     bool owns_gate;
     struct loop_timer sweep;
@@ -214,6 +219,16 @@ void net__conn_sweep(struct net_conn *c, int64_t now_us);
 struct slice net__conn_unread(const struct net_conn *c);
 void net__conn_consume(struct net_conn *c, size_t n);
 void net__conn_read_resume(struct net_conn *c);
+void net__conn_read_stop(struct net_conn *c);
+/* Where plaintext goes in the connection's state; *ret_room is 0 when there is no room. */
+char *net__conn_place(struct net_conn *c, uint32_t *ret_room);
+uint32_t net__conn_room(struct net_conn *c); /* of `in` */
+/* `len` bytes of plaintext came to the place that net__conn_place gave; maybe none. */
+void net__conn_take(struct net_conn *c, char *place, size_t len);
+/* The peer sends no more (in order), or is gone. */
+void net__conn_end(struct net_conn *c, bool in_order);
+/* Refuse whatever was sent, before there is a request. */
+void net__conn_refuse(struct net_conn *c, const struct net_refusal *refusal);
 /* Move what is left in the read buffer to the connection. */
 void net__conn_keep(struct net_conn *c);
 
@@ -224,6 +239,8 @@ void net__put(struct net_conn *c, const char *data, size_t len);
  * add what was used to server->write_len. */
 char *net__reserve(struct net_conn *c, size_t len);
 void net__flush(struct net_conn *c);
+/* Send bytes as they are, after what is queued. */
+void net__write_raw(struct net_conn *c, const char *data, size_t len);
 /* Flush with `body` (of the exchange's answer) behind what was gathered, without copying it. */
 void net__flush_with(struct net_conn *c, struct slice body);
 void net__write_drop(struct net_conn *c); /* forget everything unsent */

@@ -32,6 +32,8 @@ const struct net_refusal net__too_slow = { 408, "http/request-timeout",
                                            "The request did not arrive in time." };
 const struct net_refusal net__too_many = { 503, "http/too-many-connections",
                                            "The server has all the connections it can take." };
+const struct net_refusal net__in_clear = { 400, "http/tls-expected",
+                                           "This port speaks TLS: use https." };
 
 const bool net__is_token[256] = {
     ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['!'] = true,  ['#'] = true,

@@ -21,9 +21,11 @@
 
 struct arena;
 struct loop;
+struct metrics;
 struct net_exchange;
 struct net_gate;
 struct net_server;
+struct net_tls;
 struct task;
 
 enum net_method {
@@ -125,6 +127,8 @@ struct net_limits {
     int64_t body_grace_us;        /* of waiting for a body in all. 0: 5 s */
     size_t arena_budget;          /* of one exchange. 0: 8 MiB */
     unsigned send_bytes_max; /* unsent bytes queued before net_stream_write waits. 0: 256 KiB */
+    int64_t handshake_timeout_us; /* of TLS, from the connection on; closed. 0: 10 s */
+    unsigned handshakes_max;      /* under way at once; beyond: the oldest is closed. 0: 1000 */
 };
 
 /* What the codec refused before a request existed; the receiver formats the body of the answer. */
@@ -183,6 +187,7 @@ struct net_server_options {
     bool is_lent;      /* that socket outlives this process (systemd holds it): it is only closed */
     unsigned accept_rate;  /* connections a second; more wait in the kernel. 0: as they come */
     struct net_gate *gate; /* NULL: one of its own, by limits.connections_max */
+    struct net_tls *tls;   /* speak TLS; NULL: in clear. Must outlive the server */
     struct net_limits limits;
     /* A connection opened (+1) or closed (-1); may be NULL. */
     void (*on_connections)(int change, void *arg);
@@ -223,6 +228,63 @@ unsigned net_server_connections(const struct net_server *server); /* open now */
  * thread. */
 void net_server_close(struct net_server *server, void (*done)(void *arg), void *arg);
 
+/* -- TLS
+ * -----------------------------------------------------------------------------------------------
+ */
+
+#define NET_TLS_CERTIFICATES_MAX 64u
+
+enum net_tls_client_auth { NET_TLS_CLIENT_OFF, NET_TLS_CLIENT_OPTIONAL, NET_TLS_CLIENT_REQUIRED };
+
+/* Files in PEM, the OCSP answer in DER. */
+struct net_tls_certificate {
+    struct slice cert_file; /* the certificate, then those that lead to its authority */
+    struct slice key_file;  /* without a passphrase */
+    struct slice ocsp_file; /* stapled while it is valid; empty: none */
+};
+
+struct net_tls_options {
+    const struct net_tls_certificate *certificates; /* the first one is also for unknown names */
+    unsigned certificates_len;
+    struct slice client_ca_file; /* whose certificates clients may show */
+    enum net_tls_client_auth client_auth;
+    bool only_1_3;            /* else 1.2 too */
+    struct slice ciphers;     /* of TLS 1.2, in OpenSSL's words; empty: ECDHE with AEAD */
+    bool h2;                  /* ALPN may choose h2 */
+    int64_t ticket_period_us; /* a key for session tickets encrypts so long, and decrypts as long
+                                 again. 0: 8 h */
+};
+
+/* What is served, for people: one for each certificate. */
+struct net_tls_fact {
+    struct slice cert_file;
+    struct slice names; /* "a.example, *.b.example"; of a long list the first ones */
+    int64_t expires_us; /* wall clock */
+    const char *staple; /* constant: "none", "served", or why it is not */
+};
+
+struct net_tls_error {
+    char text[512]; /* a sentence that names the file */
+};
+
+/*
+ * Certificates and settings that TLS servers of all loops share. They are replaced as a whole:
+ * new connections take the new ones, open ones keep theirs.
+ *
+ * Errors   INVALID: a file cannot be read or does not fit the others; *ret_error says which and
+ *          why. Of a reload: what was in force stays.
+ * Context  any thread, not a loop's: reads files. net_tls_free when every server is closed.
+ */
+enum status net_tls_new(const struct net_tls_options *options, struct metrics *metrics,
+                        struct net_tls **ret_tls, struct net_tls_error *ret_error);
+enum status net_tls_reload(struct net_tls *tls, const struct net_tls_options *options,
+                           struct net_tls_error *ret_error);
+/* Reload with the options in force if a file changed since; NOT_FOUND: none did. */
+enum status net_tls_refresh(struct net_tls *tls, struct net_tls_error *ret_error);
+void net_tls_free(struct net_tls *tls);
+/* Facts of what is in force; false past the last one. Texts are in `arena`. */
+bool net_tls_fact(struct net_tls *tls, unsigned i, struct arena *arena, struct net_tls_fact *ret);
+
 /* -- an exchange
  * -------------------------------------------------------------------------------------- */
 
@@ -231,6 +293,19 @@ struct arena *net_arena(struct net_exchange *x); /* lives until on_done returned
 struct slice net_peer(struct net_exchange *x);   /* "192.0.2.1", "2001:db8::1" or "unix" */
 /* The same as a value; NULL: it has none (a unix socket). */
 const struct address *net_peer_address(struct net_exchange *x);
+bool net_is_secure(const struct net_exchange *x); /* came over TLS that we speak ourselves */
+struct net_tls_info {
+    struct slice version; /* "TLSv1.3" */
+    struct slice cipher;  /* "TLS_AES_128_GCM_SHA256" */
+    struct slice sni;     /* the name asked for, or SLICE_NULL */
+    bool resumed;
+    /* The certificate that the client showed, verified; SLICE_NULL: none. */
+    struct slice client_subject;     /* "CN=device 7,O=Example" (RFC 2253) */
+    struct slice client_names;       /* "DNS:a.example, URI:spiffe://example/a" */
+    struct slice client_fingerprint; /* SHA-256, 64 hexadecimal digits */
+};
+/* False when the exchange is not secure. Texts are in its arena. */
+bool net_tls_info(struct net_exchange *x, struct net_tls_info *ret);
 struct loop *net_loop(struct net_exchange *x);
 int64_t net_started_us(const struct net_exchange *x); /* monotonic, first byte of the head */
 /* A pointer for the receiver, NULL at first. */

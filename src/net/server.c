@@ -39,6 +39,7 @@ struct net__block *net__block_take(struct net_server *s)
     b->rest = SLICE_NULL;
     b->start = b->end = 0;
     b->in_flight = false;
+    b->is_body = false;
     return b;
 }
 
@@ -79,6 +80,7 @@ static int64_t sweep_interval(const struct net_limits *l)
 {
     int64_t shortest = MIN(MIN(l->head_timeout_us, l->body_idle_timeout_us),
                            MIN(l->idle_timeout_us, l->write_timeout_us));
+    shortest = MIN(shortest, l->handshake_timeout_us);
     return MAX(MIN(shortest / 4, SWEEP_US), SWEEP_MIN_US);
 }
 
@@ -105,6 +107,8 @@ static struct net_limits limits_of(const struct net_limits *given)
     DEFAULT(body_grace_us, 5 * CLOCK_SECOND);
     DEFAULT(arena_budget, (size_t)8 << 20);
     DEFAULT(send_bytes_max, 256 * 1024);
+    DEFAULT(handshake_timeout_us, 10 * CLOCK_SECOND);
+    DEFAULT(handshakes_max, 1000);
 #undef DEFAULT
     l.headers_max = MIN(l.headers_max, 1000u); /* by_id is 16 bits wide */
     l.line_bytes_max = MIN(l.line_bytes_max, 1u << 20);
@@ -125,6 +129,7 @@ static void server_free(struct net_server *s)
     }
     if (s->owns_gate)
         net_gate_free(s->gate);
+    net__secure_server_fini(s);
     free(s->read_buffer);
     free(s->write_buffer);
     free(s);
@@ -161,7 +166,8 @@ static struct net_server *server_new(struct loop *loop, const struct net_server_
     const struct net_gate_options own = { .connections_max = s->limits.connections_max };
     if (!s->gate)
         s->owns_gate = net_gate_new(&own, &s->gate) == STATUS_OK;
-    if (!s->read_buffer || !s->write_buffer || !s->gate) {
+    bool has_tls = !options->tls || net__secure_server_init(s);
+    if (!s->read_buffer || !s->write_buffer || !s->gate || !has_tls) {
         server_free(s);
         return NULL;
     }

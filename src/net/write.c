@@ -35,17 +35,33 @@ static size_t block_bytes(const struct net__block *b)
     return b->end - b->start + b->rest.len;
 }
 
+/* A block's own bytes are sent: seal the next piece of its rest in their place. */
+static bool seal_rest(struct net_conn *c, struct net__block *b)
+{
+    c->out_bytes -= block_bytes(b);
+    struct net__tls_sink sink = { .data = b->data, .cap = b->cap };
+    bool is_good = net__tls_seal(&c->secure->engine, &b->rest, &sink) != NET__TLS_FAILED;
+    b->start = 0;
+    b->end = (uint32_t)sink.len;
+    c->out_bytes += block_bytes(b);
+    return is_good;
+}
+
 /* Give the first block to libuv, which waits for the socket to take it. */
 static void write_start(struct net_conn *c)
 {
     struct net__block *b = c->out_first;
     if (!b || b->in_flight)
         return;
+    if (c->secure && b->start == b->end && !seal_rest(c, b)) {
+        net__conn_close(c);
+        return;
+    }
     uv_buf_t bufs[2];
     unsigned n = 0;
     if (b->end > b->start)
         bufs[n++] = uv_buf_init(b->data + b->start, b->end - b->start);
-    if (b->rest.len) {
+    if (b->rest.len && !c->secure) {
         union {
             const char *constant;
             char *base;
@@ -64,12 +80,20 @@ static void on_write(uv_write_t *req, int rc)
     struct net__block *b = CONTAINER_OF(req, struct net__block, write);
     struct net_conn *c = b->conn;
     struct net_server *s = c->server;
-    bool had_body = b->rest.len > 0;
+    bool had_body = b->is_body;
     if (c->state == NET__CLOSED) { /* it left the list when the connection closed */
         net__block_give(s, b);
         return;
     }
     assert(c->out_first == b);
+    if (c->secure && rc == 0 && b->rest.len > 0) {
+        c->out_bytes -= b->end - b->start;
+        b->start = b->end;
+        b->in_flight = false;
+        c->write_us = loop_now_us(s->loop);
+        write_start(c);
+        return;
+    }
     c->out_first = b->next;
     if (!c->out_first)
         c->out_last = NULL;
@@ -152,6 +176,60 @@ static ssize_t try_write(struct net_conn *c, uv_buf_t *bufs, unsigned n)
     return rc;
 }
 
+void net__write_raw(struct net_conn *c, const char *data, size_t len)
+{
+    union {
+        const char *constant;
+        char *base;
+    } from = { .constant = data }; /* as in write_start */
+    uv_buf_t buf = uv_buf_init(from.base, (unsigned)len);
+    ssize_t n = c->state == NET__CLOSED ? -1 : try_write(c, &buf, 1);
+    if (n < 0) {
+        net__conn_close(c);
+    } else if ((size_t)n < len) {
+        queue_copy(c, data + n, len - (size_t)n);
+        write_start(c);
+    }
+}
+
+/* Leave the rest of a body to the queue, which is not empty. */
+static void queue_body(struct net_conn *c, struct slice rest)
+{
+    struct net__block *b = c->out_last;
+    if (!b || b->in_flight || b->rest.len)
+        b = block_append(c);
+    b->rest = rest;
+    b->is_body = true;
+    c->out_bytes += rest.len;
+    c->x->body_in_queue = true;
+    write_start(c);
+}
+
+/* Seal what was gathered and a body behind it, and send it: as much of it as the kernel takes, and
+ * no more than one buffer beyond that. */
+static void flush_sealed(struct net_conn *c, struct slice body)
+{
+    struct net_server *s = c->server;
+    struct slice parts[2] = { slice_of(s->write_buffer, s->write_len), body };
+    do {
+        struct net__tls_sink sink = net__secure_sink(s);
+        enum net__tls_result result = NET__TLS_DONE;
+        for (unsigned i = 0; i < 2 && result == NET__TLS_DONE; i++)
+            result = net__tls_seal(&c->secure->engine, &parts[i], &sink);
+        if (result == NET__TLS_FAILED) {
+            net__conn_close(c);
+            return;
+        }
+        net__write_raw(c, sink.data, sink.len);
+        if (c->state == NET__CLOSED)
+            return;
+    } while (parts[0].len > 0 || (parts[1].len > 0 && !c->out_first));
+    s->writer = NULL;
+    s->write_len = 0;
+    if (parts[1].len > 0)
+        queue_body(c, parts[1]);
+}
+
 void net__flush(struct net_conn *c)
 {
     struct net_server *s = c->server;
@@ -160,6 +238,10 @@ void net__flush(struct net_conn *c)
     size_t len = s->write_len;
     if (len == 0) {
         s->writer = NULL;
+        return;
+    }
+    if (c->secure) {
+        flush_sealed(c, SLICE_NULL);
         return;
     }
     uv_buf_t buf = uv_buf_init(s->write_buffer, (unsigned)len);
@@ -209,6 +291,10 @@ void net__flush_with(struct net_conn *c, struct slice body)
     struct net_server *s = c->server;
     if (c->state == NET__CLOSED || !net__reserve(c, 0))
         return;
+    if (c->secure) {
+        flush_sealed(c, body);
+        return;
+    }
     union {
         const char *constant;
         char *base;
@@ -227,11 +313,5 @@ void net__flush_with(struct net_conn *c, struct slice body)
         return;
     if (sent < head_len)
         queue_copy(c, s->write_buffer + sent, head_len - sent);
-    struct net__block *b = c->out_last;
-    if (!b || b->in_flight || b->rest.len)
-        b = block_append(c);
-    b->rest = slice_from(body, sent > head_len ? sent - head_len : 0);
-    c->out_bytes += b->rest.len;
-    c->x->body_in_queue = true;
-    write_start(c);
+    queue_body(c, slice_from(body, sent > head_len ? sent - head_len : 0));
 }

@@ -1,7 +1,8 @@
 /*
  * tests/conformance/conformance.c - purlin-conformance: the bare handlers that public protocol
  * suites need, on the same rooms as the product, which so carries none of them. PORT from the
- * environment (default 8080), one loop, no limits on rates.
+ * environment (default 8080), one loop, no limits on rates. With TLS_PORT, TLS_CERT and TLS_KEY
+ * (PEM files) it listens there too.
  *
  *   /echo    any method: 200 with the request's body and type, up to 1 MiB
  *   /big     GET: 200 kB
@@ -173,11 +174,13 @@ static void on_signal(uv_signal_t *signal, int number)
     loop_stop(signal->data);
 }
 
-static int serve(struct loop *loop, struct http_app *app, unsigned port)
+static struct net_server *listen_on(struct loop *loop, struct http_app *app, unsigned port,
+                                    struct net_tls *tls)
 {
     struct net_server_options options = {
         .host = SLICE_INIT("127.0.0.1"),
         .port = port,
+        .tls = tls,
         .limits = { .body_bytes_max = ECHO_BYTES_MAX },
     };
     http_app_serve(app, &options);
@@ -185,8 +188,21 @@ static int serve(struct loop *loop, struct http_app *app, unsigned port)
     const char *reason = "";
     if (net_server_open(loop, &options, &server, &reason) != STATUS_OK) {
         (void)fprintf(stderr, "purlin-conformance: cannot listen on port %u: %s\n", port, reason);
-        return 1;
+        return NULL;
     }
+    (void)printf("purlin-conformance: http%s://127.0.0.1:%u\n", tls ? "s" : "",
+                 net_server_port(server));
+    return server;
+}
+
+static int serve(struct loop *loop, struct http_app *app, unsigned port, unsigned tls_port,
+                 struct net_tls *tls)
+{
+    struct net_server *server = listen_on(loop, app, port, NULL), *secure = NULL;
+    if (tls)
+        secure = listen_on(loop, app, tls_port, tls);
+    if (!server || (tls && !secure))
+        return 1;
     uv_signal_t signals[2];
     const int numbers[] = { SIGTERM, SIGINT };
     for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
@@ -194,25 +210,52 @@ static int serve(struct loop *loop, struct http_app *app, unsigned port)
         signals[i].data = loop;
         (void)uv_signal_start(&signals[i], on_signal, numbers[i]);
     }
-    (void)printf("purlin-conformance: http://127.0.0.1:%u\n", net_server_port(server));
     (void)fflush(stdout);
     loop_run(loop);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         uv_close((uv_handle_t *)&signals[i], NULL);
     net_server_close(server, NULL, NULL);
+    if (secure)
+        net_server_close(secure, NULL, NULL);
     loop_stop(loop);
     loop_run(loop); /* until everything is closed */
     return 0;
 }
 
+/* A port from the environment; false when it is no number up to 65535. */
+static bool read_port(const char *name, int64_t fallback, int64_t *ret)
+{
+    const char *text = getenv(name);
+    *ret = fallback;
+    if (!text || (slice_to_i64(slice_cstr(text), ret) && *ret >= 0 && *ret <= 65535))
+        return true;
+    (void)fprintf(stderr, "purlin-conformance: %s must be a number up to 65535\n", name);
+    return false;
+}
+
+/* NULL without TLS_PORT, or (then false) when the certificate is no good. */
+static bool open_tls(struct net_tls **ret)
+{
+    const struct net_tls_certificate certificate = {
+        .cert_file = slice_cstr(getenv("TLS_CERT")),
+        .key_file = slice_cstr(getenv("TLS_KEY")),
+    };
+    struct net_tls_error error;
+    *ret = NULL;
+    if (!getenv("TLS_PORT") || net_tls_new(&(struct net_tls_options){ .certificates = &certificate,
+                                                                      .certificates_len = 1 },
+                                           NULL, ret, &error) == STATUS_OK)
+        return true;
+    (void)fprintf(stderr, "purlin-conformance: %s\n", error.text);
+    return false;
+}
+
 int main(void)
 {
-    const char *port_text = getenv("PORT");
-    int64_t port = 8080;
-    if (port_text && (!slice_to_i64(slice_cstr(port_text), &port) || port < 0 || port > 65535)) {
-        (void)fprintf(stderr, "purlin-conformance: PORT must be a number up to 65535\n");
+    int64_t port, tls_port;
+    struct net_tls *tls;
+    if (!read_port("PORT", 8080, &port) || !read_port("TLS_PORT", 0, &tls_port) || !open_tls(&tls))
         return 2;
-    }
     struct loop *loop;
     struct http_app *app;
     static char big_text[BIG_BYTES];
@@ -222,8 +265,9 @@ int main(void)
     if (http_app_new(&(struct http_options){ .access_log = false }, &app) != STATUS_OK ||
         !add_routes(app, big_text))
         return 1;
-    int rc = serve(loop, app, (unsigned)port);
+    int rc = serve(loop, app, (unsigned)port, (unsigned)tls_port, tls);
     http_app_free(app);
     loop_free(loop);
+    net_tls_free(tls);
     return rc;
 }
