@@ -36,8 +36,10 @@ struct problem {
     struct problem_field *fields;
     size_t fields_len;
     size_t fields_cap;
-    bool fields_dropped;    /* more than PROBLEM_FIELDS_MAX were wrong */
-    int64_t retry_after_us; /* > 0: say Retry-After */
+    bool fields_dropped;          /* more than PROBLEM_FIELDS_MAX were wrong */
+    int64_t retry_after_us;       /* > 0: say Retry-After */
+    const struct slice *violated; /* names of the quota policies that refused; outlive the answer */
+    size_t violated_len;
 };
 
 /*

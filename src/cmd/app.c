@@ -11,6 +11,7 @@
 #include "base/macros.h"
 #include "base/metric.h"
 #include "cmd/edge.h"
+#include "cmd/rate.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
 #include "fiber/loop.h"
@@ -18,6 +19,7 @@
 #include "http/http.h"
 #include "observe/observe.h"
 #include "resource/resource.h"
+#include "shared/shared.h"
 #include "site/site.h"
 #include "store/store.h"
 
@@ -186,6 +188,16 @@ static enum status open_engine(struct app *app)
     return st;
 }
 
+static enum status open_limits(struct app *app, struct http_rate_options *ret)
+{
+    const struct config *c = &app->config;
+    enum status st = rate_options_read(c, app->arena, ret);
+    if (st == STATUS_OK && c->limits_enabled)
+        st = shared_counts_local(app->metrics, (unsigned)c->rate_keys, &app->counts);
+    ret->counts = app->counts;
+    return st;
+}
+
 int app_open_http(struct app *app, const char *verb, struct loop *const *loops, unsigned loops_len)
 {
     const struct config *c = &app->config;
@@ -198,6 +210,8 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
     enum status st = settle_secret(app);
     if (st == STATUS_OK)
         st = edge_policies(c, app->arena, &http);
+    if (st == STATUS_OK)
+        st = open_limits(app, &http.rate);
     if (st == STATUS_OK)
         st = http_app_new(&http, &app->http);
     /* Health first: its routes stand even when a resource has a clashing name. */
@@ -235,6 +249,7 @@ void app_close(struct app *app)
         resource_close(app->engine);
     if (app->http)
         http_app_free(app->http);
+    shared_counts_free(app->counts);
     if (app->offload)
         offload_free(app->offload);
     if (app->store)

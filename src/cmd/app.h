@@ -21,6 +21,7 @@ struct metrics;
 struct observe;
 struct offload;
 struct resource_engine;
+struct shared_counts;
 struct site;
 struct store;
 struct task;
@@ -48,6 +49,7 @@ struct app {
     struct metrics *metrics;
     struct store *store;
     struct offload *offload;
+    struct shared_counts *counts; /* of rate limits; NULL: they are off */
     struct http_app *http;
     struct resource_engine *engine;
     struct observe *observe;

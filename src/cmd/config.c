@@ -7,11 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/yaml.h"
+#include "cmd/rate.h"
 
 #define CONFIG_FILE_BYTES_MAX ((size_t)1 << 20)
 #define SECRET_FILE_BYTES_MAX ((size_t)4096)
@@ -627,6 +629,7 @@ static void check_whole(struct loading *l)
     if (!slice_starts(c->database_url, SLICE("sqlite:")))
         refuse(l, "database.url",
                "must start with sqlite: (PostgreSQL is not part of this version)");
+    rate_config_check(c, l->arena, l->diag);
     check_secret(l, "admin_key", c->admin_key);
     check_secret(l, "secret", c->secret);
     if (!config_is_production(c))

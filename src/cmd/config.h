@@ -58,6 +58,17 @@ struct config {
     int64_t body_rate;
     bool limits_enabled;
 
+    struct slice rate_requests; /* rules, comma-separated: http_rate_parse */
+    struct slice rate_writes;
+    struct slice rate_credentials;
+    int64_t rate_cost;
+    struct slice rate_mode;    /* enforce, report, off */
+    struct slice rate_headers; /* standard, both, off */
+    struct slice rate_exempt_roles;
+    struct slice rate_exempt_addresses;
+    struct slice rate_tenant_header;
+    int64_t rate_keys;
+
     struct slice database_url;
     struct slice migrations;
     struct slice auto_migrate; /* auto, on, off */

@@ -51,8 +51,9 @@ const struct config_key config_keys[] = {
 
     { "limits.enabled", "PURLIN_LIMITS", CONFIG_BOOLEAN, offsetof(struct config, limits_enabled),
       "on", NULL, 0, 0, false, false,
-      "Rate limits. This version has none to turn off; `off` is for benchmarks and refused in "
-      "production." },
+      "Rate limits and the shedding of load, contracts' limits included; `off` is for benchmarks "
+      "and "
+      "refused in production." },
     { "limits.line_bytes", "PURLIN_LIMITS_LINE_BYTES", CONFIG_BYTES,
       offsetof(struct config, line_bytes), "8KiB", NULL, 256, 64 * KIB, false, false,
       "Request line; beyond: 414." },
@@ -90,6 +91,48 @@ const struct config_key config_keys[] = {
     { "limits.body_rate", "PURLIN_LIMITS_BODY_RATE", CONFIG_INTEGER,
       offsetof(struct config, body_rate), "500", NULL, 1, 1000000, false, false,
       "Least bytes a second of a request body, after five seconds; below: 408." },
+
+    { "rate.requests", "PURLIN_RATE_REQUESTS", CONFIG_TEXT, offsetof(struct config, rate_requests),
+      "1000/10s/ip", NULL, 0, 1024, false, false,
+      "Limits of all requests but health and metrics: rules "
+      "`[NAME=]COUNT/PERIOD[/BY[+BY]][;burst=N][;cost=N][;report]`, comma-separated, at most five. "
+      "BY "
+      "is ip (of IPv6 the /64), user, key, route, tenant or all. Empty: none. See docs/limits.md.",
+      true },
+    { "rate.writes", "PURLIN_RATE_WRITES", CONFIG_TEXT, offsetof(struct config, rate_writes),
+      "300/10s/ip", NULL, 0, 1024, false, false,
+      "Further ones of requests that are no GET or HEAD.", true },
+    { "rate.credentials", "PURLIN_RATE_CREDENTIALS", CONFIG_TEXT,
+      offsetof(struct config, rate_credentials), "20/minute/ip", NULL, 0, 1024, false, false,
+      "Further ones of the paths under `/auth/` and `/oauth/`, and of wrong API keys anywhere; "
+      "while "
+      "they are exhausted, no key from there is looked at.",
+      true },
+    { "rate.cost", "PURLIN_RATE_COST", CONFIG_INTEGER, offsetof(struct config, rate_cost), "1",
+      NULL, 1, 1000000, false, false, "How many requests one counts as.", true },
+    { "rate.mode", "PURLIN_RATE_MODE", CONFIG_CHOICE, offsetof(struct config, rate_mode), "enforce",
+      "enforce|report|off", 0, 0, false, false,
+      "`report` counts what would be refused and refuses nothing.", true },
+    { "rate.headers", "PURLIN_RATE_HEADERS", CONFIG_CHOICE, offsetof(struct config, rate_headers),
+      "standard", "standard|both|off", 0, 0, false, false,
+      "Tell clients what is left: `standard` by `RateLimit` and `RateLimit-Policy`, `both` by "
+      "`X-RateLimit-*` too." },
+    { "rate.exempt_roles", "PURLIN_RATE_EXEMPT_ROLES", CONFIG_TEXT,
+      offsetof(struct config, rate_exempt_roles), "admin", NULL, 0, 512, false, false,
+      "Roles (comma-separated) that are not limited; their requests are counted as exempt." },
+    { "rate.exempt_addresses", "PURLIN_RATE_EXEMPT_ADDRESSES", CONFIG_TEXT,
+      offsetof(struct config, rate_exempt_addresses), "", NULL, 0, 4096, false, false,
+      "Addresses (comma-separated, with prefix lengths) of clients that are not limited." },
+    { "rate.tenant_header", "PURLIN_RATE_TENANT_HEADER", CONFIG_TEXT,
+      offsetof(struct config, rate_tenant_header), "", NULL, 0, 64, false, false,
+      "The header that names the tenant, for rules by tenant; set by the proxy in front, as a "
+      "client "
+      "could choose any. Empty: the host is the tenant." },
+    { "rate.keys", "PURLIN_RATE_KEYS", CONFIG_INTEGER, offsetof(struct config, rate_keys), "131072",
+      NULL, 1024, 67108864, false, false,
+      "How many keys (addresses, users, ...) are told apart at once, 24 bytes each; never more. "
+      "Beyond "
+      "it those that have spent least are forgotten first." },
 
     { "database.url", "DATABASE_URL", CONFIG_TEXT, offsetof(struct config, database_url),
       "sqlite:data/purlin.db", NULL, 1, 4096, true, false, "`sqlite:PATH`." },

@@ -15,11 +15,6 @@ enum status http_step_add(struct http_app *app, const char *name, http_step_fn f
     return STATUS_OK;
 }
 
-void http_caller_set(struct http_request *req, const struct task_caller *caller)
-{
-    req->caller = *caller;
-}
-
 static enum http_verdict before_waiting(struct task *task, struct http_request *req)
 {
     const struct http_app *app = req->app;

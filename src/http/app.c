@@ -36,7 +36,8 @@ enum status http_app_new(const struct http_options *options, struct http_app **r
     app->fixed = http__fixed_headers();
     app->router = http__router_new();
     app->metrics = http__metrics_new(options->metrics);
-    if (!app->router || !app->metrics || http__policies_init(app, options) != STATUS_OK) {
+    if (!app->router || !app->metrics || http__policies_init(app, options) != STATUS_OK ||
+        http__rate_limits_new(app, &options->rate) != STATUS_OK) {
         http_app_free(app);
         return STATUS_EXHAUSTED;
     }
@@ -50,6 +51,7 @@ void http_app_free(struct http_app *app)
         return;
     http__router_free(app->router);
     http__metrics_free(app->metrics);
+    http__rate_limits_free(app->rate);
     free(app->policies);
     free(app);
 }

@@ -6,6 +6,7 @@
 #include "http/internal.h"
 
 #include <sodium.h>
+#include <string.h>
 
 static const struct slice admin_roles[] = { SLICE_INIT("admin") };
 
@@ -29,14 +30,43 @@ static bool before(struct http_request *req)
     struct slice key = presented_key(http_net(req));
     if (key.len == 0)
         return true;
+    req->key_presented = true;
     uint8_t digest[HTTP__DIGEST_BYTES];
     (void)crypto_generichash(digest, sizeof(digest), (const unsigned char *)key.data, key.len, NULL,
                              0); /* fails only for wrong lengths */
     if (sodium_memcmp(digest, req->app->admin_digest, sizeof(digest)) == 0) {
         req->caller.roles = admin_roles;
         req->caller.roles_len = 1;
+        uint64_t id;
+        memcpy(&id, digest, sizeof(id));
+        http_caller_key_set(req, id);
+    } else {
+        http_caller_failed(req);
     }
     return true;
+}
+
+void http_caller_set(struct http_request *req, const struct task_caller *caller)
+{
+    req->caller = *caller;
+}
+
+void http_caller_key_set(struct http_request *req, uint64_t key_id)
+{
+    req->key_presented = req->has_key = true;
+    req->key_failed = false;
+    req->key_id = key_id;
+}
+
+void http_caller_failed(struct http_request *req)
+{
+    req->key_presented = req->key_failed = true;
+    req->has_key = false;
+}
+
+void http_tenant_set(struct http_request *req, struct slice tenant)
+{
+    req->tenant = tenant;
 }
 
 const struct http__step http__step_caller = {

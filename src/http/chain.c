@@ -21,6 +21,7 @@ static const struct http__step *const chain[] = {
     &http__step_request_id,    /* takes the trace's id when that is new */
     &http__step_caller,        /* who asks */
     &http__step_added,         /* who asks, as rooms above know it */
+    &http__step_rate_limit,    /* how much: by who asks, and before strangers are turned away */
     &http__step_audience,      /* may they, as far as the route says */
     &http__step_body_limit,    /* after: strangers learn nothing of a route's limits */
     &http__step_server_timing, /* development only */

@@ -22,6 +22,8 @@ struct http_request;
 struct loop;
 struct metrics;
 struct problem;
+struct address_set;
+struct shared_counts;
 struct task;
 struct task_caller;
 
@@ -42,6 +44,16 @@ enum http_audience {
     HTTP_ADMIN
 }; /* HTTP_ADMIN: without the role "admin" it is 401 or 403 */
 
+/* Who goes first when there is more work than time, and what limits hold. */
+enum http_priority {
+    HTTP_PRIORITY_AUTO,   /* AUTH under /auth/ and /oauth/, READ for GET and HEAD, else WRITE */
+    HTTP_PRIORITY_HEALTH, /* never refused and never charged: health, metrics */
+    HTTP_PRIORITY_AUTH,   /* credentials are tried here: the strictest limits */
+    HTTP_PRIORITY_WRITE,
+    HTTP_PRIORITY_READ,
+    HTTP_PRIORITY_COUNT
+};
+
 struct http_route {
     enum net_method method; /* HEAD is served by GET's route, OPTIONS by the router */
     const char *pattern; /* "/api/v1/posts/{id}"; literal segments win over {params}; "{rest*}" last
@@ -53,12 +65,79 @@ struct http_route {
     int64_t body_bytes_max; /* 0: the policy's; -1: no body is read by the handler */
     int64_t timeout_us;     /* the task's deadline; 0: the policy's */
     bool quiet;             /* successful answers are not access-logged (health, metrics) */
+    enum http_priority priority;
+    unsigned
+        named_params; /* so many of its first params name what is served ("/api/v1/{resource}"),
+                         not one row of it: limits by route tell them apart */
     /* For /openapi.json and `purlin routes`: */
     const char *summary; /* a sentence, or NULL to leave it out of the document */
     const char *tag;
     const char *operation_id;
     const char *answer_type;   /* of a 200; NULL: application/json */
     const char *answer_schema; /* of its body, as JSON; NULL: anything */
+};
+
+/* -- rate limits (http/rate_rule.c, http/rate_limit.c; docs/limits.md)
+ * ------------------------------------------------------------------- */
+
+#define HTTP_RATE_RULES_MAX 5u /* of one list */
+#define HTTP_RATE_NAME_MAX 32u
+
+/* Whose requests are counted together: bits. None: everybody's. */
+#define HTTP_RATE_BY_IP 1u    /* the client's address; of IPv6 its /64 */
+#define HTTP_RATE_BY_USER 2u  /* who is signed in; else the address */
+#define HTTP_RATE_BY_KEY 4u   /* the API key that was accepted; else the address */
+#define HTTP_RATE_BY_ROUTE 8u /* the route's pattern */
+#define HTTP_RATE_BY_TENANT 16u
+
+struct http_rate_rule {
+    struct slice name; /* "default": shown to clients, label of metrics */
+    uint32_t count;    /* per period */
+    int64_t period_us;
+    uint32_t burst; /* at once; 0: count */
+    uint32_t cost;  /* of a request; 0: 1 */
+    unsigned by;    /* HTTP_RATE_BY_ */
+    bool report;    /* is counted and told of, and refuses nobody */
+    uint64_t id;    /* rules with the same id share their counts */
+};
+
+/*
+ * Read "[NAME=]COUNT/PERIOD[/BY[+BY...]][;burst=N][;cost=N][;report]": "300/10s/ip",
+ * "30/minute/user", "login=5/5min/ip+route;burst=2". PERIOD is a duration or second, minute, hour,
+ * day; BY is ip, user, key, route, tenant or all.
+ *
+ * Errors   INVALID with a sentence in *ret_reason (constant text).
+ * Memory   the name is a part of `text`; empty when none was given.
+ */
+enum status http_rate_parse(struct slice text, struct http_rate_rule *ret_rule,
+                            const char **ret_reason);
+
+enum http_rate_mode { HTTP_RATE_ENFORCE, HTTP_RATE_REPORT, HTTP_RATE_OFF };
+
+/* The limits of some paths. */
+struct http_rate_policy {
+    const struct http_rate_rule *requests; /* of every request */
+    const struct http_rate_rule *writes;   /* further ones, of those that are no GET or HEAD */
+    const struct http_rate_rule *auth; /* further ones, where credentials are tried, and of wrong
+                                          API keys everywhere */
+    unsigned requests_len, writes_len, auth_len;
+    uint32_t cost; /* multiplies that of each rule; 0: 1 */
+    enum http_rate_mode mode;
+};
+
+enum http_rate_headers {
+    HTTP_RATE_HEADERS_STANDARD,
+    HTTP_RATE_HEADERS_BOTH,
+    HTTP_RATE_HEADERS_OFF
+};
+
+struct http_rate_options {
+    struct shared_counts *counts; /* outlives the app; NULL: no limits */
+    enum http_rate_headers headers;
+    struct slice exempt_roles; /* comma-separated */
+    const struct address_set
+        *exempt;                /* clients that are not limited; outlives the app; may be NULL */
+    struct slice tenant_header; /* lower case; empty: the host is the tenant */
 };
 
 /*
@@ -69,6 +148,7 @@ struct http_policy {
     struct slice match;     /* "/api/v1/uploads"; of the first: empty */
     int64_t body_bytes_max; /* of a request whose route names none; 0: the server's */
     int64_t timeout_us;     /* of a request whose route names none; 0: 30 s */
+    struct http_rate_policy rate;
 };
 
 struct http_options {
@@ -81,6 +161,7 @@ struct http_options {
         problem_base; /* prefix of problem type URIs; default "https://purlin.dev/problems/" */
     const struct http_policy *policies; /* copied; their texts must outlive the app */
     unsigned policies_len;              /* 0: one with the defaults */
+    struct http_rate_options rate;
 };
 
 /* One per process; routes are added before the first server opens, then it is read-only and shared
@@ -120,6 +201,12 @@ typedef enum http_verdict (*http_step_fn)(struct task *task, struct http_request
 enum status http_step_add(struct http_app *app, const char *name, http_step_fn fn, void *arg);
 /* For such a step: who asks. Copied; its roles live in the request's arena or longer. */
 void http_caller_set(struct http_request *req, const struct task_caller *caller);
+/* By which API key, as a number that names it and is no secret: limits by key count under it. */
+void http_caller_key_set(struct http_request *req, uint64_t key_id);
+/* Credentials were presented and are wrong: charged to the policies for that. */
+void http_caller_failed(struct http_request *req);
+/* Whose data is asked for, where one server has many tenants. Lives as long as the request. */
+void http_tenant_set(struct http_request *req, struct slice tenant);
 
 /* Fill on_request, on_refusal, on_done and arg of the options, so that a net_server serves this
  * app. */
@@ -197,3 +284,29 @@ void http_problem_write(struct http_request *req, enum status st, const struct p
 /* Does the ETag list of If-Match / If-None-Match name `etag` (quoted, strong; weak_ok for
  * If-None-Match)? "*" does. */
 bool http_etag_matches(struct slice list, struct slice etag, bool weak_ok);
+
+/* -- limits that a room above declares (a contract's, for example)
+ * ---------------------------------------------------------------------------- */
+
+struct http_rate; /* a rule made ready */
+
+/* Make a rule ready; *ret_rate is NULL where limits are off. EXHAUSTED. Memory: in `arena`; the
+ * rule's name is copied. Any thread. */
+enum status http_rate_new(struct http_app *app, struct arena *arena,
+                          const struct http_rate_rule *rule, const struct http_rate **ret_rate);
+
+/*
+ * Charge `costs[i]` units to each of the rules, or none of them; the request's own limits were
+ * charged before its handler began. The tightest is advertised in the answer.
+ *
+ * Errors   EXHAUSTED with the problem of a 429 when one of them refuses; CANCELLED, TIMEOUT.
+ * Context  suspends where the counts are on another machine.
+ * Bounds   decided together in groups of 16; those of cost 0, and NULL ones, are left out.
+ */
+enum status http_rate_take(struct task *task, struct http_request *req,
+                           const struct http_rate *const *rates, const uint32_t *costs,
+                           unsigned len);
+
+/* What is in force and who runs into it, as a JSON object: for administrators. `out` is an arena's.
+ * Any thread. */
+void http_limits_write(struct http_app *app, struct buf *out);

@@ -15,7 +15,7 @@
 
 #define HTTP__HEADERS_MAX                                                                          \
     32u /* of a handler; steps and the content type have places of their own */
-#define HTTP__STEP_HEADERS_MAX 8u
+#define HTTP__STEP_HEADERS_MAX 24u
 #define HTTP__DIGEST_BYTES 32u
 
 /* What requests of one name (a route's pattern, or a label that a handler set) are counted under.
@@ -38,7 +38,16 @@ struct http__match {
     unsigned allow; /* bits of enum net_method that the path has routes for; 0: unknown path */
 };
 
-struct http__metrics; /* http/request_metrics.c */
+struct http__metrics;     /* http/request_metrics.c */
+struct http__rate_limits; /* http/rate.h */
+
+/* What the answer tells of rate limits: the rule with the least left. */
+struct http__rate_note {
+    const struct http_rate *rate; /* NULL: none applied */
+    int64_t left;                 /* requests like this one */
+    int64_t reset_us;
+    bool refused;
+};
 
 struct http_app {
     struct http_options options;
@@ -46,7 +55,8 @@ struct http_app {
     struct http__metrics *metrics;
     struct slice fixed; /* header lines of every answer */
     struct http_policy *policies;
-    unsigned policies_len; /* at least 1 */
+    unsigned policies_len;          /* at least 1 */
+    struct http__rate_limits *rate; /* NULL: no limits */
     bool has_admin_key;
     uint8_t admin_digest[HTTP__DIGEST_BYTES];
     bool draining; /* atomic */
@@ -76,6 +86,12 @@ struct http_request {
     unsigned step;       /* of the chain: whose turn it is */
     unsigned added_step; /* of the app's own */
     int64_t duration_us; /* when the exchange is over */
+    struct http__rate_note rate;
+    struct slice tenant;
+    uint64_t key_id;
+    bool has_key; /* an API key was accepted; key_id names it */
+    bool key_presented;
+    bool key_failed;
     bool query_parsed;
     bool trace_is_ours; /* made here: nobody sent one */
     bool sampled;
@@ -112,6 +128,7 @@ extern const struct http__step http__step_trace;
 extern const struct http__step http__step_request_id;
 extern const struct http__step http__step_caller;
 extern const struct http__step http__step_added;
+extern const struct http__step http__step_rate_limit;
 extern const struct http__step http__step_audience;
 extern const struct http__step http__step_body_limit;
 extern const struct http__step http__step_server_timing;
@@ -140,6 +157,13 @@ const struct http__route *http__router_at(const struct http__router *router, uns
 /* http/policy.c */
 enum status http__policies_init(struct http_app *app, const struct http_options *options);
 const struct http_policy *http__policy_of(const struct http_app *app, struct slice path);
+
+/* http/priority.c; never HTTP_PRIORITY_AUTO */
+enum http_priority http__priority_of(const struct http_request *req);
+
+/* http/rate_limit.c */
+enum status http__rate_limits_new(struct http_app *app, const struct http_rate_options *options);
+void http__rate_limits_free(struct http__rate_limits *limits);
 
 struct http__metrics *http__metrics_new(struct metrics *metrics);
 void http__metrics_free(struct http__metrics *hm);

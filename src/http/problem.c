@@ -70,8 +70,8 @@ static struct said said_of(enum status st, const struct problem *p)
 /* "resource/not-found" -> "not_found": for programs that switch on it. */
 static struct slice code_of(const char *type, char out[CODE_BYTES])
 {
-    const char *slash = strrchr(type, '/');
-    const char *from = slash ? slash + 1 : type;
+    const char *hash = strrchr(type, '#'), *slash = strrchr(type, '/');
+    const char *from = hash ? hash + 1 : slash ? slash + 1 : type;
     size_t n = 0;
     for (; from[n] && n < CODE_BYTES; n++)
         out[n] = from[n] == '-' ? '_' : from[n];
@@ -108,6 +108,16 @@ static void put_fields(struct json_out *o, const struct problem *p)
     }
 }
 
+/* The extension member of "quota-exceeded" (draft-ietf-httpapi-ratelimit-headers). */
+static void put_violated(struct json_out *o, const struct problem *p)
+{
+    json_out_key(o, SLICE("violated-policies"));
+    json_out_array(o);
+    for (size_t i = 0; i < p->violated_len; i++)
+        json_out_string(o, p->violated[i]);
+    json_out_end(o);
+}
+
 void http_problem_write(struct http_request *req, enum status st, const struct problem *problem,
                         struct buf *out, int *ret_status)
 {
@@ -118,7 +128,9 @@ void http_problem_write(struct http_request *req, enum status st, const struct p
     json_out_key(&o, SLICE("type"));
     buf_putc(out,
              '"'); /* the base is configuration and the tail a constant: neither needs escapes */
-    buf_put_slice(out, req->app->options.problem_base);
+    /* Types that the world has agreed on stand as they are. */
+    if (!slice_starts(slice_cstr(said.type), SLICE("https://")))
+        buf_put_slice(out, req->app->options.problem_base);
     buf_put_cstr(out, said.type);
     buf_putc(out, '"');
     o.after_key = false;
@@ -131,6 +143,8 @@ void http_problem_write(struct http_request *req, enum status st, const struct p
     put_text(&o, "trace_id", req->trace_id);
     if (said.problem && said.problem->fields_len)
         put_fields(&o, said.problem);
+    if (said.problem && said.problem->violated_len)
+        put_violated(&o, said.problem);
     json_out_end(&o);
     *ret_status = said.http_status;
 }

@@ -382,6 +382,7 @@ static bool take_request(struct net_conn *c, struct slice unread, int64_t now_us
     if (found == NET__SCAN_MORE)
         return false;
     struct net_exchange *x = net__exchange_open(c, was_begun ? c->since_us : now_us);
+    x->ready_us = now_us;
     if (found == NET__SCAN_WHOLE)
         refusal = take_head(c, x, unread);
     if (refusal)

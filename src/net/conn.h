@@ -111,6 +111,7 @@ struct net_exchange {
     struct task *reader; /* parked in net_body_read */
     struct task *writer; /* parked in net_stream_write */
     int64_t started_us;
+    int64_t ready_us; /* its head was whole and taken up; 0: nobody wrote it down */
     int64_t body_max;
     int64_t body_bytes;      /* handed out so far */
     int64_t body_wait_us;    /* time that reader has waited for them */

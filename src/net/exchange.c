@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/macros.h"
 #include "net/conn.h"
 
@@ -129,6 +130,11 @@ const struct address *net_peer_address(struct net_exchange *x)
 int64_t net_started_us(const struct net_exchange *x)
 {
     return x->started_us;
+}
+
+int64_t net_ready_us(const struct net_exchange *x)
+{
+    return x->ready_us ? x->ready_us : clock_mono_us();
 }
 
 void net_user_set(struct net_exchange *x, void *user)

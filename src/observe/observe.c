@@ -18,6 +18,7 @@
 /* The media type of the "Health Check Response Format for HTTP APIs" draft. */
 #define HEALTH_TYPE "application/health+json"
 #define METRICS_BYTES_MAX ((size_t)4 << 20)
+#define LIMITS_BYTES_MAX ((size_t)1 << 20)
 
 struct observe {
     struct observe_options options;
@@ -127,6 +128,20 @@ static enum status health_detailed(struct task *task, struct http_request *req, 
     return STATUS_OK;
 }
 
+static enum status health_limits(struct task *task, struct http_request *req, void *arg)
+{
+    struct observe *o = arg;
+    struct buf body;
+    buf_init(&body, task_arena(task), 4096, LIMITS_BYTES_MAX);
+    http_limits_write(o->app, &body);
+    if (buf_status(&body) != STATUS_OK)
+        return problem_set(task, buf_status(&body), "observe/too-large",
+                           "The answer grew too large.");
+    http_header_add(req, SLICE("Cache-Control"), SLICE("no-store"));
+    http_send_json(req, 200, buf_slice(&body));
+    return STATUS_OK;
+}
+
 static enum status metrics_text(struct task *task, struct http_request *req, void *arg)
 {
     struct observe *o = arg;
@@ -218,6 +233,7 @@ static enum status add_inline(struct observe *o, const char *pattern, http_inlin
                                                 .handle_inline = fn,
                                                 .arg = o,
                                                 .quiet = true,
+                                                .priority = HTTP_PRIORITY_HEALTH,
                                                 .body_bytes_max = -1,
                                                 .summary = summary,
                                                 .tag = "health",
@@ -238,6 +254,7 @@ static enum status add_handler(struct observe *o, const char *pattern, http_hand
                                                 .handler = fn,
                                                 .arg = o,
                                                 .quiet = true,
+                                                .priority = HTTP_PRIORITY_HEALTH,
                                                 .audience = audience,
                                                 .body_bytes_max = -1,
                                                 .summary = summary,
@@ -284,6 +301,10 @@ static enum status add_routes(struct observe *o)
         st = add_handler(o, "/health/detailed", health_detailed, HTTP_ADMIN,
                          "Every check with its figures.", "healthDetailed", HEALTH_TYPE,
                          detailed_schema);
+    if (st == STATUS_OK)
+        st = add_handler(o, "/health/limits", health_limits, HTTP_ADMIN,
+                         "The limits in force, who runs into them, and the load that is shed.",
+                         "healthLimits", "application/json", "{\"type\":\"object\"}");
     if (st == STATUS_OK)
         st = add_metrics(o, "/metrics", "Metrics in the OpenMetrics or Prometheus text format.",
                          "metrics");

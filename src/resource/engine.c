@@ -239,6 +239,7 @@ static enum status add_routes(struct http_app *app, struct resource_engine *engi
             .arg = engine,
             .body_bytes_max = routes[i].body_bytes_max,
             .timeout_us = routes[i].timeout_us,
+            .named_params = strstr(routes[i].pattern, "{resource}") ? 1 : 0,
         };
         const char *reason = NULL;
         enum status st = http_route_add(app, &route, &reason);

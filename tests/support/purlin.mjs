@@ -49,6 +49,8 @@ export function environment(folder, contracts, extra = {}) {
     PURLIN_SWAGGER_UI: path.join(root, "node_modules/swagger-ui-dist"),
     PURLIN_ADMIN_KEY: adminKey,
     PURLIN_THREADS: "2",
+    // Tests of limits turn them on; to the others all requests come from one address. Production refuses it.
+    ...(extra.PURLIN_ENV === "production" ? {} : { PURLIN_LIMITS: "off" }),
     LOG_FORMAT: "json",
     ...extra,
   };
@@ -62,12 +64,13 @@ export function runPurlin(args, { env, cwd = root, input, timeout = 60_000 } = {
 
 /*
  * Start `purlin serve` and wait until it is ready. Options: contracts ({ name: yaml } or a folder's path), folder (kept by the caller),
- * env. The test fails when the server ends by anything but what stop() asked for.
+ * config (the text of purlin.yaml), env. The test fails when the server ends by anything but what stop() asked for.
  */
-export async function startPurlin(t, { contracts = path.join(root, "contracts"), folder, env = {}, bin = purlinBin } = {}) {
+export async function startPurlin(t, { contracts = path.join(root, "contracts"), folder, config, env = {}, bin = purlinBin } = {}) {
   folder ??= temporaryFolder(t);
+  if (config) writeFileSync(path.join(folder, "purlin.yaml"), config);
   const contractsFolder = typeof contracts === "string" ? contracts : writeContracts(folder, contracts);
-  const child = spawn(bin, ["serve"], {
+  const child = spawn(bin, ["serve", ...(config ? ["--config", path.join(folder, "purlin.yaml")] : [])], {
     cwd: root,
     env: environment(folder, contractsFolder, env),
     stdio: ["ignore", "pipe", "pipe"],
