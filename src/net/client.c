@@ -80,7 +80,8 @@ static enum status connect_new(struct task *task, struct net_client_exchange *x,
     if (!peer->is_tls)
         return STATUS_OK;
     x->report->stage = NET_CLIENT_TLS;
-    st = net__link_tls_handshake(task, link, peer, x->url.is_literal, net__until(x, x->timeouts.tls_us));
+    st = net__link_tls_handshake(task, link, peer, x->url.is_literal,
+                                 net__until(x, x->timeouts.tls_us));
     return net__waited(task, x, st);
 }
 

@@ -169,7 +169,8 @@ struct net_client_tls {
 struct net_client_tls *net__client_tls_ref(struct net_client_tls *tls);
 /* TLS on a connected link; UNAVAILABLE client/tls, TIMEOUT (the caller's), CANCELLED. */
 enum status net__link_tls_handshake(struct task *task, struct net__link *link,
-                               const struct net__peer *peer, bool is_literal, int64_t until_us);
+                                    const struct net__peer *peer, bool is_literal,
+                                    int64_t until_us);
 ssize_t net__link_tls_read(struct net__link *link, char *data, size_t len, int *ret_wants);
 ssize_t net__link_tls_write(struct net__link *link, const char *data, size_t len, int *ret_wants);
 bool net__link_tls_is_stale(struct net__link *link);

@@ -214,7 +214,7 @@ static int wants_of(SSL *ssl, int rc)
 }
 
 enum status net__link_tls_handshake(struct task *task, struct net__link *link,
-                               const struct net__peer *peer, bool is_literal, int64_t until_us)
+                                    const struct net__peer *peer, bool is_literal, int64_t until_us)
 {
     ERR_clear_error();
     link->ssl = SSL_new(peer->tls->ctx);

@@ -11,6 +11,8 @@
  *   /validate
  *            POST: {"schema", "instance"} -> {"valid"}: JSON Schema 2020-12, formats asserted; 422
  *            when the schema is none
+ *   /proxy-client
+ *            fetches a URL of this machine through the client (proxy_client.c)
  */
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +30,7 @@
 #include "fiber/task.h"
 #include "http/http.h"
 #include "net/net.h"
+#include "proxy_client.h"
 
 #define ECHO_BYTES_MAX ((int64_t)1 << 20)
 #define SCHEMA_ARENA_BYTES ((size_t)32 << 20)
@@ -265,7 +268,11 @@ int main(void)
     if (http_app_new(&(struct http_options){ .access_log = false }, &app) != STATUS_OK ||
         !add_routes(app, big_text))
         return 1;
+    struct proxy_client *proxy = proxy_client_open(app, loop);
+    if (!proxy)
+        return 1;
     int rc = serve(loop, app, (unsigned)port, (unsigned)tls_port, tls);
+    proxy_client_close(proxy);
     http_app_free(app);
     loop_free(loop);
     net_tls_free(tls);
