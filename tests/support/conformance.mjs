@@ -7,10 +7,10 @@ import { purlinBin } from "./purlin.mjs";
 
 const bin = process.env.PURLIN_CONFORMANCE_BIN ?? path.join(path.dirname(purlinBin), "purlin-conformance");
 
-export async function startConformance(t) {
+export async function startConformance(t, env = {}) {
   const child = spawn(bin, [], {
     // What AddressSanitizer keeps of freed memory would hide what is kept by mistake.
-    env: { ...process.env, PORT: "0", ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ""}:quarantine_size_mb=1` },
+    env: { ...process.env, PORT: "0", ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ""}:quarantine_size_mb=1`, ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = once(child, "exit");
@@ -24,6 +24,8 @@ export async function startConformance(t) {
   return {
     url,
     pid: child.pid,
+    /* What the client of /proxy-client holds. */
+    stats: async () => (await fetch(`${url}/proxy-client/stats`)).json(),
     /* Resident memory, in KiB. */
     resident: () => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))[1]),
     post: async (target, body) => {
