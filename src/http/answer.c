@@ -70,9 +70,8 @@ const char *http_reason(int status)
  * -----------------------------------------------------------------------------------------------
  */
 
-/* The head as net/ wants it. False: a header was bad, and the answer is a problem instead. */
-static bool head_make(struct http_request *req, int status, const char *content_type,
-                      struct net_head *ret_head)
+/* False: a header was bad, and the answer is a problem instead. */
+static bool head_begin(struct http_request *req, const char *content_type)
 {
     assert(!req->answered);
     req->answered = true;
@@ -85,6 +84,12 @@ static bool head_make(struct http_request *req, int status, const char *content_
     }
     if (content_type)
         header_put(req, SLICE("Content-Type"), slice_cstr(content_type));
+    return true;
+}
+
+/* The head as net/ wants it. */
+static void head_finish(struct http_request *req, int status, struct net_head *ret_head)
+{
     http__chain_after(req, status);
     *ret_head = (struct net_head){
         .status = status,
@@ -92,14 +97,35 @@ static bool head_make(struct http_request *req, int status, const char *content_
         .headers = req->headers,
         .headers_len = req->headers_len,
     };
-    return true;
+}
+
+/* Compressed before the steps of the chain run: they see the headers as they will be. */
+static void send_whole(struct task *task, struct http_request *req, int status,
+                       const char *content_type, struct slice body)
+{
+    body = http__compress(task, req, status, content_type, body);
+    struct net_head head;
+    head_finish(req, status, &head);
+    net_send(req->x, &head, body);
 }
 
 void http_send(struct http_request *req, int status, const char *content_type, struct slice body)
 {
-    struct net_head head;
-    if (head_make(req, status, content_type, &head))
-        net_send(req->x, &head, body);
+    if (!head_begin(req, content_type))
+        return;
+    /* Only a task may give way, and this function has none: what takes long waits for run_task. */
+    if (req->task && content_type && http__compress_is_long(body))
+        req->later = (struct http__later){
+            .waits = true, .status = status, .content_type = content_type, .body = body
+        };
+    else
+        send_whole(NULL, req, status, content_type, body);
+}
+
+void http__send_later(struct task *task, struct http_request *req)
+{
+    req->later.waits = false;
+    send_whole(task, req, req->later.status, req->later.content_type, req->later.body);
 }
 
 void http_send_empty(struct http_request *req, int status)
@@ -123,15 +149,19 @@ bool http_is_answered(const struct http_request *req)
 
 enum status http_stream_begin(struct http_request *req, int status, const char *content_type)
 {
-    struct net_head head;
-    if (!head_make(req, status, content_type, &head))
+    if (!head_begin(req, content_type))
         return STATUS_INTERNAL;
+    http__compress_stream(req, status, content_type);
+    struct net_head head;
+    head_finish(req, status, &head);
     req->streaming = true;
     return net_stream_begin(req->x, &head, -1);
 }
 
 enum status http_stream_write(struct task *task, struct http_request *req, struct slice piece)
 {
+    if (req->encoder)
+        return http__compress_write(task, req, piece, HTTP__FLUSH);
     return net_stream_write(task, req->x, piece);
 }
 
@@ -140,5 +170,9 @@ void http_stream_end(struct http_request *req)
     if (!req->streaming)
         return;
     req->streaming = false;
-    net_stream_end(req->x);
+    /* Everything was flushed, so these are a few bytes; streams are written by tasks. */
+    if (req->encoder && http__compress_write(req->task, req, SLICE(""), HTTP__END) != STATUS_OK)
+        net_abort(req->x);
+    else
+        net_stream_end(req->x);
 }

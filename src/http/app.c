@@ -36,7 +36,9 @@ enum status http_app_new(const struct http_options *options, struct http_app **r
     app->fixed = http__fixed_headers();
     app->router = http__router_new();
     app->metrics = http__metrics_new(options->metrics);
-    if (!app->router || !app->metrics || http__policies_init(app, options) != STATUS_OK ||
+    app->compression = http__compression_new(options);
+    if (!app->router || !app->metrics || !app->compression ||
+        http__policies_init(app, options) != STATUS_OK ||
         http__rate_limits_new(app, &options->rate) != STATUS_OK) {
         http_app_free(app);
         return STATUS_EXHAUSTED;
@@ -52,6 +54,7 @@ void http_app_free(struct http_app *app)
     http__router_free(app->router);
     http__metrics_free(app->metrics);
     http__rate_limits_free(app->rate);
+    http__compression_free(app->compression);
     free(app->policies);
     free(app);
 }
@@ -210,10 +213,14 @@ static void finish(struct task *task, struct http_request *req, enum status st)
         log_failure(task, req);
     if (!req->answered)
         http_send_problem(req, st, task_problem(task));
+    else if (req->later.waits)
+        ; /* below: a problem may be long too */
     else if (req->streaming && st == STATUS_OK)
         http_stream_end(req);
     else if (req->streaming)
         net_abort(req->x); /* the status line is long gone: only a cut answer tells */
+    if (req->later.waits)
+        http__send_later(task, req);
 }
 
 static void on_unmatched(struct http_request *req);
@@ -244,8 +251,8 @@ static void run_task(struct task *task, void *arg)
         task_caller_set(task, &req->caller);
         st = handle(task, req);
     }
-    net_on_gone(x, NULL, NULL);
     finish(task, req, st);
+    net_on_gone(x, NULL, NULL);
     req->task = NULL;
     net_release(x); /* the request may be gone now */
 }

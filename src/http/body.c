@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/macros.h"
 #include "base/problem.h"
 
 struct slice http_content_type(const struct http_request *req)
@@ -38,41 +39,76 @@ static bool type_matches(struct slice sent, struct slice wanted)
            slice_ends(sent, SLICE("+json"));
 }
 
-/* As problem_set, with an HTTP status of its own. */
-#define SET(task, st, status_code, ...)                                                            \
-    do {                                                                                           \
-        (void)problem_set((task), (st), __VA_ARGS__); /* returned below */                         \
-        if (task_problem(task)->status == (st) && !task_problem(task)->http_status)                \
-            task_problem(task)->http_status = (status_code);                                       \
-    } while (0)
-
 static enum status check_type(struct task *task, struct http_request *req, const char *type)
 {
-    const struct net_header *coding = net_header_get(http_net(req), NET_HEADER_CONTENT_ENCODING);
-    if (coding && !slice_eq_nocase(coding->value, SLICE("identity"))) {
-        SET(task, STATUS_INVALID, 415, "http/content-encoding",
-            "The body may not have a content coding.");
-        return STATUS_INVALID;
-    }
     if (!type || type_matches(http_content_type(req), slice_cstr(type)))
         return STATUS_OK;
-    SET(task, STATUS_INVALID, 415, "http/unsupported-media-type",
-        "The body must be %s, and Content-Type must say so.", type);
-    return STATUS_INVALID;
+    return http__refuse(task, STATUS_INVALID, 415, "http/unsupported-media-type",
+                        "The body must be %s, and Content-Type must say so.", type);
+}
+
+/* What net/ found, in words. */
+enum status http__body_problem(struct task *task, enum status st)
+{
+    switch (st) {
+    case STATUS_TOO_LARGE:
+        return http__refuse(task, st, 413, "http/body-too-large",
+                            "The body is larger than this route takes.");
+    case STATUS_TIMEOUT:
+        return http__refuse(task, st, 408, "http/request-timeout",
+                            "The body did not arrive in time.");
+    case STATUS_INVALID:
+        return http__refuse(task, st, 400, "http/malformed",
+                            "The request is not well-formed HTTP/1.1.");
+    default:
+        return st;
+    }
+}
+
+/* Append to *buffer, which holds `len` of `*cap` bytes. */
+static bool gather(struct http_request *req, char **buffer, size_t *cap, size_t len,
+                   struct slice piece)
+{
+    if (len + piece.len > *cap) {
+        size_t want = MAX(*cap * 2, len + piece.len);
+        char *grown = arena_realloc(http_arena(req), *buffer, *cap, want);
+        if (!grown)
+            return false;
+        *buffer = grown;
+        *cap = want;
+    }
+    memcpy(*buffer + len, piece.data, piece.len);
+    return true;
+}
+
+static enum status read_decoded(struct task *task, struct http_request *req, struct slice *ret_body)
+{
+    char *buffer = NULL;
+    size_t len = 0, cap = 0;
+    struct slice piece;
+    enum status st;
+    while ((st = http_body_read(task, req, &piece)) == STATUS_OK) {
+        if (!gather(req, &buffer, &cap, len, piece))
+            return http__refuse(task, STATUS_TOO_LARGE, 413, "http/body-too-large",
+                                "The body is larger than this server can hold.");
+        len += piece.len;
+    }
+    if (st != STATUS_NOT_FOUND)
+        return st;
+    *ret_body = slice_of(buffer ? buffer : "", len);
+    return STATUS_OK;
 }
 
 enum status http_body(struct task *task, struct http_request *req, const char *type,
                       struct slice *ret_body)
 {
-    enum status st = check_type(task, req, type);
+    enum http__coding coding;
+    enum status st = http__body_coding(task, req, &coding);
+    if (st == STATUS_OK)
+        st = check_type(task, req, type);
     if (st != STATUS_OK)
         return st;
-    st = net_body_read_all(task, req->x, ret_body);
-    if (st == STATUS_TOO_LARGE)
-        SET(task, st, 413, "http/body-too-large", "The body is larger than this route takes.");
-    else if (st == STATUS_TIMEOUT)
-        SET(task, st, 408, "http/request-timeout", "The body did not arrive in time.");
-    else if (st == STATUS_INVALID)
-        SET(task, st, 400, "http/malformed", "The request is not well-formed HTTP/1.1.");
-    return st;
+    if (coding != HTTP__IDENTITY)
+        return read_decoded(task, req, ret_body);
+    return http__body_problem(task, net_body_read_all(task, req->x, ret_body));
 }

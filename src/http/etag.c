@@ -1,7 +1,9 @@
 /*
  * http/etag.c - The lists of If-Match and If-None-Match (RFC 9110 sections 8.8.3 and 13.1).
  */
-#include "http/http.h"
+#include "http/internal.h"
+
+#include "base/macros.h"
 
 /* Take the next entity tag off the list: its opaque part with quotes. False at the end, or where it
  * is malformed. */
@@ -24,6 +26,35 @@ static bool next_tag(struct slice *list, bool *ret_weak, struct slice *ret_tag)
     return list->len == 0 || list->data[0] == ',' || list->data[0] == ' ' || list->data[0] == '\t';
 }
 
+/* The same, or the same in another content coding: "3-abc" and "3-abc-br" (http/compress.c). */
+static bool is_same(struct slice sent, struct slice etag)
+{
+    static const struct slice suffixes[] = { SLICE_INIT("-zstd\""), SLICE_INIT("-br\""),
+                                             SLICE_INIT("-gzip\"") };
+    if (slice_eq(sent, etag))
+        return true;
+    struct slice stem = slice_head(etag, etag.len ? etag.len - 1 : 0);
+    if (sent.len <= etag.len || !slice_starts(sent, stem))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        if (slice_eq(slice_from(sent, stem.len), suffixes[i]))
+            return true;
+    }
+    return false;
+}
+
+struct slice http__etag_variant(struct slice list, struct slice etag)
+{
+    bool is_weak;
+    struct slice tag;
+    list = slice_trim(list);
+    while (next_tag(&list, &is_weak, &tag)) {
+        if (is_same(tag, etag))
+            return tag;
+    }
+    return SLICE_NULL;
+}
+
 bool http_etag_matches(struct slice list, struct slice etag, bool weak_ok)
 {
     list = slice_trim(list);
@@ -37,7 +68,7 @@ bool http_etag_matches(struct slice list, struct slice etag, bool weak_ok)
     bool is_weak;
     struct slice tag;
     while (next_tag(&list, &is_weak, &tag)) {
-        if (slice_eq(tag, etag) && (weak_ok || !is_weak))
+        if (is_same(tag, etag) && (weak_ok || !is_weak))
             return true;
     }
     return false;

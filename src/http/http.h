@@ -140,6 +140,21 @@ struct http_rate_options {
     struct slice tenant_header; /* lower case; empty: the host is the tenant */
 };
 
+/* Which answers are compressed (http/compress.c), and what compressed bodies may become. */
+struct http_compression {
+    bool off;
+    bool with_cookies;  /* also answers to requests that carry cookies: no secret is in them */
+    int64_t bytes_min;  /* smaller answers go out as they are; 0: 1 KiB */
+    struct slice types; /* comma-separated, a star for any part; empty: the default list */
+    int64_t request_ratio_max; /* of a request's body, decoded to sent; beyond: 413. 0: 200 */
+};
+
+/* Of the process: how hard it compresses. 0: the default. */
+struct http_coders {
+    int zstd_level, br_level, gzip_level; /* 3, 4, 5 */
+    int64_t bytes_per_second;             /* of answers, by one loop; beyond: plain. 32 MiB */
+};
+
 /*
  * What holds for the requests of some paths; each standard has its part here. The first policy of
  * an app is for all, each further one for the paths at and under its `match`; the longest holds.
@@ -149,6 +164,7 @@ struct http_policy {
     int64_t body_bytes_max; /* of a request whose route names none; 0: the server's */
     int64_t timeout_us;     /* of a request whose route names none; 0: 30 s */
     struct http_rate_policy rate;
+    struct http_compression compression;
 };
 
 struct http_options {
@@ -162,6 +178,7 @@ struct http_options {
     const struct http_policy *policies; /* copied; their texts must outlive the app */
     unsigned policies_len;              /* 0: one with the defaults */
     struct http_rate_options rate;
+    struct http_coders coders;
 };
 
 /* One per process; routes are added before the first server opens, then it is read-only and shared
@@ -245,10 +262,17 @@ void http_route_label_set(struct http_request *req, struct slice label);
 const struct task_caller *http_caller(const struct http_request *req);
 struct slice http_request_id(const struct http_request *req);
 
-/* The whole body; refuses other types than `type` ("application/json" also allows +json) with 415.
- * `type` may be NULL. */
+/* The whole body, decoded when it came as gzip, deflate, br or zstd (RFC 9110 8.4); refuses other
+ * types than `type` ("application/json" also allows +json) and other codings with 415. `type` may
+ * be NULL. */
 enum status http_body(struct task *task, struct http_request *req, const char *type,
                       struct slice *ret_body);
+/*
+ * The next piece of the body, decoded. NOT_FOUND at its end; else as net_body_read, with the
+ * problem set. The limit on the body holds for what was sent and for what that becomes.
+ * Memory   *ret_piece is valid until the next call. Context  suspends.
+ */
+enum status http_body_read(struct task *task, struct http_request *req, struct slice *ret_piece);
 /* The type of the body without parameters, lower case; empty when absent. */
 struct slice http_content_type(const struct http_request *req);
 
@@ -259,7 +283,15 @@ struct slice http_content_type(const struct http_request *req);
  * constant. At most 32; control characters make it INTERNAL when sent. */
 void http_header_add(struct http_request *req, struct slice name, struct slice value);
 #define HTTP_JSON "application/json"
-/* Send whole. `body` in the request's arena or constant. */
+/*
+ * Answers are compressed by what the client accepts, except where a secret could be told by their
+ * length (http/compress.c has the rule). A handler that knows better says so before it sends:
+ * never, or that no answer of it holds both a secret and what somebody else may have chosen.
+ */
+void http_compress_never(struct http_request *req);
+void http_compress_safe(struct http_request *req);
+/* Send whole. `body` in the request's arena or constant. A long body that is to be compressed
+ * leaves when the handler has returned. */
 void http_send(struct http_request *req, int status, const char *content_type, struct slice body);
 static inline void http_send_json(struct http_request *req, int status, struct slice body)
 {
@@ -269,7 +301,9 @@ void http_send_empty(struct http_request *req, int status); /* 204, 304, 202 wit
 void http_send_problem(struct http_request *req, enum status st, const struct problem *problem);
 /* Stream. After _begin an error can only cut the connection (return a status other than OK). */
 enum status http_stream_begin(struct http_request *req, int status, const char *content_type);
+/* What was written has left the compressor too when this returns: streams do not wait for more. */
 enum status http_stream_write(struct task *task, struct http_request *req, struct slice piece);
+/* Suspends for the last bytes of a compressed stream. */
 void http_stream_end(struct http_request *req);
 bool http_is_answered(const struct http_request *req);
 
@@ -282,7 +316,8 @@ void http_problem_write(struct http_request *req, enum status st, const struct p
                         struct buf *out, int *ret_status);
 
 /* Does the ETag list of If-Match / If-None-Match name `etag` (quoted, strong; weak_ok for
- * If-None-Match)? "*" does. */
+ * If-None-Match)? "*" does, and so does the tag of the same thing in a content coding
+ * ("3-abc-br"). */
 bool http_etag_matches(struct slice list, struct slice etag, bool weak_ok);
 
 /* -- limits that a room above declares (a contract's, for example)
@@ -310,3 +345,41 @@ enum status http_rate_take(struct task *task, struct http_request *req,
 /* What is in force and who runs into it, as a JSON object: for administrators. `out` is an arena's.
  * Any thread. */
 void http_limits_write(struct http_app *app, struct buf *out);
+
+/* -- conditions and ranges
+ * ------------------------------------------------------------------------------------ */
+
+struct http_validators {
+    struct slice etag;   /* with quotes; of the coding that will be sent */
+    int64_t modified_us; /* -1: not known */
+};
+
+enum http_condition {
+    HTTP_PROCEED,
+    HTTP_NOT_MODIFIED,       /* 304 */
+    HTTP_PRECONDITION_FAILED /* 412 */
+};
+
+/* What the request's If-* headers ask for, in the order of RFC 9110 section 13.2.2. */
+enum http_condition http_conditions(const struct http_request *req,
+                                    const struct http_validators *validators);
+
+#define HTTP_RANGES_MAX 16u
+
+struct http_range {
+    int64_t first, length; /* bytes; at least one, inside of the whole */
+};
+
+enum http_ranges {
+    HTTP_RANGES_NONE,   /* another unit, or malformed: as if it were not there */
+    HTTP_RANGES_SOME,   /* *ret_len of them, apart from each other */
+    HTTP_RANGES_REFUSED /* all past the end, or too many: 416 */
+};
+
+/*
+ * The ranges of a Range header over `size` bytes; those that overlap or nearly touch are joined,
+ * the others are in the order asked for.
+ * Source   RFC 9110 section 14.
+ */
+enum http_ranges http_ranges_parse(struct slice header, int64_t size,
+                                   struct http_range ranges[HTTP_RANGES_MAX], unsigned *ret_len);

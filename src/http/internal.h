@@ -11,12 +11,14 @@
 #include "base/metric.h"
 #include "base/slice.h"
 #include "fiber/task.h"
+#include "http/coder.h"
 #include "http/http.h"
 
 #define HTTP__HEADERS_MAX                                                                          \
     32u /* of a handler; steps and the content type have places of their own */
 #define HTTP__STEP_HEADERS_MAX 24u
 #define HTTP__DIGEST_BYTES 32u
+#define HTTP__LOOPS_MAX 256u
 
 /* What requests of one name (a route's pattern, or a label that a handler set) are counted under.
  */
@@ -48,11 +50,13 @@ struct http__rate_note {
     int64_t reset_us;
     bool refused;
 };
+struct http__compression; /* http/compress.c */
 
 struct http_app {
     struct http_options options;
     struct http__router *router;
     struct http__metrics *metrics;
+    struct http__compression *compression;
     struct slice fixed; /* header lines of every answer */
     struct http_policy *policies;
     unsigned policies_len;          /* at least 1 */
@@ -66,6 +70,28 @@ struct http_app {
         http_step_fn fn;
         void *arg;
     } steps[HTTP_STEPS_MAX]; /* of rooms above */
+};
+
+enum http__compress { HTTP__COMPRESS_DEFAULT, HTTP__COMPRESS_NEVER, HTTP__COMPRESS_SAFE };
+
+/* A whole answer that waits for its handler to return, to be compressed in pieces. */
+struct http__later {
+    bool waits;
+    int status;
+    const char *content_type;
+    struct slice body;
+};
+
+/* A body in a content coding, being read (http/decompress.c). */
+struct http__coded_body {
+    struct slice unread;   /* of the last piece that came */
+    int64_t in_bytes;      /* decoded so far */
+    int64_t out_bytes;     /* what they became */
+    int64_t yielded_bytes; /* of those when the task last gave way */
+    bool checked;          /* the coding was looked at */
+    bool over;             /* the last piece came */
+    bool between;          /* at the end of a member, or before the first byte */
+    bool ended;            /* nothing may follow */
 };
 
 struct http_request {
@@ -99,6 +125,11 @@ struct http_request {
     bool answered;
     bool streaming;
     bool header_bad;
+    enum http__compress compress;
+    struct http__encoder *encoder; /* of the stream being sent */
+    struct http__decoder *decoder; /* of the body being read */
+    struct http__coded_body coded;
+    struct http__later later;
     char request_id_text[32];
     char trace_text[56]; /* version-trace-span-flags, as sent back */
     /* From here on nothing is cleared when a request begins. */
@@ -133,6 +164,7 @@ extern const struct http__step http__step_audience;
 extern const struct http__step http__step_body_limit;
 extern const struct http__step http__step_server_timing;
 extern const struct http__step http__step_access_log;
+extern const struct http__step http__step_compress;
 
 /* From the step whose turn it is; `task` NULL on the loop's stack, where a step may ask for one. */
 enum http_verdict http__chain_before(struct task *task, struct http_request *req);
@@ -164,6 +196,49 @@ enum http_priority http__priority_of(const struct http_request *req);
 /* http/rate_limit.c */
 enum status http__rate_limits_new(struct http_app *app, const struct http_rate_options *options);
 void http__rate_limits_free(struct http__rate_limits *limits);
+
+/* http/compress.c */
+struct http__compression *http__compression_new(const struct http_options *options);
+void http__compression_free(struct http__compression *c);
+const struct http__coder_limits *http__coder_limits_of(const struct http_app *app);
+/* Of this request's loop; NULL when there are none. */
+struct http__coders *http__coders_of(struct http_request *req);
+struct slice http__accept_encoding(const struct http_request *req); /* data NULL: none */
+bool http__is_compressible(const struct http_policy *policy, const char *content_type);
+/* The coding for an answer with these headers; `length` -1: unknown. Adds Vary when it depends on
+ * Accept-Encoding. */
+enum http__coding http__compress_choose(struct http_request *req, int status,
+                                        const char *content_type, int64_t length);
+/* Content-Encoding, and the entity tag as that coding has it. */
+void http__compress_mark(struct http_request *req, enum http__coding coding);
+void http__compress_not_modified(struct http_request *req);
+/* So long that it is done in pieces, by a task. */
+bool http__compress_is_long(struct slice body);
+/* `body`, or what is sent for it, with the headers for that. Suspends where it has a task (NULL:
+ * at once, or not at all). */
+struct slice http__compress(struct task *task, struct http_request *req, int status,
+                            const char *content_type, struct slice body);
+/* Sets req->encoder when the stream is to be compressed. */
+void http__compress_stream(struct http_request *req, int status, const char *content_type);
+enum status http__compress_write(struct task *task, struct http_request *req, struct slice piece,
+                                 enum http__flow flow);
+/* As problem_set, with an HTTP status of its own; returns `st`. */
+#define http__refuse(task, st, status_code, ...)                                                   \
+    http__refuse_as((task), problem_set((task), (st), __VA_ARGS__), (status_code))
+enum status http__refuse_as(struct task *task, enum status st, int http_status);
+enum status http__body_problem(struct task *task, enum status st);
+/* The coding of the body; refuses what is unknown or more than one with 415. */
+enum status http__body_coding(struct task *task, struct http_request *req,
+                              enum http__coding *ret_coding);
+/* http/answer.c: send what http_send put off. Suspends. */
+void http__send_later(struct task *task, struct http_request *req);
+/* The tag of the list that is `etag` in some coding; SLICE_NULL. http/etag.c */
+struct slice http__etag_variant(struct slice list, struct slice etag);
+/* Name a header in Vary, joined with what is there. */
+void http__vary_add(struct http_request *req, struct slice name);
+
+/* Does If-Range let Range hold? http/conditional.c */
+bool http__range_holds(const struct net_request *r, const struct http_validators *v);
 
 struct http__metrics *http__metrics_new(struct metrics *metrics);
 void http__metrics_free(struct http__metrics *hm);
