@@ -68,6 +68,15 @@ struct config {
     struct slice rate_exempt_addresses;
     struct slice rate_tenant_header;
     int64_t rate_keys;
+    bool compression;
+    int64_t compression_bytes_min;
+    struct slice compression_types;
+    bool compression_with_cookies;
+    int64_t compression_ratio_max;
+    int64_t compression_zstd;
+    int64_t compression_br;
+    int64_t compression_gzip;
+    int64_t compression_rate;
 
     struct slice database_url;
     struct slice migrations;

@@ -133,6 +133,41 @@ const struct config_key config_keys[] = {
       "How many keys (addresses, users, ...) are told apart at once, 24 bytes each; never more. "
       "Beyond "
       "it those that have spent least are forgotten first." },
+    { "compression.enabled", "PURLIN_COMPRESSION", CONFIG_BOOLEAN,
+      offsetof(struct config, compression), "on", NULL, 0, 0, false, false,
+      "Compress answers with zstd, br or gzip, as the client accepts.", true },
+    { "compression.min_bytes", "PURLIN_COMPRESSION_MIN_BYTES", CONFIG_BYTES,
+      offsetof(struct config, compression_bytes_min), "1KiB", NULL, 1, 64 * MIB, false, false,
+      "Smaller answers go out as they are.", true },
+    { "compression.types", "PURLIN_COMPRESSION_TYPES", CONFIG_TEXT,
+      offsetof(struct config, compression_types), "", NULL, 0, 2048, false, false,
+      "Media types that are compressed (comma-separated, `text/*`, `*+json`); empty: text, JSON, "
+      "JavaScript, XML and their like.",
+      true },
+    { "compression.with_cookies", "PURLIN_COMPRESSION_WITH_COOKIES", CONFIG_BOOLEAN,
+      offsetof(struct config, compression_with_cookies), "off", NULL, 0, 0, false, false,
+      "Compress answers to requests that carry cookies too. Off, because the length of a "
+      "compressed "
+      "answer tells what is in it (BREACH); turn it on where no answer holds a secret beside text "
+      "that others chose.",
+      true },
+    { "compression.zstd_level", "PURLIN_COMPRESSION_ZSTD_LEVEL", CONFIG_INTEGER,
+      offsetof(struct config, compression_zstd), "3", NULL, 1, 19, false, false,
+      "Higher is smaller and slower." },
+    { "compression.br_level", "PURLIN_COMPRESSION_BR_LEVEL", CONFIG_INTEGER,
+      offsetof(struct config, compression_br), "4", NULL, 1, 11, false, false,
+      "Higher is smaller and slower." },
+    { "compression.gzip_level", "PURLIN_COMPRESSION_GZIP_LEVEL", CONFIG_INTEGER,
+      offsetof(struct config, compression_gzip), "5", NULL, 1, 9, false, false,
+      "Higher is smaller and slower." },
+    { "compression.rate", "PURLIN_COMPRESSION_RATE", CONFIG_BYTES,
+      offsetof(struct config, compression_rate), "32MiB", NULL, 1, 4 * GIB, false, false,
+      "Bytes of answers that one loop compresses in a second; beyond, they go out plain." },
+    { "compression.request_ratio", "PURLIN_COMPRESSION_REQUEST_RATIO", CONFIG_INTEGER,
+      offsetof(struct config, compression_ratio_max), "200", NULL, 2, 100000, false, false,
+      "How many times larger a compressed request body may become; beyond: 413. What it becomes "
+      "must fit `limits.body_bytes` as well.",
+      true },
 
     { "database.url", "DATABASE_URL", CONFIG_TEXT, offsetof(struct config, database_url),
       "sqlite:data/purlin.db", NULL, 1, 4096, true, false, "`sqlite:PATH`." },

@@ -11,6 +11,11 @@ static struct http_policy policy_of(const struct config *c, struct slice match)
         .match = match,
         .body_bytes_max = c->body_bytes,
         .timeout_us = c->request_timeout_us,
+        .compression = { .off = !c->compression,
+                         .with_cookies = c->compression_with_cookies,
+                         .bytes_min = c->compression_bytes_min,
+                         .types = c->compression_types,
+                         .request_ratio_max = c->compression_ratio_max },
     };
 }
 
@@ -30,6 +35,12 @@ enum status edge_policies(const struct config *config, struct arena *arena,
         if (st != STATUS_OK)
             return st;
     }
+    options->coders = (struct http_coders){
+        .zstd_level = (int)config->compression_zstd,
+        .br_level = (int)config->compression_br,
+        .gzip_level = (int)config->compression_gzip,
+        .bytes_per_second = config->compression_rate,
+    };
     options->policies = policies;
     options->policies_len = len;
     return STATUS_OK;
