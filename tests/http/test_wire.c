@@ -169,7 +169,8 @@ static const struct exchange {
       { 200 },
       false },
     { "coded body",
-      "POST /json HTTP/1.1\r\n" HOST "Content-Type: application/json\r\nContent-Encoding: compress\r\n"
+      "POST /json HTTP/1.1\r\n" HOST
+      "Content-Type: application/json\r\nContent-Encoding: compress\r\n"
       "Content-Length: 2\r\n\r\n{}",
       { 415 },
       false },
