@@ -252,6 +252,7 @@ void app_close(struct app *app)
     shared_counts_free(app->counts);
     if (app->offload)
         offload_free(app->offload);
+    net_tls_free(app->tls);
     if (app->store)
         store_close(app->store);
     if (app->metrics)

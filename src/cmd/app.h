@@ -18,6 +18,7 @@ struct contract_set;
 struct http_app;
 struct loop;
 struct metrics;
+struct net_tls;
 struct observe;
 struct offload;
 struct resource_engine;
@@ -50,6 +51,7 @@ struct app {
     struct store *store;
     struct offload *offload;
     struct shared_counts *counts; /* of rate limits; NULL: they are off */
+    struct net_tls *tls;          /* NULL: not configured */
     struct http_app *http;
     struct resource_engine *engine;
     struct observe *observe;

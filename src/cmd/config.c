@@ -14,6 +14,7 @@
 #include "base/macros.h"
 #include "base/yaml.h"
 #include "cmd/rate.h"
+#include "net/net.h"
 
 #define CONFIG_FILE_BYTES_MAX ((size_t)1 << 20)
 #define SECRET_FILE_BYTES_MAX ((size_t)4096)
@@ -614,8 +615,38 @@ static void check_listeners(struct loading *l)
     read_proxies(l);
     if (!parse_mode(c->unix_mode_text, &c->unix_mode))
         refuse(l, "server.unix_mode", "must be octal permissions such as 0660");
-    if (!c->clear && !c->unix_path.len)
+    if (!c->clear && !c->unix_path.len && !config_has_tls(c))
         refuse(l, "server.clear", "is off, and nothing else is listened on");
+}
+
+static unsigned parts_of(struct slice list)
+{
+    struct slice part;
+    unsigned n = 0;
+    while (list.len && slice_split(&list, ',', &part))
+        n++;
+    return n;
+}
+
+static void check_tls(struct loading *l)
+{
+    struct config *c = &l->config;
+    if (!config_has_tls(c))
+        return;
+    unsigned certs = parts_of(c->tls_cert), staples = parts_of(c->tls_ocsp);
+    bool asks = !slice_eq(c->tls_client_auth, SLICE("off"));
+    if (!certs)
+        refuse(l, "tls.cert", "is needed for https; `purlin cert dev` makes one for development");
+    else if (certs > NET_TLS_CERTIFICATES_MAX)
+        refuse(l, "tls.cert", "names more than 64 files");
+    else if (parts_of(c->tls_key) != certs)
+        refuse(l, "tls.key", "must name one file for each of tls.cert");
+    if (staples > certs)
+        refuse(l, "tls.ocsp", "names more files than tls.cert");
+    if (asks && !c->tls_client_ca.len)
+        refuse(l, "tls.client_ca", "is needed to check the certificates of clients");
+    if (c->clear && c->tls_port && c->tls_port == c->port)
+        refuse(l, "tls.port", "is the port of server.port");
 }
 
 static void check_whole(struct loading *l)
@@ -624,6 +655,7 @@ static void check_whole(struct loading *l)
     if (!is_address(c->host) && !slice_eq(c->host, SLICE("localhost")))
         refuse(l, "server.host", "must be an IPv4 or IPv6 address");
     check_listeners(l);
+    check_tls(l);
     if (c->limit_default > c->limit_max)
         refuse(l, "api.limit_default", "must not be above api.limit_max");
     if (!slice_starts(c->database_url, SLICE("sqlite:")))
@@ -636,10 +668,16 @@ static void check_whole(struct loading *l)
         return;
     if (!c->limits_enabled)
         refuse(l, "limits.enabled", "production refuses to run with limits off");
-    if (c->clear && !is_loopback(c->host) && !c->trusted_proxies.len)
+    if (!c->clear || is_loopback(c->host) || c->trusted_proxies.len)
+        return;
+    if (!config_has_tls(c))
         refuse(l, "server.trusted_proxies",
-               "production refuses a public address without TLS: name the proxy that terminates "
-               "TLS, or listen on 127.0.0.1");
+               "production refuses a public address without TLS: set tls.cert and tls.key, name "
+               "the proxy that terminates TLS, or listen on 127.0.0.1");
+    else if (!c->tls_redirect)
+        refuse(l, "tls.redirect",
+               "production refuses to serve in clear on a public address: leave the redirect on, "
+               "or set server.clear to off");
 }
 
 static void put_defaults(struct loading *l)

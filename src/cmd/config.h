@@ -58,6 +58,22 @@ struct config {
     int64_t body_rate;
     bool limits_enabled;
 
+    struct slice tls_enabled; /* auto, on, off */
+    int64_t tls_port;
+    int64_t tls_public_port; /* 0: tls_port */
+    struct slice tls_cert;   /* files, comma-separated ... */
+    struct slice tls_key;    /* ... in the same order ... */
+    struct slice tls_ocsp;   /* ... likewise; an empty part: none */
+    struct slice tls_client_ca;
+    struct slice tls_client_auth; /* off, optional, required */
+    struct slice tls_min_version; /* 1.2, 1.3 */
+    struct slice tls_ciphers;
+    bool tls_redirect;
+    int64_t tls_ticket_period_us;
+    int64_t tls_watch_us; /* 0: files are not watched */
+    int64_t handshake_timeout_us;
+    int64_t handshakes;
+
     struct slice rate_requests; /* rules, comma-separated: http_rate_parse */
     struct slice rate_writes;
     struct slice rate_credentials;
@@ -160,6 +176,12 @@ enum status config_load(const struct config_source *source, struct arena *arena,
 static inline bool config_is_production(const struct config *c)
 {
     return slice_eq(c->env, SLICE("production"));
+}
+
+static inline bool config_has_tls(const struct config *c)
+{
+    return slice_eq(c->tls_enabled, SLICE("on")) ||
+           (slice_eq(c->tls_enabled, SLICE("auto")) && c->tls_cert.len > 0);
 }
 
 /* Documents made from the table. */

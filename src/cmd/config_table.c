@@ -92,6 +92,61 @@ const struct config_key config_keys[] = {
       offsetof(struct config, body_rate), "500", NULL, 1, 1000000, false, false,
       "Least bytes a second of a request body, after five seconds; below: 408." },
 
+    { "limits.handshake_timeout", "PURLIN_LIMITS_HANDSHAKE_TIMEOUT", CONFIG_DURATION,
+      offsetof(struct config, handshake_timeout_us), "10s", NULL, 100000, 300 * SECOND, false,
+      false, "From the connection to the end of its TLS handshake; then it is closed." },
+    { "limits.handshakes", "PURLIN_LIMITS_HANDSHAKES", CONFIG_INTEGER,
+      offsetof(struct config, handshakes), "1000", NULL, 1, 100000, false, false,
+      "TLS handshakes under way on one loop; beyond: the oldest is closed." },
+
+    { "tls.enabled", "PURLIN_TLS", CONFIG_CHOICE, offsetof(struct config, tls_enabled), "auto",
+      "auto|on|off", 0, 0, false, false, "Listen for https. `auto` does when `tls.cert` is set." },
+    { "tls.port", "PURLIN_TLS_PORT", CONFIG_INTEGER, offsetof(struct config, tls_port), "8443",
+      NULL, 0, 65535, false, false,
+      "Port of https, on the address of `server.host`; 0 takes a free one and prints it." },
+    { "tls.public_port", "PURLIN_TLS_PUBLIC_PORT", CONFIG_INTEGER,
+      offsetof(struct config, tls_public_port), "0", NULL, 0, 65535, false, false,
+      "Port that clients reach https on, when something forwards it (443 to 8443): the redirect "
+      "names it. 0: `tls.port`." },
+    { "tls.cert", "PURLIN_TLS_CERT", CONFIG_TEXT, offsetof(struct config, tls_cert), "", NULL, 0,
+      16384, false, true,
+      "Certificate file (PEM, followed by the certificates that lead to its authority); several, "
+      "comma-separated or as a list: a client gets the one for the name it asks for, else the "
+      "first." },
+    { "tls.key", "PURLIN_TLS_KEY", CONFIG_TEXT, offsetof(struct config, tls_key), "", NULL, 0,
+      16384, false, true,
+      "File of the private key (PEM, without a passphrase) of each certificate, in the same "
+      "order." },
+    { "tls.ocsp", "PURLIN_TLS_OCSP", CONFIG_TEXT, offsetof(struct config, tls_ocsp), "", NULL, 0,
+      16384, false, true,
+      "File of the OCSP answer (DER) to staple to each certificate, in the same order; an empty "
+      "item for none. One that is out of date or about another certificate is left out." },
+    { "tls.min_version", "PURLIN_TLS_MIN_VERSION", CONFIG_CHOICE,
+      offsetof(struct config, tls_min_version), "1.2", "1.2|1.3", 0, 0, false, true,
+      "Oldest version that is spoken." },
+    { "tls.ciphers", "PURLIN_TLS_CIPHERS", CONFIG_TEXT, offsetof(struct config, tls_ciphers), "",
+      NULL, 0, 4096, false, true,
+      "Ciphers of TLS 1.2 in OpenSSL's words; empty: ECDHE with AES-GCM or ChaCha20. Those of "
+      "TLS 1.3 are all good." },
+    { "tls.client_auth", "PURLIN_TLS_CLIENT_AUTH", CONFIG_CHOICE,
+      offsetof(struct config, tls_client_auth), "off", "off|optional|required", 0, 0, false, true,
+      "Ask clients for a certificate; one that is shown must be good." },
+    { "tls.client_ca", "PURLIN_TLS_CLIENT_CA", CONFIG_TEXT, offsetof(struct config, tls_client_ca),
+      "", NULL, 0, 4096, false, true,
+      "File of the authorities (PEM) whose certificates clients may show." },
+    { "tls.redirect", "PURLIN_TLS_REDIRECT", CONFIG_BOOLEAN, offsetof(struct config, tls_redirect),
+      "on", NULL, 0, 0, false, false,
+      "Answer on the clear port with 308 to https; health, metrics and "
+      "`/.well-known/acme-challenge/` are answered as they are." },
+    { "tls.ticket_period", "PURLIN_TLS_TICKET_PERIOD", CONFIG_DURATION,
+      offsetof(struct config, tls_ticket_period_us), "8h", NULL, 60 * SECOND, 3 * 86400 * SECOND,
+      false, false,
+      "How long a key for session tickets encrypts; it decrypts as long again, then it is "
+      "wiped." },
+    { "tls.watch", "PURLIN_TLS_WATCH", CONFIG_DURATION, offsetof(struct config, tls_watch_us), "5s",
+      NULL, 0, 3600 * SECOND, false, false,
+      "How often to see whether a file of TLS changed, and take it over; 0 leaves it to SIGHUP." },
+
     { "rate.requests", "PURLIN_RATE_REQUESTS", CONFIG_TEXT, offsetof(struct config, rate_requests),
       "1000/10s/ip", NULL, 0, 1024, false, false,
       "Limits of all requests but health and metrics: rules "

@@ -12,7 +12,7 @@
 #include "http/http.h"
 #include "net/net.h"
 
-enum place_kind { PLACE_HTTP, PLACE_UNIX };
+enum place_kind { PLACE_HTTP, PLACE_HTTPS, PLACE_UNIX };
 
 /* Something to listen on, on every loop. */
 struct place {
@@ -55,7 +55,9 @@ static struct net_server_options common_options(const struct listen *l)
                     .body_idle_timeout_us = c->body_timeout_us,
                     .idle_timeout_us = c->idle_timeout_us,
                     .write_timeout_us = c->write_timeout_us,
-                    .body_rate_min = (unsigned)c->body_rate },
+                    .body_rate_min = (unsigned)c->body_rate,
+                    .handshake_timeout_us = c->handshake_timeout_us,
+                    .handshakes_max = (unsigned)c->handshakes },
     };
     if (c->accept_rate)
         options.accept_rate = MAX((unsigned)c->accept_rate / l->loops_len, 1u);
@@ -79,6 +81,13 @@ static void plan(struct listen *l)
         p->options.port = (unsigned)c->port;
         p->options.reuse_port = true;
     }
+    if (l->app->tls) {
+        struct place *p = place_add(l, PLACE_HTTPS);
+        p->options.tls = l->app->tls;
+        p->options.host = c->host;
+        p->options.port = (unsigned)c->tls_port;
+        p->options.reuse_port = true;
+    }
     if (c->unix_path.len) {
         struct place *p = place_add(l, PLACE_UNIX);
         p->options.path = c->unix_path;
@@ -92,8 +101,8 @@ static struct slice place_url(const struct listen *l, const struct place *p)
         return arena_printf(l->app->arena, "unix:%.*s", SLICE_ARG(p->options.path));
     struct slice host = p->options.host;
     bool is_v6 = slice_find(host, ':') != SIZE_MAX;
-    return arena_printf(l->app->arena, "http://%s%.*s%s:%u", is_v6 ? "[" : "", SLICE_ARG(host),
-                        is_v6 ? "]" : "", p->options.port);
+    return arena_printf(l->app->arena, "http%s://%s%.*s%s:%u", p->kind == PLACE_HTTPS ? "s" : "",
+                        is_v6 ? "[" : "", SLICE_ARG(host), is_v6 ? "]" : "", p->options.port);
 }
 
 /* -- opening
@@ -223,6 +232,17 @@ static void declare_figures(struct listen *l)
     }
 }
 
+/* The clear port sends clients to the one of https. */
+static void redirect(const struct listen *l)
+{
+    const struct config *c = &l->app->config;
+    for (unsigned i = 0; i < l->places_len && c->tls_redirect; i++) {
+        if (l->places[i].kind == PLACE_HTTPS)
+            http_app_https_set(l->app->http, c->tls_public_port ? (unsigned)c->tls_public_port
+                                                                : l->places[i].options.port);
+    }
+}
+
 int listen_open(struct app *app, struct loop *const *loops, unsigned loops_len,
                 struct listen **ret_listen)
 {
@@ -246,6 +266,7 @@ int listen_open(struct app *app, struct loop *const *loops, unsigned loops_len,
     int code = CMD_OK;
     for (unsigned i = 0; i < l->places_len && code == CMD_OK; i++)
         code = open_place(l, &l->places[i]);
+    redirect(l);
     *ret_listen = l;
     return code;
 }

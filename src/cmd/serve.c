@@ -24,6 +24,7 @@
 #include "base/macros.h"
 #include "cmd/app.h"
 #include "cmd/listen.h"
+#include "cmd/tls.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
 #include "fiber/loop.h"
@@ -54,6 +55,7 @@ struct server {
     struct loop **loops;
     unsigned len;
     struct listen *listen;
+    struct tls_watch *tls_watch;
     unsigned serving; /* atomic: loops whose connections have not all ended */
     bool stopping, reloading;
     uv_signal_t signals[3]; /* SIGTERM, SIGINT, SIGHUP; on the first loop */
@@ -119,6 +121,7 @@ static void on_stop(uv_signal_t *handle, int number)
         _exit(CMD_FAILED);
     }
     s->stopping = true;
+    tls_watch_stop(s->tls_watch);
     log_info("server.stopping", LOG_I64("signal", number));
     http_app_draining_set(s->app->http, true);
     loop_timer_start(s->loops[0], &s->drain_delay, s->app->config.drain_delay_us, drain_all);
@@ -151,6 +154,8 @@ static void reload_work(void *arg)
         code = app_migrate(&next, "serve");
         next.store = NULL;
     }
+    if (code == CMD_OK && tls_reload(s->app, &next.config) != STATUS_OK)
+        code = CMD_FAILED;
     if (code == CMD_OK) {
         resource_reload(s->app->engine, next.set);
         next.set = NULL;
@@ -319,6 +324,8 @@ static int serve_with(struct server *s, int64_t begun_us)
     if (code == CMD_OK)
         code = app_migrate(s->app, "serve");
     if (code == CMD_OK)
+        code = tls_open(s->app, "serve");
+    if (code == CMD_OK)
         code = make_loops(s);
     if (code == CMD_OK)
         code = app_open_http(s->app, "serve", s->loops, s->len);
@@ -327,6 +334,7 @@ static int serve_with(struct server *s, int64_t begun_us)
     if (code != CMD_OK)
         return code;
     watch_signals(s);
+    tls_watch_start(s->app, s->loops[0], &s->tls_watch);
     announce(s, begun_us);
     code = run_all(s);
     close_signals(s);
@@ -377,7 +385,8 @@ const struct cmd_verb cmd_serve = {
     .synopsis = "[--config FILE] [--env-file FILE]",
     .details = "Listens on http://127.0.0.1:8000 unless told otherwise (HOST, PORT). SIGTERM or "
                "SIGINT stops it after\n"
-               "what is in flight; a second one at once. SIGHUP reloads the contracts and what can "
+               "what is in flight; a second one at once. SIGHUP reloads the contracts, "
+               "certificates and what can "
                "be reloaded of the\n"
                "configuration; a bad file is refused and the good one stays in force.",
     .run = run,

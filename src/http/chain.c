@@ -19,6 +19,7 @@ static const struct http__step *const chain[] = {
     &http__step_metrics,       /* first: counts what any later step refuses */
     &http__step_trace,         /* before everything that may log */
     &http__step_request_id,    /* takes the trace's id when that is new */
+    &http__step_https,         /* before anything looks at what was sent in clear */
     &http__step_caller,        /* who asks */
     &http__step_added,         /* who asks, as rooms above know it */
     &http__step_rate_limit,    /* how much: by who asks, and before strangers are turned away */

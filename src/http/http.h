@@ -231,6 +231,9 @@ void http_app_serve(struct http_app *app, struct net_server_options *options);
 /* A request ready to be answered exists: draining flag for health (set by shutdown). */
 void http_app_draining_set(struct http_app *app, bool draining);
 bool http_app_is_draining(const struct http_app *app);
+/* Send requests in clear to https on this port (443 is not named) with 308; 0: do not. Any thread.
+ */
+void http_app_https_set(struct http_app *app, unsigned port);
 
 /* -- the request
  * ----------------------------------------------------------------------------------------- */

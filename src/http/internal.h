@@ -63,7 +63,8 @@ struct http_app {
     struct http__rate_limits *rate; /* NULL: no limits */
     bool has_admin_key;
     uint8_t admin_digest[HTTP__DIGEST_BYTES];
-    bool draining; /* atomic */
+    bool draining;       /* atomic */
+    unsigned https_port; /* atomic; 0: requests in clear are answered in clear */
     unsigned steps_len;
     struct {
         const char *name;
@@ -157,6 +158,7 @@ struct http__step {
 extern const struct http__step http__step_metrics;
 extern const struct http__step http__step_trace;
 extern const struct http__step http__step_request_id;
+extern const struct http__step http__step_https;
 extern const struct http__step http__step_caller;
 extern const struct http__step http__step_added;
 extern const struct http__step http__step_rate_limit;

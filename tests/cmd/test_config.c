@@ -332,8 +332,21 @@ static void test_production_refuses(void **state)
         { "loopback of v6", "env: production\nserver: { host: '::1' }\n", "" },
         { "public without TLS", "env: production\nserver: { host: 0.0.0.0 }\n",
           "configuration: server.trusted_proxies: production refuses a public address without TLS: "
-          "name the proxy that terminates TLS, or listen "
+          "set tls.cert and tls.key, name the proxy that terminates TLS, or listen "
           "on 127.0.0.1\n" },
+        { "TLS with a redirect",
+          "env: production\nserver: { host: 0.0.0.0 }\n"
+          "tls: { cert: a.pem, key: a.key }\n",
+          "" },
+        { "TLS and clear",
+          "env: production\nserver: { host: 0.0.0.0 }\n"
+          "tls: { cert: a.pem, key: a.key, redirect: off }\n",
+          "configuration: tls.redirect: production refuses to serve in clear on a public address: "
+          "leave the redirect on, or set server.clear to off\n" },
+        { "TLS alone",
+          "env: production\nserver: { host: 0.0.0.0, clear: off }\n"
+          "tls: { cert: a.pem, key: a.key, redirect: off }\n",
+          "" },
         { "limits off", "env: production\nlimits: { enabled: off }\n",
           "configuration: limits.enabled: production refuses to run with limits off\n" },
         { "example key", "env: production\nadmin_key: changeme-changeme\n",

@@ -19,10 +19,11 @@ export async function startConformance(t, env = {}) {
     const [code] = await exited;
     if (code !== 0) throw new Error(`purlin-conformance ended with ${code}`);
   });
-  const [line] = await once(child.stdout, "data");
-  const url = /http:\S+/.exec(String(line))[0];
+  const [lines] = await once(child.stdout, "data"); // written at once
+  const url = /http:\S+/.exec(String(lines))[0];
   return {
     url,
+    tlsUrl: /https:\S+/.exec(String(lines))?.[0],
     pid: child.pid,
     /* What the client of /proxy-client holds. */
     stats: async () => (await fetch(`${url}/proxy-client/stats`)).json(),
