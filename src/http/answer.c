@@ -40,8 +40,10 @@ void http_header_add(struct http_request *req, struct slice name, struct slice v
     if (req->headers_len >= HTTP__HEADERS_MAX || name.len == 0 || !is_field_text(name) ||
         !is_field_text(value))
         req->header_bad = true;
-    else
+    else if (!http_header_is_disclosing(name)) {
+        req->own |= http__own_header(name);
         header_put(req, name, value);
+    }
 }
 
 struct slice http__allow(struct http_request *req, unsigned allow)
@@ -78,7 +80,7 @@ static bool head_begin(struct http_request *req, const char *content_type)
     if (req->header_bad) {
         /* Our mistake, found in time: drop what the handler set. */
         req->answered = req->header_bad = false;
-        req->headers_len = 0;
+        req->headers_len = req->own = 0;
         http__send_simple(req, STATUS_INTERNAL, 0, NULL, NULL);
         return false;
     }
@@ -93,7 +95,7 @@ static void head_finish(struct http_request *req, int status, struct net_head *r
     http__chain_after(req, status);
     *ret_head = (struct net_head){
         .status = status,
-        .fixed = req->app->fixed,
+        .fixed = http__fixed_headers(req, status, content_type),
         .headers = req->headers,
         .headers_len = req->headers_len,
     };

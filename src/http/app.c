@@ -33,15 +33,19 @@ enum status http_app_new(const struct http_options *options, struct http_app **r
         (void)crypto_generichash(app->admin_digest, sizeof(app->admin_digest),
                                  (const unsigned char *)key.data, key.len, NULL, 0);
     app->options.admin_key = SLICE_NULL;
-    app->fixed = http__fixed_headers();
+    http__csrf_keys_make(app, options->secret, options->secret_previous);
+    app->options.secret = app->options.secret_previous = SLICE_NULL;
+    http__standards_metrics(app, options->metrics);
     app->router = http__router_new();
     app->metrics = http__metrics_new(options->metrics);
     app->compression = http__compression_new(options);
-    if (!app->router || !app->metrics || !app->compression ||
-        http__policies_init(app, options) != STATUS_OK ||
-        http__rate_limits_new(app, &options->rate) != STATUS_OK) {
+    bool is_made = app->router && app->metrics && app->compression;
+    enum status st = is_made ? http__policies_init(app, options) : STATUS_EXHAUSTED;
+    if (st == STATUS_OK)
+        st = http__rate_limits_new(app, &options->rate);
+    if (st != STATUS_OK) {
         http_app_free(app);
-        return STATUS_EXHAUSTED;
+        return st;
     }
     *ret_app = app;
     return STATUS_OK;
@@ -56,6 +60,10 @@ void http_app_free(struct http_app *app)
     http__rate_limits_free(app->rate);
     http__compression_free(app->compression);
     free(app->policies);
+    free(app->standards);
+    if (app->arena)
+        arena_free(app->arena);
+    sodium_memzero(app->csrf_keys, sizeof(app->csrf_keys));
     free(app);
 }
 
@@ -101,7 +109,7 @@ static struct http_request *request_new(struct http_app *app, struct net_exchang
     memset(req, 0, offsetof(struct http_request, values));
     req->x = x;
     req->app = app;
-    req->policy = http__policy_of(app, net_request_of(x)->path);
+    req->policy = http_policy_of(app, net_request_of(x)->path);
     net_user_set(x, req);
     return req;
 }

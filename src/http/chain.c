@@ -20,7 +20,10 @@ static const struct http__step *const chain[] = {
     &http__step_trace,         /* before everything that may log */
     &http__step_request_id,    /* takes the trace's id when that is new */
     &http__step_https,         /* before anything looks at what was sent in clear */
+    &http__step_cors,          /* preflights have no credentials: before all that asks for some */
+    &http__step_deprecation,   /* what is gone is gone for everybody */
     &http__step_caller,        /* who asks */
+    &http__step_csrf,          /* did they, or a page that they happen to look at */
     &http__step_added,         /* who asks, as rooms above know it */
     &http__step_rate_limit,    /* how much: by who asks, and before strangers are turned away */
     &http__step_audience,      /* may they, as far as the route says */
@@ -29,14 +32,6 @@ static const struct http__step *const chain[] = {
     &http__step_compress,      /* gives back what the answer was compressed with */
     &http__step_access_log,    /* last: everything is known */
 };
-
-/* The same bytes on every answer, ready-made. */
-static const char fixed_headers[] = "X-Content-Type-Options: nosniff\r\n";
-
-struct slice http__fixed_headers(void)
-{
-    return SLICE(fixed_headers);
-}
 
 static enum http_verdict ask(const struct http__step *step, struct task *task,
                              struct http_request *req)

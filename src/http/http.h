@@ -69,6 +69,8 @@ struct http_route {
     unsigned
         named_params; /* so many of its first params name what is served ("/api/v1/{resource}"),
                          not one row of it: limits by route tell them apart */
+    int64_t deprecated_us; /* wall clock: not to be built upon since; 0: it is current */
+    int64_t sunset_us;     /* when it goes; 0: not known yet */
     /* For /openapi.json and `purlin routes`: */
     const char *summary; /* a sentence, or NULL to leave it out of the document */
     const char *tag;
@@ -155,6 +157,84 @@ struct http_coders {
     int64_t bytes_per_second;             /* of answers, by one loop; beyond: plain. 32 MiB */
 };
 
+/* -- the protective standards; zero is the default of each, and safe
+ * ------------------------------------- */
+
+/* A page may load from its own origin only, and run no inline script; data: is for the icons in
+ * style sheets. */
+#define HTTP_CSP_PAGE                                                                              \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "              \
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "   \
+    "'none'"
+#define HTTP_PERMISSIONS                                                                           \
+    "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), "              \
+    "magnetometer=(), microphone=(), payment=(), usb=()"
+
+enum http_profile {
+    HTTP_PROFILE_AUTO, /* pages html, attachments download, the rest api */
+    HTTP_PROFILE_OFF,  /* a proxy in front writes them */
+    HTTP_PROFILE_API,
+    HTTP_PROFILE_HTML,
+    HTTP_PROFILE_DOWNLOAD /* bytes of others: an attachment, and a sandbox if it is shown */
+};
+
+/* http/security_headers.c. Headers that a handler sets itself win over these. */
+struct http_headers_policy {
+    enum http_profile profile;
+    bool compat;              /* X-XSS-Protection: 1; mode=block, for old audits */
+    bool hsts_host_only;      /* not for subdomains */
+    bool hsts_preload;        /* cannot be taken back for months: only when asked for */
+    int64_t hsts_us;          /* 0: two years; negative: not sent. Over TLS only */
+    struct slice csp;         /* of pages; empty: HTTP_CSP_PAGE */
+    struct slice referrer;    /* empty: no-referrer */
+    struct slice permissions; /* empty: HTTP_PERMISSIONS */
+    struct slice resource;    /* Cross-Origin-Resource-Policy; empty: same-origin */
+};
+
+/* http/cors.c */
+#define HTTP_CORS_HEADERS                                                                          \
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, Range, "       \
+    "X-API-Key, X-CSRF-Token, X-Request-Id, traceparent, tracestate"
+#define HTTP_CORS_EXPOSE                                                                           \
+    "Accept-Patch, Allow, Content-Disposition, Content-Range, Deprecation, ETag, Link, Location, " \
+    "Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, Sunset, X-Request-Id, "         \
+    "traceparent"
+
+struct http_cors_policy {
+    struct slice
+        origins;      /* comma-separated: "https://app.example.org", "https://<star>.example.org"
+                         with a star, "null"; or "*" alone. Empty: none but our own */
+    bool credentials; /* cookies; never with "*" or null */
+    bool private_network; /* pages of the internet may reach this server in a private network */
+    struct slice headers; /* that requests may have; empty: HTTP_CORS_HEADERS */
+    struct slice expose;  /* that pages may read; empty: HTTP_CORS_EXPOSE */
+    int64_t max_age_us;   /* of a preflight's answer; 0: 2 h */
+};
+/* What is wrong with it, in words that follow "cors.origins"; NULL: nothing. */
+const char *http_cors_check(const struct http_cors_policy *policy);
+
+/* http/csrf.c */
+#define HTTP_SESSION_COOKIE "__Host-purlin_session"
+#define HTTP_CSRF_COOKIE "__Host-purlin_csrf"
+
+struct http_csrf_policy {
+    bool off;
+    bool same_site;         /* pages of sibling hosts (other.example.org) pass too */
+    bool token_is_fallback; /* asked only when the browser says nothing of where it comes from */
+    struct slice sessions;  /* names of session cookies, comma-separated; empty: the one above */
+    struct slice cookie;    /* that holds the token; empty: the one above */
+    struct slice origins;   /* further origins whose pages may use the session; as cors.origins */
+    int64_t ttl_us;         /* of a token; 0: 24 h */
+};
+
+/* http/deprecation.c */
+struct http_deprecation_policy {
+    int64_t deprecated_us; /* wall clock; 0: not */
+    int64_t sunset_us;     /* 0: not known yet */
+    bool gone_after_sunset;
+    struct slice link; /* where it is written about; empty: nowhere */
+};
+
 /*
  * What holds for the requests of some paths; each standard has its part here. The first policy of
  * an app is for all, each further one for the paths at and under its `match`; the longest holds.
@@ -165,6 +245,10 @@ struct http_policy {
     int64_t timeout_us;     /* of a request whose route names none; 0: 30 s */
     struct http_rate_policy rate;
     struct http_compression compression;
+    struct http_headers_policy headers;
+    struct http_cors_policy cors;
+    struct http_csrf_policy csrf;
+    struct http_deprecation_policy deprecation;
 };
 
 struct http_options {
@@ -174,7 +258,9 @@ struct http_options {
     bool development;        /* Server-Timing, causes in 500 answers stay out even so */
     bool access_log;
     struct slice
-        problem_base; /* prefix of problem type URIs; default "https://purlin.dev/problems/" */
+        problem_base;    /* prefix of problem type URIs; default "https://purlin.dev/problems/" */
+    struct slice secret; /* signs CSRF tokens; empty: one of this process */
+    struct slice secret_previous;       /* tokens signed with it still pass */
     const struct http_policy *policies; /* copied; their texts must outlive the app */
     unsigned policies_len;              /* 0: one with the defaults */
     struct http_rate_options rate;
@@ -182,7 +268,7 @@ struct http_options {
 };
 
 /* One per process; routes are added before the first server opens, then it is read-only and shared
- * by the loops. */
+ * by the loops. INVALID: a policy's origins are none (http_cors_check says why). */
 enum status http_app_new(const struct http_options *options, struct http_app **ret_app);
 void http_app_free(struct http_app *app);
 /* INVALID: the pattern is malformed or taken; *ret_reason says which (constant). `route` is copied.
@@ -261,6 +347,10 @@ http_route_of(const struct http_request *req); /* NULL before routing or unmatch
  * "/api/v1/posts/{id}" for a handler that serves many resources by one pattern. Takes few values;
  * outlives the request (or lives in its arena). */
 void http_route_label_set(struct http_request *req, struct slice label);
+/* The policy that holds for a path. Never NULL. */
+const struct http_policy *http_policy_of(const struct http_app *app, struct slice path);
+/* The value of the first cookie of that name; SLICE_NULL when there is none. */
+struct slice http_cookie(const struct http_request *req, struct slice name);
 /* Who asks, as far as the chain knows (bootstrap key for now). */
 const struct task_caller *http_caller(const struct http_request *req);
 struct slice http_request_id(const struct http_request *req);
@@ -283,8 +373,12 @@ struct slice http_content_type(const struct http_request *req);
  * ------------------------------------------------------------------------------------------ */
 
 /* Add a header (name in its canonical spelling). The slices must live in the request's arena or be
- * constant. At most 32; control characters make it INTERNAL when sent. */
+ * constant. At most 32; control characters make it INTERNAL when sent. One that tells what runs
+ * here (http_header_is_disclosing) is left out. */
 void http_header_add(struct http_request *req, struct slice name, struct slice value);
+/* Server, X-Powered-By and their kind: names that never leave, also not with what an upstream
+ * answered. Any case. */
+bool http_header_is_disclosing(struct slice name);
 #define HTTP_JSON "application/json"
 /*
  * Answers are compressed by what the client accepts, except where a secret could be told by their
@@ -386,3 +480,18 @@ enum http_ranges {
  */
 enum http_ranges http_ranges_parse(struct slice header, int64_t size,
                                    struct http_range ranges[HTTP_RANGES_MAX], unsigned *ret_len);
+/* -- CSRF tokens
+ * ------------------------------------------------------------------------------------------ */
+
+/* Of a session, which is named by the value of its cookie: base64url, no NUL. */
+#define HTTP_CSRF_TOKEN_LEN 76u
+void http_csrf_token_make(const struct http_app *app, struct slice session,
+                          char out[HTTP_CSRF_TOKEN_LEN]);
+/* In constant time; by the lifetime of the first policy. */
+bool http_csrf_token_verify(const struct http_app *app, struct slice session, struct slice token);
+/*
+ * Make a token and set its cookie on the answer, as identity does at sign-in and where a page asks
+ * for one. INVALID: no session. Memory   *ret_token lives in the request's arena.
+ */
+enum status http_csrf_token_issue(struct http_request *req, struct slice session,
+                                  struct slice *ret_token);

@@ -52,15 +52,54 @@ struct http__rate_note {
 };
 struct http__compression; /* http/compress.c */
 
+/* -- what the standards prepare for a policy
+ * ------------------------------------------------------------- */
+
+#define HTTP__ORIGINS_MAX 64u
+#define HTTP__PROFILES 3u /* api, html, download */
+#define HTTP__CSRF_KEY_BYTES 32u
+
+struct http__origin {
+    struct slice text;           /* exact; or a pattern: */
+    struct slice scheme, suffix; /* "https://", ".example.org:8443" */
+};
+struct http__origins {
+    struct http__origin *items;
+    unsigned len;
+    bool any, null;
+};
+struct http__cors {
+    bool is_on;
+    struct slice headers, expose, max_age;
+};
+struct http__standards {
+    struct slice blocks[HTTP__PROFILES][2]; /* clear, over TLS; http/security_headers.c */
+    struct http__origins origins;           /* of CORS */
+    struct http__cors cors;
+    struct http__origins csrf_origins;
+};
+
+enum http__standards_metric {
+    HTTP__PREFLIGHT_ALLOWED,
+    HTTP__PREFLIGHT_DENIED,
+    HTTP__CSRF_CROSS,
+    HTTP__CSRF_MISSING,
+    HTTP__CSRF_BAD,
+    HTTP__STANDARDS_METRICS
+};
+
 struct http_app {
     struct http_options options;
     struct http__router *router;
     struct http__metrics *metrics;
     struct http__compression *compression;
-    struct slice fixed; /* header lines of every answer */
+    struct arena *arena; /* for what lives as long */
     struct http_policy *policies;
-    unsigned policies_len;          /* at least 1 */
-    struct http__rate_limits *rate; /* NULL: no limits */
+    struct http__standards *standards; /* of each policy */
+    unsigned policies_len;             /* at least 1 */
+    metric_series standards_series[HTTP__STANDARDS_METRICS];
+    uint8_t csrf_keys[2][HTTP__CSRF_KEY_BYTES]; /* of the secret, and of the one before */
+    struct http__rate_limits *rate;             /* NULL: no limits */
     bool has_admin_key;
     uint8_t admin_digest[HTTP__DIGEST_BYTES];
     bool draining;       /* atomic */
@@ -112,6 +151,7 @@ struct http_request {
     unsigned allow;
     unsigned step;       /* of the chain: whose turn it is */
     unsigned added_step; /* of the app's own */
+    unsigned own;        /* which of our lines the handler wrote itself: HTTP__OWN_* and others */
     int64_t duration_us; /* when the exchange is over */
     struct http__rate_note rate;
     struct slice tenant;
@@ -159,7 +199,10 @@ extern const struct http__step http__step_metrics;
 extern const struct http__step http__step_trace;
 extern const struct http__step http__step_request_id;
 extern const struct http__step http__step_https;
+extern const struct http__step http__step_cors;
+extern const struct http__step http__step_deprecation;
 extern const struct http__step http__step_caller;
+extern const struct http__step http__step_csrf;
 extern const struct http__step http__step_added;
 extern const struct http__step http__step_rate_limit;
 extern const struct http__step http__step_audience;
@@ -172,8 +215,8 @@ extern const struct http__step http__step_compress;
 enum http_verdict http__chain_before(struct task *task, struct http_request *req);
 void http__chain_after(struct http_request *req, int status);
 void http__chain_done(struct http_request *req);
-/* Lines for every answer that never change; http/chain.c. */
-struct slice http__fixed_headers(void);
+/* Lines of an answer that never change; http/security_headers.c. */
+struct slice http__fixed_headers(struct http_request *req, int status, const char *content_type);
 
 /* -- parts
  * -----------------------------------------------------------------------------------------------
@@ -190,7 +233,46 @@ const struct http__route *http__router_at(const struct http__router *router, uns
 
 /* http/policy.c */
 enum status http__policies_init(struct http_app *app, const struct http_options *options);
-const struct http_policy *http__policy_of(const struct http_app *app, struct slice path);
+
+/* http/standards.c: INVALID when origins are none. */
+enum status http__standards_init(struct http_app *app);
+void http__standards_metrics(struct http_app *app, struct metrics *m);
+void http__standards_count(struct http_request *req, enum http__standards_metric what);
+static inline const struct http__standards *http__standards_of(const struct http_request *req)
+{
+    return &req->app->standards[req->policy - req->app->policies];
+}
+/* Whether the client speaks TLS. */
+static inline bool http__is_secure(const struct http_request *req)
+{
+    return net_is_secure(req->x);
+}
+/* The host that the client asked for. */
+static inline struct slice http__host(const struct http_request *req)
+{
+    return http_net(req)->host;
+}
+
+/* http/security_headers.c */
+#define HTTP__OWN_CACHE (1u << 0)
+#define HTTP__OWN_ETAG (1u << 1)
+#define HTTP__OWN_DISPOSITION (1u << 2)
+/* The bit of a header that a handler may set instead of us; 0: none of ours. */
+unsigned http__own_header(struct slice name);
+enum status http__blocks_make(struct arena *arena, const struct http_policy *policy,
+                              struct http__standards *s);
+
+/* http/origin.c: comma-separated, in any case. Returns what is wrong with it (words that follow
+ * the key's name), or NULL. */
+const char *http__origins_parse(struct arena *arena, struct slice list, struct http__origins *ret);
+/* Whether an origin, as a browser sent it, is in the list; `any` is not looked at. */
+bool http__origins_have(const struct http__origins *origins, struct slice origin);
+
+enum status http__cors_make(struct arena *arena, const struct http_cors_policy *policy,
+                            struct http__standards *s);
+void http__cors_put_fixed(const struct http__standards *s, struct buf *out);
+void http__deprecation_put_fixed(const struct http_policy *policy, struct buf *out);
+void http__csrf_keys_make(struct http_app *app, struct slice secret, struct slice previous);
 
 /* http/priority.c; never HTTP_PRIORITY_AUTO */
 enum http_priority http__priority_of(const struct http_request *req);

@@ -24,7 +24,7 @@ enum status http__policies_init(struct http_app *app, const struct http_options 
     }
     app->policies_len = len;
     app->options.policies = NULL;
-    return STATUS_OK;
+    return http__standards_init(app);
 }
 
 static bool is_under(struct slice path, struct slice match)
@@ -32,7 +32,7 @@ static bool is_under(struct slice path, struct slice match)
     return slice_starts(path, match) && (path.len == match.len || path.data[match.len] == '/');
 }
 
-const struct http_policy *http__policy_of(const struct http_app *app, struct slice path)
+const struct http_policy *http_policy_of(const struct http_app *app, struct slice path)
 {
     const struct http_policy *found = &app->policies[0];
     for (unsigned i = 1; i < app->policies_len; i++) {

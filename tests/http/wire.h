@@ -571,4 +571,25 @@ static inline bool client_answer(struct client *c, bool has_no_body, struct answ
     return true;
 }
 
+/* The same on a connection of its own. */
+static inline void wire_ask(const struct wire *w, const char *request, struct answer *a)
+{
+    struct client *c = client_open(w->port);
+    assert_true(client_say(c, request));
+    bool has_no_body = strncmp(request, "HEAD", 4) == 0;
+    if (!client_answer(c, has_no_body, a))
+        fail_msg("no answer to %s", request);
+    client_close(c);
+}
+
+/* Is the header this, or missing when `want` is NULL? */
+static inline void check_header(const char *where, struct answer *a, const char *name,
+                                const char *want)
+{
+    const char *got = answer_header(a, name);
+    if (!got != !want || (got && want && strcmp(got, want) != 0))
+        fail_msg("%s: %s is %s, not %s\n%s", where, name, got ? got : "missing",
+                 want ? want : "missing", a->head);
+}
+
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
