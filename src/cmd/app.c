@@ -208,6 +208,8 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
         .access_log = c->access_log,
     };
     enum status st = settle_secret(app);
+    http.secret = c->secret;
+    http.secret_previous = c->secret_previous;
     if (st == STATUS_OK)
         st = edge_policies(c, app->arena, &http);
     if (st == STATUS_OK)

@@ -664,6 +664,10 @@ static void check_whole(struct loading *l)
     rate_config_check(c, l->arena, l->diag);
     check_secret(l, "admin_key", c->admin_key);
     check_secret(l, "secret", c->secret);
+    check_secret(l, "secret_previous", c->secret_previous);
+    config_check_edge(c, SLICE("configuration"), 0, l->diag);
+    for (unsigned i = 0; i < c->routes_len; i++)
+        config_check_edge(c->routes[i].config, c->routes[i].file, c->routes[i].line, l->diag);
     if (!config_is_production(c))
         return;
     if (!c->limits_enabled)

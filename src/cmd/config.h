@@ -108,6 +108,7 @@ struct config {
     struct slice swagger;
     struct slice admin_key;
     struct slice secret;
+    struct slice secret_previous;
 
     int64_t limit_default;
     int64_t limit_max;
@@ -115,6 +116,10 @@ struct config {
     int64_t expand_depth;
     int64_t idempotency_ttl_us;
     bool require_if_match;
+    struct slice api_deprecated; /* a date; empty: not */
+    struct slice api_sunset;
+    struct slice api_deprecation_link;
+    bool api_gone_after_sunset;
 
     struct slice docs;    /* auto, on, off */
     struct slice metrics; /* auto, public, admin, off */
@@ -126,6 +131,31 @@ struct config {
 
     int64_t offload_threads;
     int64_t offload_queue;
+
+    struct slice headers_profile; /* auto, api, html, download, off */
+    bool headers_compat;
+    int64_t headers_hsts_us; /* 0: none */
+    bool headers_hsts_subdomains;
+    bool headers_hsts_preload;
+    struct slice headers_csp;
+    struct slice headers_referrer;
+    struct slice headers_permissions;
+    struct slice headers_resource;
+
+    struct slice cors_origins; /* comma-separated */
+    bool cors_credentials;
+    struct slice cors_headers;
+    struct slice cors_expose;
+    int64_t cors_max_age_us;
+    bool cors_private_network;
+
+    bool csrf_enabled;
+    struct slice csrf_token; /* always, fallback */
+    bool csrf_same_site;
+    struct slice csrf_origins;
+    struct slice csrf_sessions;
+    struct slice csrf_cookie;
+    int64_t csrf_ttl_us;
 
     struct config_route *routes; /* in the order of the file */
     unsigned routes_len;
@@ -183,6 +213,11 @@ static inline bool config_has_tls(const struct config *c)
     return slice_eq(c->tls_enabled, SLICE("on")) ||
            (slice_eq(c->tls_enabled, SLICE("auto")) && c->tls_cert.len > 0);
 }
+
+/* "2027-01-31" or RFC 3339 -> microseconds since 1970 UTC. */
+bool config_date(struct slice text, int64_t *ret_us);
+/* What of the protective standards does not fit together; cmd/config_edge.c. */
+void config_check_edge(const struct config *config, struct slice file, int line, struct diag *diag);
 
 /* Documents made from the table. */
 void config_print_reference(struct buf *out);   /* Markdown */

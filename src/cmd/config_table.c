@@ -5,11 +5,13 @@
 
 #include "base/macros.h"
 #include "cmd/config.h"
+#include "http/http.h"
 
 #define SECOND INT64_C(1000000)
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
+#define DAY (86400 * SECOND)
 
 const struct config_key config_keys[] = {
     { "env", "PURLIN_ENV", CONFIG_CHOICE, offsetof(struct config, env), "development",
@@ -267,6 +269,105 @@ const struct config_key config_keys[] = {
       "Signs cursors; at least 16 characters, the same on every node. Empty: one is made and kept "
       "in the database." },
 
+    { "secret_previous", "PURLIN_SECRET_PREVIOUS", CONFIG_TEXT,
+      offsetof(struct config, secret_previous), "", NULL, 0, 512, true, false,
+      "The secret before this one: CSRF tokens signed with it are still accepted, so that a new "
+      "secret signs nobody out." },
+
+    { "headers.profile", "PURLIN_HEADERS_PROFILE", CONFIG_CHOICE,
+      offsetof(struct config, headers_profile), "auto", "auto|api|html|download|off", 0, 0, false,
+      false,
+      "Protective headers: `auto` goes by the answer (pages `html`, attachments `download`, the "
+      "rest `api`); `download` makes what is not a page an attachment; `off` is for a proxy in "
+      "front that writes them.",
+      true },
+    { "headers.compat", "PURLIN_HEADERS_COMPAT", CONFIG_BOOLEAN,
+      offsetof(struct config, headers_compat), "off", NULL, 0, 0, false, false,
+      "Send `X-XSS-Protection: 1; mode=block`, which old audits ask for, instead of `0`, which is "
+      "safer.",
+      true },
+    { "headers.hsts", "PURLIN_HEADERS_HSTS", CONFIG_DURATION,
+      offsetof(struct config, headers_hsts_us), "730d", NULL, 0, 3650 * DAY, false, false,
+      "How long browsers come back over TLS only (`Strict-Transport-Security`, sent over TLS "
+      "only); 0 sends none.",
+      true },
+    { "headers.hsts_subdomains", "PURLIN_HEADERS_HSTS_SUBDOMAINS", CONFIG_BOOLEAN,
+      offsetof(struct config, headers_hsts_subdomains), "on", NULL, 0, 0, false, false,
+      "The same for every host under this one.", true },
+    { "headers.hsts_preload", "PURLIN_HEADERS_HSTS_PRELOAD", CONFIG_BOOLEAN,
+      offsetof(struct config, headers_hsts_preload), "off", NULL, 0, 0, false, false,
+      "Ask to be built into browsers as TLS only. Takes months to take back.", true },
+    { "headers.csp", "PURLIN_HEADERS_CSP", CONFIG_TEXT, offsetof(struct config, headers_csp),
+      HTTP_CSP_PAGE, NULL, 1, 4096, false, false,
+      "`Content-Security-Policy` of pages that bring none of their own; answers of the API always "
+      "have `default-src 'none'`.",
+      true },
+    { "headers.referrer", "PURLIN_HEADERS_REFERRER", CONFIG_CHOICE,
+      offsetof(struct config, headers_referrer), "no-referrer",
+      "no-referrer|same-origin|strict-origin|strict-origin-when-cross-origin|origin|"
+      "origin-when-cross-origin",
+      0, 0, false, false, "`Referrer-Policy`.", true },
+    { "headers.permissions", "PURLIN_HEADERS_PERMISSIONS", CONFIG_TEXT,
+      offsetof(struct config, headers_permissions), HTTP_PERMISSIONS, NULL, 1, 4096, false, false,
+      "`Permissions-Policy`.", true },
+    { "headers.resource_policy", "PURLIN_HEADERS_RESOURCE_POLICY", CONFIG_CHOICE,
+      offsetof(struct config, headers_resource), "same-origin",
+      "same-origin|same-site|cross-origin", 0, 0, false, false,
+      "`Cross-Origin-Resource-Policy`: whose pages may embed what is here, images for instance.",
+      true },
+
+    { "cors.origins", "CORS_ORIGINS", CONFIG_TEXT, offsetof(struct config, cors_origins), "", NULL,
+      0, 8192, false, false,
+      "Origins whose pages may read the answers, comma-separated: `https://app.example.org`, "
+      "`https://*.example.org` for all hosts under it, `null`; or `*` alone. Empty: none but our "
+      "own.",
+      true },
+    { "cors.credentials", "PURLIN_CORS_CREDENTIALS", CONFIG_BOOLEAN,
+      offsetof(struct config, cors_credentials), "off", NULL, 0, 0, false, false,
+      "Those pages may send cookies. Refused together with `*` and `null`.", true },
+    { "cors.headers", "PURLIN_CORS_HEADERS", CONFIG_TEXT, offsetof(struct config, cors_headers),
+      HTTP_CORS_HEADERS, NULL, 1, 4096, false, false, "Request headers that those pages may set.",
+      true },
+    { "cors.expose", "PURLIN_CORS_EXPOSE", CONFIG_TEXT, offsetof(struct config, cors_expose),
+      HTTP_CORS_EXPOSE, NULL, 1, 4096, false, false, "Response headers that those pages may read.",
+      true },
+    { "cors.max_age", "PURLIN_CORS_MAX_AGE", CONFIG_DURATION,
+      offsetof(struct config, cors_max_age_us), "2h", NULL, SECOND, DAY, false, false,
+      "How long browsers remember the answer to a preflight.", true },
+    { "cors.private_network", "PURLIN_CORS_PRIVATE_NETWORK", CONFIG_BOOLEAN,
+      offsetof(struct config, cors_private_network), "off", NULL, 0, 0, false, false,
+      "Those pages may reach this server in a private network although they came from the "
+      "internet.",
+      true },
+
+    { "csrf.enabled", "PURLIN_CSRF", CONFIG_BOOLEAN, offsetof(struct config, csrf_enabled), "on",
+      NULL, 0, 0, false, false,
+      "Requests that change something with a session cookie must come from our own pages. Bearer "
+      "tokens and API keys are never asked. Off only for paths whose callers are no browsers.",
+      true },
+    { "csrf.token", "PURLIN_CSRF_TOKEN", CONFIG_CHOICE, offsetof(struct config, csrf_token),
+      "always", "always|fallback", 0, 0, false, false,
+      "When `X-CSRF-Token` is asked for: always, or only where the browser does not say where the "
+      "request comes from.",
+      true },
+    { "csrf.same_site", "PURLIN_CSRF_SAME_SITE", CONFIG_BOOLEAN,
+      offsetof(struct config, csrf_same_site), "off", NULL, 0, 0, false, false,
+      "Pages of sibling hosts (`other.example.org`) count as our own.", true },
+    { "csrf.origins", "PURLIN_CSRF_ORIGINS", CONFIG_TEXT, offsetof(struct config, csrf_origins), "",
+      NULL, 0, 8192, false, false,
+      "Further origins whose pages may use the session, comma-separated; those of `cors.origins` "
+      "with `cors.credentials` may anyway.",
+      true },
+    { "csrf.sessions", "PURLIN_CSRF_SESSIONS", CONFIG_TEXT, offsetof(struct config, csrf_sessions),
+      HTTP_SESSION_COOKIE, NULL, 1, 512, false, false, "Names of session cookies, comma-separated.",
+      true },
+    { "csrf.cookie", "PURLIN_CSRF_COOKIE", CONFIG_TEXT, offsetof(struct config, csrf_cookie),
+      HTTP_CSRF_COOKIE, NULL, 1, 128, false, false, "Name of the cookie that holds the token.",
+      true },
+    { "csrf.ttl", "PURLIN_CSRF_TTL", CONFIG_DURATION, offsetof(struct config, csrf_ttl_us), "24h",
+      NULL, 60 * SECOND, 30 * DAY, false, false,
+      "How long a token holds; it is replaced after half of that.", true },
+
     { "api.limit_default", "PURLIN_API_LIMIT_DEFAULT", CONFIG_INTEGER,
       offsetof(struct config, limit_default), "20", NULL, 1, 1000, false, false,
       "Rows of a list when the client says nothing." },
@@ -283,6 +384,20 @@ const struct config_key config_keys[] = {
     { "api.require_if_match", "PURLIN_API_REQUIRE_IF_MATCH", CONFIG_BOOLEAN,
       offsetof(struct config, require_if_match), "off", NULL, 0, 0, false, false,
       "Refuse PUT, PATCH and DELETE without `If-Match` with 428." },
+    { "api.deprecated", "PURLIN_API_DEPRECATED", CONFIG_TEXT,
+      offsetof(struct config, api_deprecated), "", NULL, 0, 64, false, false,
+      "Date since when these paths should not be built upon (`2027-01-31`): sent as `Deprecation`, "
+      "and marked in `/openapi.json`.",
+      true },
+    { "api.sunset", "PURLIN_API_SUNSET", CONFIG_TEXT, offsetof(struct config, api_sunset), "", NULL,
+      0, 64, false, false, "Date when these paths may go: sent as `Sunset`.", true },
+    { "api.deprecation_link", "PURLIN_API_DEPRECATION_LINK", CONFIG_TEXT,
+      offsetof(struct config, api_deprecation_link), "", NULL, 0, 512, false, false,
+      "URL of a page about it: sent as `Link` with `rel=\"deprecation\"` and `rel=\"sunset\"`.",
+      true },
+    { "api.gone_after_sunset", "PURLIN_API_GONE_AFTER_SUNSET", CONFIG_BOOLEAN,
+      offsetof(struct config, api_gone_after_sunset), "off", NULL, 0, 0, false, false,
+      "Answer 410 once `api.sunset` has passed.", true },
 
     { "docs", "PURLIN_DOCS", CONFIG_CHOICE, offsetof(struct config, docs), "auto", "auto|on|off", 0,
       0, false, false, "`/docs` and `/openapi.json`; `auto` is on in development." },

@@ -1,11 +1,77 @@
 #include "cmd/edge.h"
 
 #include "base/arena.h"
+#include "base/macros.h"
 #include "cmd/config.h"
 #include "cmd/rate.h"
 
-/* The keys marked per_route, as http/ wants them. */
-static struct http_policy policy_of(const struct config *c, struct slice match)
+static enum http_profile profile_of(struct slice name)
+{
+    static const char *const names[] = {
+        [HTTP_PROFILE_AUTO] = "auto",         [HTTP_PROFILE_OFF] = "off",
+        [HTTP_PROFILE_API] = "api",           [HTTP_PROFILE_HTML] = "html",
+        [HTTP_PROFILE_DOWNLOAD] = "download",
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        if (slice_eq(name, slice_cstr(names[i])))
+            return (enum http_profile)i;
+    }
+    return HTTP_PROFILE_AUTO;
+}
+
+static struct http_headers_policy headers_of(const struct config *c)
+{
+    return (struct http_headers_policy){
+        .profile = profile_of(c->headers_profile),
+        .compat = c->headers_compat,
+        .hsts_us = c->headers_hsts_us ? c->headers_hsts_us : -1,
+        .hsts_host_only = !c->headers_hsts_subdomains,
+        .hsts_preload = c->headers_hsts_preload,
+        .csp = c->headers_csp,
+        .referrer = c->headers_referrer,
+        .permissions = c->headers_permissions,
+        .resource = c->headers_resource,
+    };
+}
+
+static struct http_cors_policy cors_of(const struct config *c)
+{
+    return (struct http_cors_policy){
+        .origins = c->cors_origins,
+        .credentials = c->cors_credentials,
+        .private_network = c->cors_private_network,
+        .headers = c->cors_headers,
+        .expose = c->cors_expose,
+        .max_age_us = c->cors_max_age_us,
+    };
+}
+
+static struct http_csrf_policy csrf_of(const struct config *c)
+{
+    return (struct http_csrf_policy){
+        .off = !c->csrf_enabled,
+        .same_site = c->csrf_same_site,
+        .token_is_fallback = slice_eq(c->csrf_token, SLICE("fallback")),
+        .sessions = c->csrf_sessions,
+        .cookie = c->csrf_cookie,
+        .origins = c->csrf_origins,
+        .ttl_us = c->csrf_ttl_us,
+    };
+}
+
+/* Dates were checked when they were read. */
+static struct http_deprecation_policy deprecation_of(const struct config *c)
+{
+    struct http_deprecation_policy policy = {
+        .gone_after_sunset = c->api_gone_after_sunset,
+        .link = c->api_deprecation_link,
+    };
+    (void)config_date(c->api_deprecated, &policy.deprecated_us);
+    (void)config_date(c->api_sunset, &policy.sunset_us);
+    return policy;
+}
+
+struct http_policy edge_policy(const struct config *c, struct slice match)
 {
     return (struct http_policy){
         .match = match,
@@ -16,6 +82,10 @@ static struct http_policy policy_of(const struct config *c, struct slice match)
                          .bytes_min = c->compression_bytes_min,
                          .types = c->compression_types,
                          .request_ratio_max = c->compression_ratio_max },
+        .headers = headers_of(c),
+        .cors = cors_of(c),
+        .csrf = csrf_of(c),
+        .deprecation = deprecation_of(c),
     };
 }
 
@@ -26,9 +96,9 @@ enum status edge_policies(const struct config *config, struct arena *arena,
     struct http_policy *policies = arena_array_of(arena, struct http_policy, len);
     if (!policies)
         return STATUS_EXHAUSTED;
-    policies[0] = policy_of(config, SLICE_NULL);
+    policies[0] = edge_policy(config, SLICE_NULL);
     for (unsigned i = 1; i < len; i++)
-        policies[i] = policy_of(config->routes[i - 1].config, config->routes[i - 1].match);
+        policies[i] = edge_policy(config->routes[i - 1].config, config->routes[i - 1].match);
     for (unsigned i = 0; i < len; i++) {
         const struct config *own = i ? config->routes[i - 1].config : config;
         enum status st = rate_policy_read(own, config, policies[i].match, arena, &policies[i].rate);

@@ -10,6 +10,8 @@
 struct arena;
 struct config;
 
+/* The keys marked per_route, as http/ wants them. */
+struct http_policy edge_policy(const struct config *config, struct slice match);
 /* The policy for all and one for each item of `routes`. EXHAUSTED. */
 enum status edge_policies(const struct config *config, struct arena *arena,
                           struct http_options *options);

@@ -90,7 +90,8 @@ static bool head_begin(struct http_request *req, const char *content_type)
 }
 
 /* The head as net/ wants it. */
-static void head_finish(struct http_request *req, int status, struct net_head *ret_head)
+static void head_finish(struct http_request *req, int status, const char *content_type,
+                        struct net_head *ret_head)
 {
     http__chain_after(req, status);
     *ret_head = (struct net_head){
@@ -107,7 +108,7 @@ static void send_whole(struct task *task, struct http_request *req, int status,
 {
     body = http__compress(task, req, status, content_type, body);
     struct net_head head;
-    head_finish(req, status, &head);
+    head_finish(req, status, content_type, &head);
     net_send(req->x, &head, body);
 }
 
@@ -155,7 +156,7 @@ enum status http_stream_begin(struct http_request *req, int status, const char *
         return STATUS_INTERNAL;
     http__compress_stream(req, status, content_type);
     struct net_head head;
-    head_finish(req, status, &head);
+    head_finish(req, status, content_type, &head);
     req->streaming = true;
     return net_stream_begin(req->x, &head, -1);
 }

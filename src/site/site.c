@@ -20,13 +20,6 @@
 #define SITE_FILE_BYTES_MAX ((size_t)4 << 20)
 #define OPENAPI_BYTES_MAX ((size_t)8 << 20)
 
-/* A page may load from its own origin only, and run no inline script; Swagger UI sets styles from
- * script and draws its icons from data: URLs. */
-#define PAGE_CSP                                                                                   \
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "              \
-    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "   \
-    "'none'"
-
 struct site_file {
     struct slice name; /* without folder */
     struct slice path;
@@ -153,8 +146,6 @@ static enum status send_file(struct task *task, struct http_request *req,
         http_send_empty(req, 304);
         return STATUS_OK;
     }
-    http_header_add(req, SLICE("Content-Security-Policy"), SLICE(PAGE_CSP));
-    http_header_add(req, SLICE("Referrer-Policy"), SLICE("no-referrer"));
     http_send(req, 200, file->type, job.body);
     return STATUS_OK;
 }

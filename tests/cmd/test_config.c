@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "cmd/config.h"
+#include "cmd/edge.h"
 
 struct fixture {
     struct arena *arena;
@@ -364,6 +365,236 @@ static void test_production_refuses(void **state)
         check_text(cases[i].name, load(f, cases[i].yaml, NULL, NULL), slice_cstr(cases[i].want));
 }
 
+/* -- routes
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static const struct config *route_of(struct fixture *f, const char *match)
+{
+    for (unsigned i = 0; i < f->config.routes_len; i++)
+        if (slice_eq(f->config.routes[i].match, slice_cstr(match)))
+            return f->config.routes[i].config;
+    fail_msg("no route %s", match);
+    return NULL;
+}
+
+static void test_routes_inherit(void **state)
+{
+    struct fixture *f = *state;
+    const char *const environment[] = { "PURLIN_REQUEST_TIMEOUT=7s", NULL };
+    struct slice got =
+        load(f,
+             "routes:\n"
+             "  - match: /api/v1/uploads/\n"
+             "    limits: { body_bytes: 50MiB }\n"
+             "  - match: /slow\n"
+             "    server: { request_timeout: 2m }\n"
+             "    cors: { origins: [https://a.example.org, https://b.example.org] }\n"
+             "server: { request_timeout: 5s }\n"
+             "limits: { body_bytes: 2MiB }\n",
+             NULL, environment);
+    check_text("complaints", got, SLICE(""));
+    check_int("items", f->config.routes_len, 2);
+    check_int("for all", f->config.body_bytes, 2 << 20);
+    check_int("changed", route_of(f, "/api/v1/uploads")->body_bytes, 50 << 20);
+    check_int("inherited", route_of(f, "/slow")->body_bytes, 2 << 20);
+    /* The environment is for all; an item that names a key says more about its paths. */
+    check_int("environment", f->config.request_timeout_us, 7 * CLOCK_SECOND);
+    check_int("environment, inherited", route_of(f, "/api/v1/uploads")->request_timeout_us,
+              7 * CLOCK_SECOND);
+    check_int("item over environment", route_of(f, "/slow")->request_timeout_us, 2 * CLOCK_MINUTE);
+    check_text("a list", route_of(f, "/slow")->cors_origins,
+               SLICE("https://a.example.org,https://b.example.org"));
+    check_text("not for all", f->config.cors_origins, SLICE(""));
+}
+
+static void test_routes_complain(void **state)
+{
+    static const struct {
+        const char *name, *yaml, *want;
+    } cases[] = {
+        { "no list", "routes: { match: /x }\n",
+          "purlin.yaml:1:9: routes: must be a list of items with `match` and the keys that differ "
+          "there\n" },
+        { "no match", "routes: [ { limits: { body_bytes: 1MiB } } ]\n",
+          "purlin.yaml:1:11: routes.match: must be a path such as /api/v1/uploads\n" },
+        { "an item that is a word", "routes: [ word ]\n",
+          "purlin.yaml:1:11: routes.match: must be a path such as /api/v1/uploads\n" },
+        { "the root", "routes: [ { match: / } ]\n",
+          "purlin.yaml:1:20: routes.match: must be a path such as /api/v1/uploads\n" },
+        { "relative", "routes: [ { match: api } ]\n", "routes.match: must be a path" },
+        { "a query", "routes: [ { match: '/a?b' } ]\n", "routes.match: must be a path" },
+        { "an escape", "routes: [ { match: /a%20b } ]\n", "routes.match: must be a path" },
+        { "a star", "routes: [ { match: /a/* } ]\n", "routes.match: must be a path" },
+        { "two slashes", "routes: [ { match: /a//b } ]\n", "routes.match: must be a path" },
+        { "twice", "routes: [ { match: /a }, { match: /a/ } ]\n",
+          "purlin.yaml:1:35: routes.match: is named twice\n" },
+        { "unknown key", "routes: [ { match: /a, limits: { body_byte: 1 } } ]\n",
+          "limits.body_byte: unknown key. Did you mean `limits.body_bytes`?" },
+        { "for all only", "routes: [ { match: /a, server: { port: 1 } } ]\n",
+          "server.port: holds for all routes; it cannot be set for some" },
+        { "routes in routes", "routes: [ { match: /a, routes: [] } ]\n", "routes: unknown key" },
+        { "a value", "routes: [ { match: /a, limits: { body_bytes: big } } ]\n",
+          "limits.body_bytes: must be a size" },
+        { "what does not fit together",
+          "routes:\n  - match: /a\n    cors: { origins: '*', "
+          "credentials: on }\n",
+          "purlin.yaml:2: cors.origins: go with credentials only as a list: `*` would let every "
+          "site act for the people who are signed in\n" },
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct slice got = load(f, cases[i].yaml, NULL, NULL);
+        if (slice_find_slice(got, slice_cstr(cases[i].want)) == SIZE_MAX)
+            fail_msg("%s:\n got  %.*s\n want %s", cases[i].name, SLICE_ARG(got), cases[i].want);
+    }
+}
+
+static void test_routes_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct buf yaml;
+    buf_init(&yaml, f->arena, 0, 65536);
+    buf_put_lit(&yaml, "routes:\n");
+    for (unsigned i = 0; i < CONFIG_ROUTES_MAX; i++)
+        buf_printf(&yaml, "  - match: /r%u\n", i);
+    size_t len = yaml.len;
+    buf_putc(&yaml, 0);
+    check_text("as many as there may be", load(f, yaml.data, NULL, NULL), SLICE(""));
+    check_int("all of them", f->config.routes_len, CONFIG_ROUTES_MAX);
+    yaml.len = len;
+    buf_put_lit(&yaml, "  - match: /one-more\n");
+    buf_putc(&yaml, 0);
+    check_text("one more", load(f, yaml.data, NULL, NULL),
+               SLICE("purlin.yaml:66:5: routes: has more than 64 items\n"));
+}
+
+/* Each key that may differ says so in the schema of an item, and the others are not there. */
+static void test_routes_in_the_schema(void **state)
+{
+    struct fixture *f = *state;
+    struct buf schema;
+    json_t *root;
+    buf_init(&schema, f->arena, 0, (size_t)1 << 20);
+    config_print_schema(&schema);
+    check_int("schema", json_read(f->arena, buf_slice(&schema), JSON_LIMITS_DEFAULT, &root, NULL),
+              STATUS_OK);
+    const json_t *items =
+        json_object_get(json_object_get(json_object_get(root, "properties"), "routes"), "items");
+    for (unsigned i = 0; i < config_keys_len; i++) {
+        struct slice rest = slice_cstr(config_keys[i].name), part;
+        const json_t *at = items;
+        while (slice_split(&rest, '.', &part))
+            at = json_object_getn(json_object_get(at, "properties"), part.data, part.len);
+        if (!at != !config_keys[i].per_route)
+            fail_msg("%s", config_keys[i].name);
+    }
+}
+
+/* -- the protective standards
+ * ----------------------------------------------------------------------------- */
+
+static void test_standards(void **state)
+{
+    static const struct {
+        const char *name, *yaml, *want;
+    } cases[] = {
+        { "defaults", "", "" },
+        { "all of it",
+          "headers: { profile: html, hsts: 365d, hsts_preload: on, referrer: same-origin,\n"
+          "  csp: \"default-src 'self'\", permissions: usb=(), resource_policy: cross-origin }\n"
+          "cors: { origins: [https://a.example.org, 'https://*.example.net'], credentials: on,\n"
+          "  headers: [X-One, X-Two], expose: ETag, max_age: 10m, private_network: on }\n"
+          "csrf: { token: fallback, same_site: on, origins: https://b.example.org,\n"
+          "  sessions: [sid, other], cookie: tok, ttl: 1h }\n"
+          "api: { deprecated: 2026-01-01, sunset: '2027-01-01T12:00:00Z',\n"
+          "  deprecation_link: https://example.org/changes, gone_after_sunset: on }\n"
+          "secret_previous: the-secret-before-this\n",
+          "" },
+        { "any origin", "cors: { origins: '*' }\n", "" },
+        { "any origin with credentials", "cors: { origins: '*', credentials: on }\n",
+          "configuration: cors.origins: go with credentials only as a list" },
+        { "null with credentials", "cors: { origins: 'null', credentials: on }\n",
+          "cors.origins: may not have `null` with credentials" },
+        { "an origin with a path", "cors: { origins: https://a.example.org/ }\n",
+          "cors.origins: must be origins such as https://app.example.org" },
+        { "a star for everybody", "cors: { origins: 'https://*.org' }\n",
+          "cors.origins: may have a star for the first label only" },
+        { "headers that are none", "cors: { headers: 'X One' }\n",
+          "cors.headers: must be names of headers" },
+        { "a line break", "cors: { expose: \"ETag\\r\\nX-Evil: 1\" }\n",
+          "cors.expose: must be names of headers" },
+        { "max_age", "cors: { max_age: 2d }\n", "cors.max_age: must be from 1s to 24h" },
+        { "csrf any", "csrf: { origins: '*' }\n", "csrf.origins: must be origins" },
+        { "csrf null", "csrf: { origins: 'null' }\n", "csrf.origins: must be origins" },
+        { "csrf cookie", "csrf: { cookie: 'a=b' }\n", "csrf.cookie: must be the name" },
+        { "csrf sessions", "csrf: { sessions: 'a;b' }\n", "csrf.sessions: must be names" },
+        { "csp", "headers: { csp: \"a\\nb\" }\n", "headers.csp: must be printable ASCII" },
+        { "permissions", "headers: { permissions: \"\u00e4\" }\n",
+          "headers.permissions: must be printable ASCII" },
+        { "preload too short", "headers: { hsts: 30d, hsts_preload: on }\n",
+          "headers.hsts_preload: asks for headers.hsts of a year" },
+        { "preload without subdomains", "headers: { hsts_subdomains: off, hsts_preload: on }\n",
+          "headers.hsts_preload: asks for headers.hsts of a year" },
+        { "a date", "api: { deprecated: soon }\n", "api.deprecated: must be a date" },
+        { "a day that is none", "api: { sunset: 2026-02-30 }\n", "api.sunset: must be a date" },
+        { "sunset first", "api: { deprecated: 2026-02-01, sunset: 2026-01-01 }\n",
+          "api.sunset: must not be before api.deprecated" },
+        { "gone, but when", "api: { gone_after_sunset: on }\n",
+          "api.gone_after_sunset: needs api.sunset" },
+        { "a link that breaks out", "api: { deprecation_link: 'https://x>; rel=a' }\n",
+          "api.deprecation_link: must be a URL" },
+        { "short secret", "secret_previous: short\n",
+          "secret_previous: must have at least 16 characters" },
+        { "production, unsafe CSP",
+          "env: production\nheaders: { csp: \"script-src "
+          "'unsafe-inline'\" }\n",
+          "headers.csp: production refuses 'unsafe-inline'" },
+        { "production, clear origin",
+          "env: production\ncors: { origins: http://a.example.org, credentials: on }\n",
+          "cors.origins: production refuses http:// origins with credentials" },
+        { "production, a local one",
+          "env: production\ncors: { origins: 'http://localhost:3000', credentials: on }\n", "" },
+        { "production, without credentials",
+          "env: production\ncors: { origins: http://a.example.org }\n", "" },
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct slice got = load(f, cases[i].yaml, NULL, NULL);
+        bool is_good = !cases[i].want[0];
+        if (is_good ? got.len > 0 : slice_find_slice(got, slice_cstr(cases[i].want)) == SIZE_MAX)
+            fail_msg("%s:\n got  %.*s\n want %s", cases[i].name, SLICE_ARG(got), cases[i].want);
+    }
+}
+
+/* What the keys become for http/. */
+static void test_standards_become_policies(void **state)
+{
+    struct fixture *f = *state;
+    struct slice got = load(f,
+                            "headers: { hsts: 0s, profile: download }\n"
+                            "api: { deprecated: 2026-01-01, sunset: '2026-01-01T00:00:01Z' }\n"
+                            "csrf: { enabled: off, token: fallback }\n"
+                            "routes:\n  - match: /a\n    headers: { hsts: 1h, profile: off }\n"
+                            "    csrf: { enabled: on }\n",
+                            NULL, NULL);
+    check_text("complaints", got, SLICE(""));
+    struct http_options options = { .access_log = false };
+    check_int("policies", edge_policies(&f->config, f->arena, &options), STATUS_OK);
+    check_int("how many", options.policies_len, 2);
+    const struct http_policy *all = &options.policies[0], *a = &options.policies[1];
+    check_text("match", a->match, SLICE("/a"));
+    check_int("hsts off", all->headers.hsts_us, -1);
+    check_int("hsts", a->headers.hsts_us, CLOCK_HOUR);
+    check_int("profile", all->headers.profile, HTTP_PROFILE_DOWNLOAD);
+    check_int("profile off", a->headers.profile, HTTP_PROFILE_OFF);
+    check_int("deprecated", all->deprecation.deprecated_us, INT64_C(1767225600000000));
+    check_int("sunset", a->deprecation.sunset_us, INT64_C(1767225601000000));
+    check_int("csrf", all->csrf.off, true);
+    check_int("csrf", a->csrf.off, false);
+    check_int("fallback", a->csrf.token_is_fallback, true);
+}
+
 /* -- documents
  * -------------------------------------------------------------------------------------------------
  */
@@ -467,6 +698,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_problems_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_that_cannot_be_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_production_refuses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_routes_inherit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_routes_complain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_routes_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_routes_in_the_schema, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_standards, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_standards_become_policies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_documents_name_every_key, setup, teardown),
         cmocka_unit_test_setup_teardown(test_table_is_sound, setup, teardown),
         cmocka_unit_test_setup_teardown(test_print_hides_secrets, setup, teardown),

@@ -8,6 +8,7 @@
  *   /big     GET: 200 kB
  *   /json    POST, PUT: a JSON body, parsed and written back
  *   /error   GET: 500
+ *   /csrf    GET: a CSRF token for the session cookie that was sent, and its cookie
  *   /validate
  *            POST: {"schema", "instance"} -> {"valid"}: JSON Schema 2020-12, formats asserted; 422
  *            when the schema is none
@@ -131,6 +132,17 @@ static enum status fail(struct task *task, struct http_request *req, void *arg)
     return problem_set(task, STATUS_INTERNAL, "conformance/error", "An error was asked for.");
 }
 
+static enum status csrf(struct task *task, struct http_request *req, void *arg)
+{
+    (void)arg;
+    struct slice token, session = http_cookie(req, SLICE(HTTP_SESSION_COOKIE));
+    enum status st = http_csrf_token_issue(req, session, &token);
+    if (st != STATUS_OK)
+        return problem_set(task, st, "conformance/no-session", "Send a session cookie.");
+    http_send(req, 200, "text/plain", token);
+    return STATUS_OK;
+}
+
 static void live(struct http_request *req, void *arg)
 {
     (void)arg;
@@ -149,6 +161,7 @@ static bool add_routes(struct http_app *app, char *big_text)
         { .method = NET_METHOD_PUT, .pattern = "/json", .handler = json_back },
         { .method = NET_METHOD_POST, .pattern = "/validate", .handler = validate },
         { .method = NET_METHOD_GET, .pattern = "/error", .handler = fail },
+        { .method = NET_METHOD_GET, .pattern = "/csrf", .handler = csrf },
     };
     const char *reason;
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
