@@ -22,20 +22,16 @@ describe("CORS", () => {
   const t = { after: (end) => ends.push(end) };
   after(async () => { for (const end of ends.reverse()) await end(); });
   before(async () => {
-    const folder = temporaryFolder(t);
-    const config = configured(
-      folder,
-      [
-        "cors: { origins: [https://app.example.org, 'https://*.partner.example'], credentials: on }",
-        "routes:",
-        "  - match: /health",
-        "    cors: { origins: '*', credentials: off }",
-        "  - match: /metrics",
-        "    cors: { origins: '' }",
-        "",
-      ].join("\n"),
-    );
-    server = await startPurlin(t, { contracts, folder, args: ["--config", config] });
+    const config = [
+      "cors: { origins: [https://app.example.org, 'https://*.partner.example'], credentials: on }",
+      "routes:",
+      "  - match: /health",
+      "    cors: { origins: '*', credentials: off }",
+      "  - match: /metrics",
+      "    cors: { origins: '' }",
+      "",
+    ].join("\n");
+    server = await startPurlin(t, { contracts, config });
   });
 
   const preflight = (target, origin, method = "PATCH", headers = {}) =>
