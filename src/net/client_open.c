@@ -138,24 +138,31 @@ static const char *error_of(enum status st, const char *type)
     return type && slice_starts(text, ours) ? type + ours.len : status_name(st);
 }
 
-void net__count_done(struct net_client_exchange *x, enum status st, const char *type)
+void net__observe(struct net_client *client, enum net_method method, int status, enum status st,
+                  const char *type, int64_t started_us)
 {
-    struct net__client_metrics *cm = x->client->metrics;
-    if (x->counted || !cm)
-        return;
-    x->counted = true;
-    int status = x->head.response.status;
+    struct net__client_metrics *cm = client->metrics;
     metric_series series;
-    if (st == STATUS_OK && status < (int)STATUSES) {
-        metric_series *kept = &cm->done[x->method][status];
+    if (!cm)
+        return;
+    if (st == STATUS_OK && status >= 0 && status < (int)STATUSES) {
+        metric_series *kept = &cm->done[method][status];
         if (*kept == 0)
-            *kept = series_of(cm, x->method, status, "");
+            *kept = series_of(cm, method, status, "");
         series = *kept;
     } else {
-        series = series_of(cm, x->method, st == STATUS_OK ? status : 0,
+        series = series_of(cm, method, st == STATUS_OK ? status : 0,
                            st == STATUS_OK ? "" : error_of(st, type));
     }
-    metric_observe(cm->metrics, series, loop_now_us(x->client->loop) - x->started_us);
+    metric_observe(cm->metrics, series, loop_now_us(client->loop) - started_us);
+}
+
+void net__count_done(struct net_client_exchange *x, enum status st, const char *type)
+{
+    if (x->counted)
+        return;
+    x->counted = true;
+    net__observe(x->client, x->method, x->head.response.status, st, type, x->started_us);
 }
 
 void net_client_stats_read(const struct net_client *client, struct net_client_stats *ret_stats)
@@ -250,7 +257,7 @@ void net_client_close(struct net_client *client)
         return;
     client->closed = true;
     loop_slot_set(client->loop, slot, NULL);
-    // CURL net__curl_close(client);
+    net__curl_close(client);
     net__names_close(client);
     net__pool_close(client);
     net__client_forget(client);

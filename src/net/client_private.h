@@ -312,6 +312,9 @@ void net__in_give(struct net_client *client, struct net__in *in);
  */
 
 struct net__client_metrics;
+/* A request is over: OK with its status, or why there is none. */
+void net__observe(struct net_client *client, enum net_method method, int status, enum status st,
+                  const char *type, int64_t started_us);
 void net__count_done(struct net_client_exchange *x, enum status st, const char *type);
 void net__count_connections(struct net_client *client, int idle_change, int active_change);
 
