@@ -156,7 +156,7 @@ static enum status say_failed(struct task *task, struct net__link *link,
     if (verdict != X509_V_OK)
         st = problem_set(task, STATUS_UNAVAILABLE, "client/tls", "The certificate of \"%.*s\" %s.",
                          SLICE_ARG(peer->host), certificate_words(verdict));
-    else if (!error)
+    else if (!error || ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
         st = problem_set(task, STATUS_UNAVAILABLE, "client/tls",
                          "\"%.*s\" closed the connection during the TLS handshake.",
                          SLICE_ARG(peer->host));

@@ -30,6 +30,7 @@
 #include "fiber/task.h"
 #include "http/http.h"
 #include "net/client.h"
+#include "net/curl.h"
 
 #define BODY_BYTES_MAX ((int64_t)64 << 20)
 
@@ -142,7 +143,11 @@ static enum status check_url(struct task *task, struct http_request *req, const 
 {
     struct net_url url;
     const char *reason;
-    if (net_url_parse(http_arena(req), asked->url, &url, &reason) != STATUS_OK)
+    struct slice text = asked->url;
+    /* A mail's URL is looked at as if it were the web's. */
+    if (slice_starts(text, SLICE("smtp://")))
+        text = arena_printf(http_arena(req), "http%.*s", SLICE_ARG(slice_from(text, 4)));
+    if (net_url_parse(http_arena(req), text, &url, &reason) != STATUS_OK)
         return STATUS_OK;
     *ret_port = (uint16_t)url.port;
     const char *special = url.is_literal ? net_address_special(&url.address) : "loopback";
@@ -216,6 +221,90 @@ static enum status pass_on(struct task *task, struct http_request *req,
     return STATUS_OK;
 }
 
+/* -- through libcurl
+ * ------------------------------------------------------------------------------------------ */
+
+struct upload {
+    struct slice left;
+};
+
+static size_t on_read(char *to, size_t size, size_t count, void *arg)
+{
+    struct upload *upload = arg;
+    size_t n = MIN(upload->left.len, size * count);
+    memcpy(to, upload->left.data, n);
+    upload->left = slice_from(upload->left, n);
+    return n;
+}
+
+/* The body goes up as a request's or, to smtp://, as a mail. */
+static bool set_up(CURL *easy, struct http_request *req, struct slice body, struct upload *upload,
+                   struct curl_slist *recipients, bool is_mail)
+{
+    const char *ca = getenv("CLIENT_CA");
+    *upload = (struct upload){ body };
+    int rc = ca ? (int)curl_easy_setopt(easy, CURLOPT_CAINFO, ca) : 0;
+    if (is_mail) {
+        rc |= curl_easy_setopt(easy, CURLOPT_MAIL_FROM, "<sender@example.test>");
+        rc |= curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, recipients);
+        rc |= curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        rc |= curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+        rc |= curl_easy_setopt(easy, CURLOPT_READDATA, upload);
+    } else if (body.len) {
+        rc |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.data);
+        rc |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)body.len);
+    }
+    if (!is_mail)
+        rc |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
+                               arena_cstr(http_arena(req), net_method_text(http_method(req))));
+    return rc == 0;
+}
+
+static enum status perform(struct task *task, struct http_request *req, const struct asked *asked,
+                           CURL *easy, struct slice body)
+{
+    struct buf out;
+    struct upload upload;
+    bool is_mail = slice_starts(asked->url, SLICE("smtp"));
+    struct curl_slist *recipients = curl_slist_append(NULL, "<receiver@example.test>");
+    buf_init(&out, http_arena(req), 0, asked->max ? (size_t)asked->max : (size_t)1 << 20);
+    const struct net_curl_request request = {
+        .easy = easy,
+        .url = asked->url,
+        .protocols = is_mail ? "smtp,smtps" : NULL,
+        .from_user = asked->from_user,
+        .out = &out,
+        .connect_us = asked->timeouts.connect_us,
+        .timeout_us = asked->timeouts.total_us,
+    };
+    long status = 0, version = 0;
+    enum status st = STATUS_EXHAUSTED;
+    if (easy && recipients && set_up(easy, req, body, &upload, recipients, is_mail))
+        st = net_curl_perform(task, &request, &status);
+    curl_slist_free_all(recipients);
+    if (st != STATUS_OK)
+        return st;
+    (void)curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+    http_header_add(req, SLICE("X-Client-Version"),
+                    version == CURL_HTTP_VERSION_2_0 ? SLICE("2") : SLICE("1"));
+    http_header_add(req, SLICE("X-Client-Status"), arena_printf(http_arena(req), "%ld", status));
+    http_send(req, is_mail ? 200 : (int)status, "application/octet-stream", buf_slice(&out));
+    return STATUS_OK;
+}
+
+static enum status through_curl(struct task *task, struct http_request *req,
+                                const struct asked *asked)
+{
+    struct slice body;
+    enum status st = http_body(task, req, NULL, &body);
+    if (st != STATUS_OK)
+        return st;
+    CURL *easy = curl_easy_init();
+    st = perform(task, req, asked, easy, body);
+    curl_easy_cleanup(easy);
+    return st;
+}
+
 static enum status proxy(struct task *task, struct http_request *req, void *arg)
 {
     (void)arg;
@@ -226,6 +315,8 @@ static enum status proxy(struct task *task, struct http_request *req, void *arg)
         st = check_url(task, req, &asked, &port);
     if (st != STATUS_OK)
         return st;
+    if (asked.curl)
+        return through_curl(task, req, &asked);
     size_t colon = slice_find(asked.header, ':');
     const struct net_header header = { .name = slice_head(asked.header, colon),
                                        .value = slice_trim(slice_from(asked.header, colon + 1)) };
