@@ -76,7 +76,7 @@ static enum status connect_new(struct task *task, struct net_client_exchange *x,
     }
     net__pool_adopt(x->host, link);
     x->link = link;
-    net_address_format(&link->peer, x->report->peer);
+    (void)address_format(&link->peer, x->report->peer);
     if (!peer->is_tls)
         return STATUS_OK;
     x->report->stage = NET_CLIENT_TLS;
@@ -108,7 +108,7 @@ static enum status have_link(struct task *task, struct net_client_exchange *x, b
     report->reused = x->link != NULL;
     if (x->link) {
         x->client->stats.reused++;
-        net_address_format(&x->link->peer, report->peer);
+        (void)address_format(&x->link->peer, report->peer);
     } else {
         st = connect_new(task, x, &peer);
     }

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/macros.h"
 #include "base/slice.h"
 #include "base/status.h"
@@ -32,16 +33,6 @@ struct task;
 /* -- addresses
  * ---------------------------------------------------------------------------------------------- */
 
-struct net_address {
-    uint8_t len; /* 4 or 16 */
-    uint8_t bytes[16];
-};
-#define NET_ADDRESS_TEXT_BYTES 46u
-
-/* Dotted decimal with four parts, or IPv6 without brackets and zone; nothing else. */
-bool net_address_parse(struct slice text, struct net_address *ret_address);
-/* NUL-terminated. */
-void net_address_format(const struct net_address *address, char out[NET_ADDRESS_TEXT_BYTES]);
 /*
  * Why a stranger may not send us to this address: "loopback", "private", "link-local", ... (a
  * constant), or NULL for an address of the public internet. An IPv4 address within an IPv6 one
@@ -49,18 +40,7 @@ void net_address_format(const struct net_address *address, char out[NET_ADDRESS_
  *
  * Source   IANA's registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890).
  */
-const char *net_address_special(const struct net_address *address);
-
-#define NET_CIDRS_MAX 32u
-struct net_cidr {
-    struct net_address address;
-    uint8_t bits;
-};
-/* "10.0.0.0/8, fd00::/8, 192.0.2.1": INVALID when one is malformed, TOO_LARGE past NET_CIDRS_MAX.
- */
-enum status net_cidrs_parse(struct slice text, struct net_cidr out[NET_CIDRS_MAX],
-                            unsigned *ret_len);
-bool net_cidr_has(const struct net_cidr *cidr, const struct net_address *address);
+const char *net_address_special(const struct address *address);
 
 /* -- URLs
  * ------------------------------------------------------------------------------------------------
@@ -69,7 +49,7 @@ bool net_cidr_has(const struct net_cidr *cidr, const struct net_address *address
 struct net_url {
     bool is_tls;
     bool is_literal; /* the host is an address: */
-    struct net_address address;
+    struct address address;
     struct slice host;      /* lower case, without brackets and final dot */
     struct slice authority; /* what Host says: with brackets, and the port when not the scheme's */
     unsigned port;
@@ -96,7 +76,7 @@ enum status net_url_parse(struct arena *arena, struct slice text, struct net_url
  * Look a name up, blocking, on a thread that may wait: OK with 1 to NET_DNS_ADDRESSES_MAX
  * addresses, NOT_FOUND when the name has none, UNAVAILABLE when nobody could say.
  */
-typedef enum status (*net_dns_lookup_fn)(const char *host, struct net_address *ret_addresses,
+typedef enum status (*net_dns_lookup_fn)(const char *host, struct address *ret_addresses,
                                          unsigned *ret_len, void *arg);
 
 struct net_dns_options {
@@ -138,13 +118,13 @@ void net_client_tls_free(struct net_client_tls *tls);
  * -------------------------------------------------------------------------------------------- */
 
 struct net_client_options {
-    struct net_dns *dns;          /* must outlive the client */
-    struct net_client_tls *tls;   /* for requests that name none; NULL: https is refused */
-    struct metrics *metrics;      /* may be NULL */
-    const struct net_cidr *allow; /* that users' URLs may reach although special; copied */
-    unsigned allow_len;
-    unsigned connections_max;      /* of this loop. 0: 512 */
-    unsigned host_connections_max; /* to one scheme, host, port. 0: 64 */
+    struct net_dns *dns;             /* must outlive the client */
+    struct net_client_tls *tls;      /* for requests that name none; NULL: https is refused */
+    struct metrics *metrics;         /* may be NULL */
+    const struct address_set *allow; /* that users' URLs may reach although special; copied; may be
+                                        NULL */
+    unsigned connections_max;        /* of this loop. 0: 512 */
+    unsigned host_connections_max;   /* to one scheme, host, port. 0: 64 */
     unsigned waiting_max;        /* requests waiting for a connection; beyond: EXHAUSTED. 0: 1024 */
     unsigned names_max;          /* kept in the cache of names. 0: 256 */
     int64_t idle_timeout_us;     /* of a kept connection. 0: 60 s */
@@ -202,9 +182,9 @@ struct net_client_report {
     unsigned attempts;           /* 2: a kept connection had died, and a new one was made */
     bool reused;                 /* the last attempt's connection had served before */
     bool is_tls;
-    char peer[NET_ADDRESS_TEXT_BYTES]; /* the address connected to; empty: none */
-    int64_t connect_us;                /* time it took to have a connection */
-    int64_t first_byte_us;             /* from there to the head of the answer */
+    char peer[ADDRESS_TEXT_MAX]; /* the address connected to; empty: none */
+    int64_t connect_us;          /* time it took to have a connection */
+    int64_t first_byte_us;       /* from there to the head of the answer */
 };
 
 /* The next piece of a body: OK, NOT_FOUND at its end, or a status that ends the request. */

@@ -104,15 +104,15 @@ void net__link_close(struct net__link *link)
         net__pool_lost(link);
 }
 
-static socklen_t sockaddr_of(const struct net_address *address, unsigned port,
+static socklen_t sockaddr_of(const struct address *address, unsigned port,
                              struct sockaddr_storage *out)
 {
     memset(out, 0, sizeof(*out));
-    if (address->len == 4) {
+    if (address->is_v4) {
         struct sockaddr_in *in = (void *)out;
         in->sin_family = AF_INET;
         in->sin_port = htons((uint16_t)port);
-        memcpy(&in->sin_addr, address->bytes, 4);
+        memcpy(&in->sin_addr, address->bytes + 12, 4);
         return sizeof(*in);
     }
     struct sockaddr_in6 *in6 = (void *)out;
@@ -133,7 +133,7 @@ static struct net__link *link_take(struct net_client *client)
     return link;
 }
 
-struct net__link *net__link_open(struct net_client *client, const struct net_address *address,
+struct net__link *net__link_open(struct net_client *client, const struct address *address,
                                  unsigned port, int *ret_errno)
 {
     struct sockaddr_storage to;
@@ -181,12 +181,12 @@ struct race {
     int error;       /* of the last that failed */
 };
 
-/* The first unused one of that length, else the first unused one. */
-static unsigned pick(const struct net__addresses *found, const bool *used, uint8_t len)
+/* The first unused one of that family, else the first unused one. */
+static unsigned pick(const struct net__addresses *found, const bool *used, bool is_v4)
 {
     unsigned any = found->len;
     for (unsigned i = 0; i < found->len; i++) {
-        if (!used[i] && found->list[i].len == len)
+        if (!used[i] && found->list[i].is_v4 == is_v4)
             return i;
         if (!used[i] && any == found->len)
             any = i;
@@ -198,12 +198,12 @@ static unsigned pick(const struct net__addresses *found, const bool *used, uint8
 static void mix_families(const struct net__addresses *found, struct net__addresses *out)
 {
     bool used[NET_DNS_ADDRESSES_MAX] = { false };
-    uint8_t want = found->list[0].len;
+    bool wants_v4 = found->list[0].is_v4;
     for (out->len = 0; out->len < found->len; out->len++) {
-        unsigned i = pick(found, used, want);
+        unsigned i = pick(found, used, wants_v4);
         used[i] = true;
         out->list[out->len] = found->list[i];
-        want = found->list[i].len == 4 ? 16 : 4;
+        wants_v4 = !found->list[i].is_v4;
     }
 }
 

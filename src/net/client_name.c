@@ -19,19 +19,14 @@
  * ------------------------------------------------------------------------------------------------
  */
 
-bool net__is_allowed(const struct net_client *client, const struct net_address *address)
+bool net__is_allowed(const struct net_client *client, const struct address *address)
 {
     if (!net_address_special(address))
         return true;
-    for (unsigned i = 0; i < client->options.allow_len; i++) {
-        if (net_cidr_has(&client->allow[i], address))
-            return true;
-    }
-    return false;
+    return address_set_has(&client->allow, address);
 }
 
-enum status net__guard(struct task *task, struct net_client *client,
-                       const struct net_address *address)
+enum status net__guard(struct task *task, struct net_client *client, const struct address *address)
 {
     if (net__is_allowed(client, address))
         return STATUS_OK;
@@ -235,7 +230,8 @@ enum status net__resolve(struct task *task, struct net_client *client, const str
                          bool guarded, int64_t until_us, struct net__addresses *ret_found)
 {
     static const struct net__addresses localhost = {
-        .list = { { .len = 4, .bytes = { 127, 0, 0, 1 } }, { .len = 16, .bytes = { [15] = 1 } } },
+        .list = { { .bytes = { [10] = 0xff, 0xff, 127, 0, 0, 1 }, .is_v4 = true },
+                  { .bytes = { [15] = 1 } } },
         .len = 2,
     };
     enum status st = STATUS_OK;

@@ -202,7 +202,6 @@ static void set_defaults(struct net_client_options *o)
     DEFAULT(name_ttl_us, 30 * CLOCK_SECOND);
     DEFAULT(name_missing_ttl_us, 5 * CLOCK_SECOND);
 #undef DEFAULT
-    o->allow_len = MIN(o->allow_len, NET_CIDRS_MAX);
 }
 
 enum status net_client_open(struct loop *loop, const struct net_client_options *options,
@@ -217,9 +216,9 @@ enum status net_client_open(struct loop *loop, const struct net_client_options *
     client->loop = loop;
     client->options = *options;
     set_defaults(&client->options);
-    for (unsigned i = 0; i < client->options.allow_len; i++)
-        client->allow[i] = options->allow[i];
-    client->options.allow = client->allow;
+    if (options->allow)
+        client->allow = *options->allow;
+    client->options.allow = &client->allow;
     if (options->metrics) {
         client->metrics = metrics_open(options->metrics);
         if (!client->metrics) {

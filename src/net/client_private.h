@@ -7,7 +7,7 @@
  * loop, a cancelled task just closes, and an idle connection owns nothing but its struct.
  *
  *   file            knows
- *   address.c       ranges of addresses
+ *   special.c       ranges of addresses
  *   url.c           how a URL is read
  *   dns.c           threads that look names up
  *   client_name.c   the loop's cache of names
@@ -43,7 +43,7 @@
  */
 
 struct net__addresses {
-    struct net_address list[NET_DNS_ADDRESSES_MAX];
+    struct address list[NET_DNS_ADDRESSES_MAX];
     unsigned len;
 };
 
@@ -100,9 +100,8 @@ struct net__name {
 enum status net__resolve(struct task *task, struct net_client *client, const struct net_url *url,
                          bool guarded, int64_t until_us, struct net__addresses *ret_found);
 /* DENIED with a problem when a user's URL may not reach it. */
-enum status net__guard(struct task *task, struct net_client *client,
-                       const struct net_address *address);
-bool net__is_allowed(const struct net_client *client, const struct net_address *address);
+enum status net__guard(struct task *task, struct net_client *client, const struct address *address);
+bool net__is_allowed(const struct net_client *client, const struct address *address);
 void net__names_close(struct net_client *client);
 
 /* -- client_conn.c
@@ -135,11 +134,11 @@ struct net__link {
     int64_t opened_us;
     int64_t idle_until_us;
     int64_t idle_max_us; /* what the peer said it keeps an idle one for; 0: nothing */
-    struct net_address peer;
+    struct address peer;
 };
 
 /* A socket connecting to the address, or NULL (*ret_errno). */
-struct net__link *net__link_open(struct net_client *client, const struct net_address *address,
+struct net__link *net__link_open(struct net_client *client, const struct address *address,
                                  unsigned port, int *ret_errno);
 /* Of those addresses the first that answers; the next is tried after 250 ms, or when one failed.
  * UNAVAILABLE with errno, TIMEOUT, CANCELLED: without a problem. */
@@ -334,7 +333,7 @@ void net__curl_close(struct net_client *client);
 struct net_client {
     struct loop *loop;
     struct net_client_options options;
-    struct net_cidr allow[NET_CIDRS_MAX];
+    struct address_set allow;
     struct net__host *hosts[NET__HOST_BUCKETS];
     struct net__host *host_oldest, *host_newest;
     unsigned hosts_len;

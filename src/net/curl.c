@@ -9,7 +9,6 @@
 #include "net/curl.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,30 +238,13 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
     return buf_status(out) == STATUS_OK ? size * count : 0;
 }
 
-static bool address_of(const struct curl_sockaddr *from, struct net_address *out)
-{
-    if (from->family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)&from->addr;
-        out->len = 4;
-        memcpy(out->bytes, &in->sin_addr, 4);
-        return true;
-    }
-    if (from->family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const void *)&from->addr;
-        out->len = 16;
-        memcpy(out->bytes, &in6->sin6_addr, 16);
-        return true;
-    }
-    return false;
-}
-
 /* The last look at an address before a socket exists. */
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)purpose;
     struct transfer *t = arg;
-    struct net_address to;
-    bool is_known = address_of(address, &to);
+    struct address to;
+    bool is_known = address_from(&address->addr, &to);
     if (t->guarded && (!is_known || !net__is_allowed(t->client, &to))) {
         t->refused = true;
         return CURL_SOCKET_BAD;
@@ -303,7 +285,7 @@ static enum status parse_any(struct task *task, struct slice text, struct net_ur
     struct slice inner = ret_url->host;
     if (inner.data[0] == '[' && inner.data[inner.len - 1] == ']')
         inner = slice_of(inner.data + 1, inner.len - 2);
-    ret_url->is_literal = net_address_parse(inner, &ret_url->address);
+    ret_url->is_literal = address_parse(inner, &ret_url->address);
     return ret_url->host.len < 254 ? STATUS_OK : say_url(task, "The URL's host is too long.");
 }
 
@@ -342,9 +324,9 @@ static enum status resolve_list(struct task *task, struct net_client *client,
     buf_init(&line, task_arena(task), 128, 1024);
     buf_printf(&line, "+%.*s:%u:", SLICE_ARG(url.host), url.port);
     for (unsigned i = 0; i < found.len; i++) {
-        char text[NET_ADDRESS_TEXT_BYTES];
-        net_address_format(&found.list[i], text);
-        buf_printf(&line, found.list[i].len == 4 ? "%s%s" : "%s[%s]", i ? "," : "", text);
+        char text[ADDRESS_TEXT_MAX];
+        (void)address_format(&found.list[i], text);
+        buf_printf(&line, found.list[i].is_v4 ? "%s%s" : "%s[%s]", i ? "," : "", text);
     }
     buf_putc(&line, '\0');
     if (buf_status(&line) != STATUS_OK)

@@ -42,23 +42,14 @@ struct net_dns {
 /* -- getaddrinfo
  * --------------------------------------------------------------------------------------------- */
 
-static void add_address(struct net__addresses *found, const struct addrinfo *info)
+/* An address with a scope is of one link only: no server of ours is there. */
+static bool has_scope(const struct sockaddr *sockaddr)
 {
-    struct net_address *a = &found->list[found->len];
-    if (info->ai_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)info->ai_addr;
-        a->len = 4;
-        memcpy(a->bytes, &in->sin_addr, 4);
-    } else if (info->ai_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const void *)info->ai_addr;
-        if (in6->sin6_scope_id)
-            return; /* of one link only: no server of ours is there */
-        a->len = 16;
-        memcpy(a->bytes, &in6->sin6_addr, 16);
-    } else {
-        return;
-    }
-    found->len++;
+    struct sockaddr_in6 in6;
+    if (sockaddr->sa_family != AF_INET6)
+        return false;
+    memcpy(&in6, sockaddr, sizeof(in6));
+    return in6.sin6_scope_id != 0;
 }
 
 static enum status look_up(const char *host, struct net__addresses *found)
@@ -71,7 +62,7 @@ static enum status look_up(const char *host, struct net__addresses *found)
     if (rc != 0)
         return STATUS_UNAVAILABLE;
     for (const struct addrinfo *i = list; i && found->len < NET_DNS_ADDRESSES_MAX; i = i->ai_next)
-        add_address(found, i);
+        found->len += !has_scope(i->ai_addr) && address_from(i->ai_addr, &found->list[found->len]);
     freeaddrinfo(list);
     return found->len ? STATUS_OK : STATUS_NOT_FOUND;
 }

@@ -125,7 +125,8 @@ static const char *settle_host(char *text, size_t len, struct net_url *url)
 {
     if (len && text[0] == '[') {
         url->host = slice_of(text + 1, len - 2);
-        url->is_literal = net_address_parse(url->host, &url->address) && url->address.len == 16;
+        url->is_literal =
+            slice_find(url->host, ':') != SIZE_MAX && address_parse(url->host, &url->address);
         return url->is_literal ? NULL : "The URL's host is no IPv6 address.";
     }
     for (size_t i = 0; i < len; i++) {
@@ -141,7 +142,7 @@ static const char *settle_host(char *text, size_t len, struct net_url *url)
         return "The URL's host is not a host name.";
     if (!ends_in_number(url->host))
         return NULL;
-    url->is_literal = net_address_parse(url->host, &url->address);
+    url->is_literal = address_parse(url->host, &url->address);
     return url->is_literal ? NULL
                            : "The URL's host looks like an address, but is not one in dotted "
                              "decimal form.";
@@ -151,7 +152,7 @@ static const char *settle_host(char *text, size_t len, struct net_url *url)
 static enum status settle_rest(struct arena *arena, const struct url_parts *parts,
                                struct net_url *url)
 {
-    bool is_v6 = url->is_literal && url->address.len == 16;
+    bool is_v6 = slice_find(url->host, ':') != SIZE_MAX;
     if (url->port == (url->is_tls ? 443u : 80u))
         url->authority = arena_printf(arena, is_v6 ? "[%.*s]" : "%.*s", SLICE_ARG(url->host));
     else

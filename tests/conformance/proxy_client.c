@@ -60,7 +60,7 @@ static const struct {
     { "silent.test", { NULL }, STATUS_UNAVAILABLE, 3 },
 };
 
-static enum status look_up(const char *host, struct net_address *ret_addresses, unsigned *ret_len,
+static enum status look_up(const char *host, struct address *ret_addresses, unsigned *ret_len,
                            void *arg)
 {
     (void)arg;
@@ -69,7 +69,7 @@ static enum status look_up(const char *host, struct net_address *ret_addresses, 
             continue;
         (void)sleep(names[i].silent_s);
         for (unsigned k = 0; k < 3 && names[i].addresses[k]; k++) {
-            if (net_address_parse(slice_cstr(names[i].addresses[k]), &ret_addresses[k]))
+            if (address_parse(slice_cstr(names[i].addresses[k]), &ret_addresses[k]))
                 *ret_len = k + 1;
         }
         return names[i].status;
@@ -386,23 +386,20 @@ static bool add_routes(struct proxy_client *own, struct http_app *app)
 static enum status open_client(struct proxy_client *proxy, struct loop *loop)
 {
     const char *ca = getenv("CLIENT_CA"), *allow = getenv("CLIENT_ALLOW"), *reason = "";
-    struct net_cidr cidrs[NET_CIDRS_MAX];
-    unsigned cidrs_len = 0;
-    enum status st = net_cidrs_parse(slice_cstr(allow), cidrs, &cidrs_len);
-    if (st == STATUS_OK)
-        st = net_dns_new(&(struct net_dns_options){ .lookup = look_up, .threads_max = 4 },
-                         &proxy->dns);
+    struct address_set near = { .len = 0 };
+    if (allow && !address_set_add(&near, slice_cstr(allow), &reason))
+        return STATUS_INVALID;
+    enum status st =
+        net_dns_new(&(struct net_dns_options){ .lookup = look_up, .threads_max = 4 }, &proxy->dns);
     if (st == STATUS_OK)
         st = net_client_tls_new(&(struct net_client_tls_options){ .ca_file = slice_cstr(ca) },
                                 &proxy->tls, &reason);
     if (st == STATUS_OK)
-        st = net_client_open(loop,
-                             &(struct net_client_options){ .dns = proxy->dns,
-                                                           .tls = proxy->tls,
-                                                           .allow = cidrs,
-                                                           .allow_len = cidrs_len,
-                                                           .host_connections_max = 8 },
-                             &proxy->client);
+        st = net_client_open(
+            loop,
+            &(struct net_client_options){
+                .dns = proxy->dns, .tls = proxy->tls, .allow = &near, .host_connections_max = 8 },
+            &proxy->client);
     if (st != STATUS_OK)
         (void)fprintf(stderr, "purlin-conformance: no client: %s %s\n", status_name(st), reason);
     return st;

@@ -103,7 +103,7 @@ static void on_done(struct net_exchange *x, void *arg)
 /* -- a resolver
  * ---------------------------------------------------------------------------------------------- */
 
-static enum status look_up(const char *host, struct net_address *ret_addresses, unsigned *ret_len,
+static enum status look_up(const char *host, struct address *ret_addresses, unsigned *ret_len,
                            void *arg)
 {
     struct names *n = arg;
@@ -119,7 +119,7 @@ static enum status look_up(const char *host, struct net_address *ret_addresses, 
         (void)pthread_cond_broadcast(&n->changed);
     }
     for (unsigned i = 0; i < ARRAY_LEN(n->answers) && n->answers[i]; i++) {
-        if (net_address_parse(slice_cstr(n->answers[i]), &ret_addresses[len]))
+        if (address_parse(slice_cstr(n->answers[i]), &ret_addresses[len]))
             len++;
     }
     (void)pthread_mutex_unlock(&n->lock);
@@ -553,12 +553,11 @@ static void test_client_looks_up_once(void **state)
 static void test_client_guard_withstands_rebinding(void **state)
 {
     struct fixture *f = *state;
-    struct net_cidr near;
-    unsigned len;
-    assert_status(net_cidrs_parse(SLICE("127.0.0.1"), &near, &len), STATUS_OK);
-    open_client(f,
-                (struct net_client_options){
-                    .allow = &near, .allow_len = 1, .name_ttl_us = 1, .host_connections_max = 1 });
+    struct address_set near = { .len = 0 };
+    const char *reason;
+    assert_true(address_set_add(&near, SLICE("127.0.0.1"), &reason));
+    open_client(f, (struct net_client_options){
+                       .allow = &near, .name_ttl_us = 1, .host_connections_max = 1 });
     uint16_t port = (uint16_t)f->port;
     static const struct {
         const char *answers[3];

@@ -1,4 +1,4 @@
-/* tests/net/test_address.c - Addresses, the ranges that URLs from users may not reach, and URLs. */
+/* tests/net/test_url.c - URLs that we fetch, and the ranges that those of users may not reach. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -116,91 +116,14 @@ static void test_address_special_ranges(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
-        struct net_address address;
-        assert_true(net_address_parse(slice_cstr(ranges[i].text), &address));
+        struct address address;
+        assert_true(address_parse(slice_cstr(ranges[i].text), &address));
         const char *special = net_address_special(&address);
         if (!special != !ranges[i].special || (special && strcmp(special, ranges[i].special) != 0))
             fail_msg("%s: is \"%s\", should be \"%s\"", ranges[i].text,
                      special ? special : "public",
                      ranges[i].special ? ranges[i].special : "public");
     }
-}
-
-static void test_address_takes_one_spelling(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {
-        "",
-        "1",
-        "127.1",
-        "0x7f.0.0.1",
-        "0177.0.0.1",
-        "127.0.0.1.",
-        "127.0.0.1 ",
-        " 127.0.0.1",
-        "127.0.0.256",
-        "127.0.0.01",
-        "::g",
-        "[::1]",
-        "fe80::1%1",
-        "1:2:3:4:5:6:7:8:9",
-        "2130706433",
-        "localhost",
-        "1.2.3.4/8",
-        "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000",
-    };
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct net_address address;
-        if (net_address_parse(slice_cstr(bad[i]), &address))
-            fail_msg("\"%s\" was taken", bad[i]);
-    }
-    struct net_address address;
-    assert_false(net_address_parse(slice_of("127.0.0.1\0", 10), &address));
-    static const char *const good[] = { "127.0.0.1", "255.255.255.255", "::1", "2001:db8::a:b" };
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        char text[NET_ADDRESS_TEXT_BYTES];
-        assert_true(net_address_parse(slice_cstr(good[i]), &address));
-        net_address_format(&address, text);
-        assert_string_equal(text, good[i]);
-    }
-}
-
-static void test_cidrs_parse_and_match(void **state)
-{
-    (void)state;
-    struct net_cidr cidrs[NET_CIDRS_MAX];
-    unsigned len = 7;
-    assert_int_equal(net_cidrs_parse(SLICE(" "), cidrs, &len), STATUS_OK);
-    assert_int_equal(len, 0);
-    assert_int_equal(net_cidrs_parse(SLICE("10.0.0.0/9, fd00::/8 ,192.0.2.1"), cidrs, &len),
-                     STATUS_OK);
-    assert_int_equal(len, 3);
-    static const struct {
-        const char *text;
-        int matches; /* which; -1: none */
-    } cases[] = {
-        { "10.0.0.1", 0 }, { "10.127.255.255", 0 }, { "10.128.0.0", -1 }, { "fd12::1", 1 },
-        { "fc00::1", -1 }, { "192.0.2.1", 2 },      { "192.0.2.2", -1 },  { "::ffff:10.0.0.1", -1 },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct net_address address;
-        int found = -1;
-        assert_true(net_address_parse(slice_cstr(cases[i].text), &address));
-        for (unsigned k = 0; k < len; k++)
-            found = net_cidr_has(&cidrs[k], &address) ? (int)k : found;
-        assert_int_equal(found, cases[i].matches);
-    }
-    static const char *const bad[] = { "10.0.0.0/33",  "10.0.0.0/", "10.0.0.0/-1", "::/129",
-                                       "10.0.0.0/8/8", "a",         "10.0.0.0/8,", ",1.2.3.4" };
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-        assert_int_equal(net_cidrs_parse(slice_cstr(bad[i]), cidrs, &len), STATUS_INVALID);
-    char many[NET_CIDRS_MAX * 8 + 8] = "1.2.3.4";
-    for (unsigned i = 1; i <= NET_CIDRS_MAX; i++)
-        memcpy(many + 7 + (i - 1) * 8, ",1.2.3.4", 9);
-    assert_int_equal(net_cidrs_parse(slice_cstr(many), cidrs, &len), STATUS_TOO_LARGE);
-    many[7 + (NET_CIDRS_MAX - 1) * 8] = '\0';
-    assert_int_equal(net_cidrs_parse(slice_cstr(many), cidrs, &len), STATUS_OK);
-    assert_int_equal(len, NET_CIDRS_MAX);
 }
 
 /* -- URLs
@@ -361,8 +284,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_address_special_ranges),
-        cmocka_unit_test(test_address_takes_one_spelling),
-        cmocka_unit_test(test_cidrs_parse_and_match),
         cmocka_unit_test(test_url_parts),
         cmocka_unit_test(test_url_refuses_what_can_be_read_twice),
         cmocka_unit_test(test_url_bounds),

@@ -1,6 +1,5 @@
 /*
- * net/address.c - Addresses: the one way to write them, and the ranges where no stranger may send
- * us.
+ * net/special.c - The ranges of addresses where no stranger may send us.
  *
  * A server that fetches what users name stands inside the walls: loopback, the private network, the
  * cloud's metadata at 169.254.169.254. The table below is IANA's two registries of special-purpose
@@ -9,33 +8,7 @@
  */
 #include "net/client.h"
 
-#include <arpa/inet.h>
 #include <string.h>
-
-bool net_address_parse(struct slice text, struct net_address *ret_address)
-{
-    char cstr[NET_ADDRESS_TEXT_BYTES];
-    if (text.len == 0 || text.len >= sizeof(cstr) || memchr(text.data, '\0', text.len))
-        return false;
-    memcpy(cstr, text.data, text.len);
-    cstr[text.len] = '\0';
-    struct net_address address = { .len = 0 };
-    if (inet_pton(AF_INET, cstr, address.bytes) == 1)
-        address.len = 4;
-    else if (inet_pton(AF_INET6, cstr, address.bytes) == 1)
-        address.len = 16;
-    if (address.len == 0)
-        return false;
-    *ret_address = address;
-    return true;
-}
-
-void net_address_format(const struct net_address *address, char out[NET_ADDRESS_TEXT_BYTES])
-{
-    int family = address->len == 4 ? AF_INET : AF_INET6;
-    if (!inet_ntop(family, address->bytes, out, NET_ADDRESS_TEXT_BYTES))
-        out[0] = '\0'; /* cannot be: the room is enough */
-}
 
 static bool has_prefix(const uint8_t *bytes, const uint8_t *prefix, unsigned bits)
 {
@@ -102,7 +75,6 @@ static const struct {
 } special6[] = {
     { { 0 }, 128, 0, false, "unspecified" },
     { { [15] = 1 }, 128, 0, false, "loopback" },
-    { { [10] = 0xff, 0xff }, 96, 12, false, NULL },            /* IPv4-mapped */
     { { [8] = 0xff, 0xff }, 96, 12, false, NULL },             /* IPv4-translated: RFC 2765 */
     { { 0 }, 96, 12, false, "reserved" },                      /* IPv4-compatible: RFC 4291, gone */
     { { 0x00, 0x64, 0xff, 0x9b, 0, 0 }, 96, 12, false, NULL }, /* NAT64: RFC 6052 */
@@ -140,49 +112,7 @@ static const char *special_of_6(const uint8_t *bytes)
     return (bytes[0] & 0xe0) == 0x20 ? NULL : "reserved";
 }
 
-const char *net_address_special(const struct net_address *address)
+const char *net_address_special(const struct address *address)
 {
-    return address->len == 4 ? special_of_4(address->bytes) : special_of_6(address->bytes);
-}
-
-/* -- ranges
- * --------------------------------------------------------------------------------------------- */
-
-static bool cidr_parse(struct slice text, struct net_cidr *ret_cidr)
-{
-    size_t slash = slice_find(text, '/');
-    struct net_cidr cidr = { .bits = 0 };
-    if (!net_address_parse(slice_head(text, slash), &cidr.address))
-        return false;
-    int64_t bits = (int64_t)cidr.address.len * 8;
-    if (slash != SIZE_MAX) {
-        int64_t given;
-        if (!slice_to_i64(slice_from(text, slash + 1), &given) || given < 0 || given > bits)
-            return false;
-        bits = given;
-    }
-    cidr.bits = (uint8_t)bits;
-    *ret_cidr = cidr;
-    return true;
-}
-
-enum status net_cidrs_parse(struct slice text, struct net_cidr out[NET_CIDRS_MAX],
-                            unsigned *ret_len)
-{
-    unsigned len = 0;
-    struct slice rest = text, part;
-    while (slice_trim(text).len > 0 && slice_split(&rest, ',', &part)) {
-        if (len == NET_CIDRS_MAX)
-            return STATUS_TOO_LARGE;
-        if (!cidr_parse(slice_trim(part), &out[len++]))
-            return STATUS_INVALID;
-    }
-    *ret_len = len;
-    return STATUS_OK;
-}
-
-bool net_cidr_has(const struct net_cidr *cidr, const struct net_address *address)
-{
-    return cidr->address.len == address->len &&
-           has_prefix(address->bytes, cidr->address.bytes, cidr->bits);
+    return address->is_v4 ? special_of_4(address->bytes + 12) : special_of_6(address->bytes);
 }
