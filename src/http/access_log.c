@@ -51,6 +51,7 @@ static void write_json(struct http_request *req)
     PUT_PLAIN(&b, "request_id", req->request_id);
     PUT_PLAIN(&b, "trace_id", req->trace_id);
     PUT_PLAIN(&b, "span_id", slice_of(req->trace_text + 36, 16));
+    PUT_PLAIN(&b, "http_version", net_http_version(req->x));
     PUT_PLAIN(&b, "method", slice_head(r->method_text, 32)); /* a token: no quotes in it */
     PUT_PLAIN(&b, "route", http__label_name(req));
     PUT_PLAIN(&b, "path", slice_head(r->path, PATH_MAX_LOGGED)); /* normalised: nor here */

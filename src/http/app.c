@@ -360,11 +360,19 @@ static void on_connections(int change, void *arg)
     http__metrics_connections(app->metrics, change);
 }
 
+static void on_http2_abuse(const char *kind, void *arg)
+{
+    struct http_app *app = arg;
+    http__metrics_http2_abuse(app->metrics, kind);
+    log_warn("http2.abuse", LOG_CSTR("kind", kind));
+}
+
 void http_app_serve(struct http_app *app, struct net_server_options *options)
 {
     options->on_request = on_request;
     options->on_refusal = on_refusal;
     options->on_done = on_done;
     options->on_connections = on_connections;
+    options->on_http2_abuse = on_http2_abuse;
     options->arg = app;
 }

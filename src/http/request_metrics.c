@@ -26,17 +26,20 @@ static const uint8_t status_places[600] = {
     [501] = 33, [502] = 34, [503] = 35, [504] = 36, [505] = 37,
 };
 #define PLACES 38u
+/* HTTP/1.1 and HTTP/2 have places; 1.0 is looked up each time. */
+#define PROTOCOLS 2u
 
 struct http__label {
     struct slice name;
     uint64_t hash;
-    metric_series series[NET_METHOD_COUNT][PLACES]; /* atomic */
+    metric_series series[PROTOCOLS][NET_METHOD_COUNT][PLACES]; /* atomic */
 };
 
 struct http__metrics {
     struct metrics *metrics; /* NULL: nothing is counted, names are still kept */
     unsigned duration;
     unsigned refusals;
+    unsigned abuse;
     metric_series active;
     metric_series connections;
     struct http__label *unmatched;
@@ -53,7 +56,8 @@ static void declare(struct http__metrics *hm)
                .name = "http_server_request_duration_seconds",
                .help = "Time from the first byte of a request to the end of its answer.",
                .kind = METRIC_HISTOGRAM,
-               .labels = { "http_request_method", "http_route", "http_response_status_code" },
+               .labels = { "http_request_method", "http_route", "http_response_status_code",
+                           "network_protocol_version" },
                .buckets = metric_buckets_seconds,
                .buckets_len = 14 });
     unsigned active =
@@ -70,6 +74,11 @@ static void declare(struct http__metrics *hm)
                .help = "Requests refused before they were whole: malformed, too large, too slow.",
                .kind = METRIC_COUNTER,
                .labels = { "http_response_status_code" } });
+    hm->abuse = metric_declare(
+        m, &(struct metric_desc){ .name = "purlin_http2_abuse",
+                                  .help = "Peers of HTTP/2 that went past a bound, by kind.",
+                                  .kind = METRIC_COUNTER,
+                                  .labels = { "kind" } });
     hm->active = metric_series_get(m, active, NULL);
     hm->connections = metric_series_get(m, connections, NULL);
 }
@@ -156,16 +165,20 @@ struct slice http__label_name(const struct http_request *req)
 }
 
 static metric_series series_get(struct http__metrics *hm, struct http__label *label,
-                                enum net_method method, int status)
+                                const struct http_request *req, int status)
 {
+    enum net_method method = http_method(req);
+    struct slice version = net_http_version(req->x);
     unsigned place = status >= 0 && status < 600 ? status_places[status] : 0;
-    metric_series *cached = &label->series[method][place];
+    if (slice_eq(version, SLICE("1.0")))
+        place = 0;
+    metric_series *cached = &label->series[version.data[0] == '2'][method][place];
     metric_series series = place ? __atomic_load_n(cached, __ATOMIC_RELAXED) : SERIES_UNKNOWN;
     if (LIKELY(series != SERIES_UNKNOWN))
         return series;
     char code[3] = { (char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10),
                      (char)('0' + status % 10) };
-    struct slice values[] = { net_method_text(method), label->name, slice_of(code, 3) };
+    struct slice values[] = { net_method_text(method), label->name, slice_of(code, 3), version };
     series = metric_series_get(hm->metrics, hm->duration, values);
     if (place)
         __atomic_store_n(cached, series, __ATOMIC_RELAXED);
@@ -188,6 +201,14 @@ void http__metrics_refusal(struct http__metrics *hm, int status)
     metric_add(hm->metrics, metric_series_get(hm->metrics, hm->refusals, &value), 1);
 }
 
+void http__metrics_http2_abuse(struct http__metrics *hm, const char *kind)
+{
+    if (!hm->metrics)
+        return;
+    struct slice value = slice_cstr(kind);
+    metric_add(hm->metrics, metric_series_get(hm->metrics, hm->abuse, &value), 1);
+}
+
 static bool before(struct http_request *req)
 {
     struct http__metrics *hm = req->app->metrics;
@@ -205,8 +226,7 @@ static void done(struct http_request *req)
     int status = net_sent_status(req->x);
     if (status == 0)
         status = 499; /* the peer left before there was an answer: nginx's name for it */
-    metric_observe(hm->metrics, series_get(hm, label_of(req), http_method(req), status),
-                   req->duration_us);
+    metric_observe(hm->metrics, series_get(hm, label_of(req), req, status), req->duration_us);
 }
 
 const struct http__step http__step_metrics = {

@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "base/macros.h"
-#include "net/conn.h"
+#include "net/h2.h"
 
 void net_body_limit_set(struct net_exchange *x, int64_t bytes_max)
 {
@@ -32,7 +32,13 @@ static void take_back(struct net_exchange *x)
 {
     size_t lent = x->lent;
     x->lent = 0;
-    if (lent == 0 || x->gone)
+    if (lent == 0)
+        return;
+    if (x->stream) {
+        net__h2_body_take_back(x, lent);
+        return;
+    }
+    if (x->gone)
         return;
     net__conn_consume(x->conn, lent);
     net__conn_read_resume(x->conn);
@@ -44,6 +50,10 @@ static void send_continue(struct net_exchange *x)
     if (!x->request.expects_continue || x->continue_sent || x->answer != NET__ANSWER_NONE)
         return;
     x->continue_sent = true;
+    if (x->stream) {
+        net__h2_continue(x);
+        return;
+    }
     net__put(c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     net__flush(c);
 }
@@ -73,6 +83,8 @@ static enum net__piece next_piece(struct net_exchange *x, struct slice *ret_piec
         *ret_piece = x->body_whole;
         return NET__PIECE_DATA;
     }
+    if (x->stream)
+        return net__h2_body_next(x, ret_piece);
     struct slice unread = net__conn_unread(c);
     size_t used;
     enum net__piece what = net__body_next(&c->body, unread.data, unread.len, &used, ret_piece);
@@ -108,7 +120,8 @@ enum status net_body_read(struct task *task, struct net_exchange *x, struct slic
         case NET__PIECE_MORE:
             break;
         }
-        net__conn_read_resume(x->conn);
+        if (!x->stream)
+            net__conn_read_resume(x->conn);
         enum status st = wait_readable(task, x);
         if (x->body_status != STATUS_OK) /* the sweep found it too slow */
             return x->body_status;

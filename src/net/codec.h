@@ -74,8 +74,12 @@ const struct net_refusal *net__parse_head(struct arena *arena, char *data, size_
                                           unsigned headers_max, struct net_request *request,
                                           struct net__framing *ret_framing);
 
+enum net_method net__method_of(struct slice text);
 /* The number of a lower-case header name. */
 enum net_header_id net__header_id(const char *name, size_t len);
+/* Number and index headers[i], whose name is in lower case. False: a second one of a field of which
+ * there can be only one. */
+bool net__header_index(struct net_request *request, unsigned i);
 
 /* -- the target
  * ------------------------------------------------------------------------------------------ */

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/macros.h"
+#include "net/h2.h"
 
 #define FREE_CONNS_MAX 256u
 
@@ -79,10 +80,10 @@ void net__conn_keep(struct net_conn *c)
 /* -- the end
  * --------------------------------------------------------------------------------------------- */
 
-static void try_free(struct net_conn *c)
+void net__conn_try_free(struct net_conn *c)
 {
     struct net_server *s = c->server;
-    if (!c->handle_closed || c->x || c->resuming)
+    if (!c->handle_closed || c->x || c->h2 || c->resuming)
         return;
     in_drop(c);
     net__secure_free(c);
@@ -100,7 +101,7 @@ static void on_close(uv_handle_t *handle)
 {
     struct net_conn *c = handle->data;
     c->handle_closed = true;
-    try_free(c);
+    net__conn_try_free(c);
 }
 
 void net__conn_close(struct net_conn *c)
@@ -125,6 +126,8 @@ void net__conn_close(struct net_conn *c)
     if (s->options.on_connections)
         s->options.on_connections(-1, s->options.arg);
     uv_close((uv_handle_t *)&c->tcp, on_close);
+    if (c->h2)
+        net__h2_gone(c);
     if (!x)
         return;
     x->body_in_queue = false; /* libuv reads no data of a closed handle */
@@ -153,6 +156,8 @@ void net__conn_finish(struct net_conn *c)
     c->lingered_bytes = 0;
     c->unclean = !is_clean;
     in_drop(c);
+    if (c->h2)
+        net__h2_gone(c);
     if (c->secure)
         net__secure_goodbye(c);
     net__conn_sent(c);
@@ -169,6 +174,9 @@ void net__conn_sent(struct net_conn *c)
             net__conn_close(c);
     } else if (c->state == NET__HEAD && net__conn_unread(c).len > 0) {
         net__conn_resume(c);
+    } else if (c->state == NET__H2) {
+        net__h2_pump(c);
+        net__conn_read_resume(c);
     }
 }
 
@@ -179,7 +187,7 @@ char *net__conn_place(struct net_conn *c, uint32_t *ret_room)
 {
     struct net_server *s = c->server;
     bool is_idle = c->state == NET__HEAD && !c->in;
-    if (is_idle || c->state == NET__DRAIN || c->state == NET__LINGER) {
+    if (is_idle || c->state == NET__H2 || c->state == NET__DRAIN || c->state == NET__LINGER) {
         *ret_room = (uint32_t)s->read_bytes;
         return s->read_buffer;
     }
@@ -262,6 +270,9 @@ void net__conn_take(struct net_conn *c, char *place, size_t len)
     case NET__DRAIN:
         drain(c);
         net__conn_run(c);
+        break;
+    case NET__H2:
+        net__h2_read(c);
         break;
     case NET__LINGER:
         c->fresh = SLICE_NULL;
@@ -371,6 +382,17 @@ void net__conn_refuse(struct net_conn *c, const struct net_refusal *refusal)
     refuse(c, net__exchange_open(c, c->since_us), refusal);
 }
 
+/* The first bytes of a connection may begin HTTP/2. True: they do, or more must come to tell. */
+static bool takes_to_h2(struct net_conn *c, struct slice unread)
+{
+    if (LIKELY(unread.data[0] != 'P'))
+        return false;
+    enum net__preface preface = net__h2_preface(c, unread);
+    if (preface == NET__PREFACE_YES && net__h2_open(c))
+        net__h2_read(c);
+    return preface != NET__PREFACE_NO;
+}
+
 /* Take one request off the unread bytes and hand it up. False when there is no whole one. */
 static bool take_request(struct net_conn *c, struct slice unread, int64_t now_us)
 {
@@ -402,7 +424,7 @@ void net__conn_run(struct net_conn *c)
         /* A peer that does not take its answers gets no more of them for now. */
         while (c->state == NET__HEAD && c->out_bytes <= s->limits.send_bytes_max) {
             struct slice unread = net__conn_unread(c);
-            if (unread.len == 0 || !take_request(c, unread, now_us))
+            if (unread.len == 0 || takes_to_h2(c, unread) || !take_request(c, unread, now_us))
                 break;
             /* Several answers leave in one write; the last one leaves before its log line is
              * written. */
@@ -413,6 +435,8 @@ void net__conn_run(struct net_conn *c)
         }
         c->running = false;
         net__flush(c);
+        if (c->state == NET__H2)
+            net__conn_resume(c); /* what it asked for while this was on the stack */
     }
     net__conn_keep(c);
     if (c->x)
@@ -426,10 +450,12 @@ static void on_resume(struct loop_post *post)
     struct net_conn *c = CONTAINER_OF(post, struct net_conn, resume);
     c->resuming = false;
     if (c->state == NET__CLOSED) {
-        try_free(c);
+        net__conn_try_free(c);
         return;
     }
-    if (c->state == NET__HEAD)
+    if (c->state == NET__H2)
+        net__h2_pump(c);
+    else if (c->state == NET__HEAD)
         net__conn_run(c);
     if (c->secure && net__secure_has_more(c))
         net__secure_more(c);
@@ -448,7 +474,7 @@ void net__conn_resume(struct net_conn *c)
 void net__conn_next(struct net_conn *c)
 {
     if (c->state == NET__CLOSED) {
-        try_free(c);
+        net__conn_try_free(c);
         return;
     }
     c->served = true;
@@ -543,6 +569,9 @@ void net__conn_sweep(struct net_conn *c, int64_t now_us)
         if (now_us - c->active_us > c->server->limits.body_idle_timeout_us ||
             now_us - c->since_us > NET__LINGER_US)
             net__conn_close(c);
+        break;
+    case NET__H2:
+        net__h2_sweep(c, now_us);
         break;
     case NET__LINGER:
         if (!c->out_first &&

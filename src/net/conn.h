@@ -6,14 +6,18 @@
  * net_conn, and a request that comes whole and is answered at once costs one read and one write and
  * touches no heap.
  *
- *   state     what its bytes are            leaves it when
- *   HANDSHAKE records of TLS              hands are shaken -> HEAD; it failed -> LINGER or CLOSED
- *   HEAD      a head (none yet: idle)       a head is whole -> BUSY; refused -> BUSY with a refusal
- *   BUSY      body of the open exchange,    the exchange is over -> HEAD, DRAIN, LINGER or CLOSED
- *             then pipelined requests
- *   DRAIN     body that nobody read         it has passed -> HEAD; it is too much or too slow ->
- * CLOSED LINGER    anything; thrown away         the peer closed, or had its time -> CLOSED CLOSED
- * none                          the last handle and exchange are gone: freed
+ * What its bytes are in each state, and when it leaves it:
+ *
+ * - HANDSHAKE: records of TLS. Hands are shaken -> HEAD, or H2 when ALPN chose it; it failed ->
+ *   LINGER or CLOSED.
+ * - HEAD: a head (none yet: idle). It is whole, or refused -> BUSY. It is the preface of HTTP/2 ->
+ *   H2.
+ * - BUSY: the body of the open exchange, then pipelined requests. The exchange is over -> HEAD,
+ *   DRAIN, LINGER or CLOSED.
+ * - DRAIN: a body that nobody read. It has passed -> HEAD; it is too much or too slow -> CLOSED.
+ * - H2: frames (net/h2.h). GOAWAY has been sent and the streams are over -> LINGER or CLOSED.
+ * - LINGER: anything; thrown away. The peer closed, or had its time -> CLOSED.
+ * - CLOSED: none. The last handle and exchange are gone -> freed.
  *
  * Deadlines are not timers: a sweep over the connections about once a second compares times that
  * the connection wrote down anyway.
@@ -64,13 +68,26 @@ struct net__peer {
     bool has_address; /* a unix socket's peer has none */
 };
 
-enum net__state { NET__HEAD, NET__HANDSHAKE, NET__BUSY, NET__DRAIN, NET__LINGER, NET__CLOSED };
+enum net__state {
+    NET__HEAD,
+    NET__HANDSHAKE,
+    NET__BUSY,
+    NET__DRAIN,
+    NET__H2,
+    NET__LINGER,
+    NET__CLOSED
+};
+
+struct net__h2;        /* net/h2.h */
+struct net__h2_server; /* likewise */
+struct net__stream;    /* likewise */
 
 struct net_conn {
     uv_tcp_t tcp;
     struct net_server *server;
     struct net_conn *prev, *next;
-    struct net_exchange *x;
+    struct net_exchange *x;     /* of HTTP/1 */
+    struct net__h2 *h2;         /* NULL: it speaks HTTP/1 */
     struct net__secure *secure; /* NULL: in clear */
     struct net__block *in;      /* unread bytes, in order before `fresh` */
     struct slice fresh; /* unread bytes in the server's read buffer, during a read callback */
@@ -104,6 +121,7 @@ enum net__answer { NET__ANSWER_NONE, NET__ANSWER_STREAM, NET__ANSWER_DONE };
 struct net_exchange {
     struct net_request request;
     struct net_conn *conn;
+    struct net__stream *stream; /* of HTTP/2; NULL: HTTP/1 */
     struct arena *arena;
     void *user;
     void (*on_gone)(struct net_exchange *x, void *arg);
@@ -175,6 +193,7 @@ struct net_server {
     char *write_buffer; /* answers of `writer`, not yet given to the kernel */
     size_t write_len;
     struct net_conn *writer;
+    struct net__h2_server *h2; /* NULL until somebody speaks it */
     int64_t date_until_us;
     char date[40]; /* "Date: ...\r\n" */
     uint8_t date_len;
@@ -230,6 +249,8 @@ void net__conn_take(struct net_conn *c, char *place, size_t len);
 void net__conn_end(struct net_conn *c, bool in_order);
 /* Refuse whatever was sent, before there is a request. */
 void net__conn_refuse(struct net_conn *c, const struct net_refusal *refusal);
+/* Free it if it is closed and nobody has anything to do with it any more. */
+void net__conn_try_free(struct net_conn *c);
 /* Move what is left in the read buffer to the connection. */
 void net__conn_keep(struct net_conn *c);
 
@@ -248,6 +269,9 @@ void net__write_drop(struct net_conn *c); /* forget everything unsent */
 void net__date_refresh(struct net_server *s);
 
 /* -- exchange.c -- */
+/* An exchange with an arena of its own. */
+struct net_exchange *net__exchange_new(struct net_conn *c, int64_t started_us);
+/* The same, as the one that a connection of HTTP/1 is busy with. */
 struct net_exchange *net__exchange_open(struct net_conn *c, int64_t started_us);
 void net__exchange_refuse(struct net_exchange *x, const struct net_refusal *refusal);
 /* Close it if it is answered, sent and released. True when it is over. */

@@ -9,13 +9,13 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/macros.h"
-#include "net/conn.h"
+#include "net/h2.h"
 
 /* -- life
  * ------------------------------------------------------------------------------------------------
  */
 
-struct net_exchange *net__exchange_open(struct net_conn *c, int64_t started_us)
+struct net_exchange *net__exchange_new(struct net_conn *c, int64_t started_us)
 {
     struct net_server *s = c->server;
     struct arena *arena = arena_new(loop_arena_pool(s->loop), s->limits.arena_budget);
@@ -28,6 +28,12 @@ struct net_exchange *net__exchange_open(struct net_conn *c, int64_t started_us)
     x->body_max = s->limits.body_bytes_max;
     x->stream_left = -1;
     x->request.method = NET_METHOD_OTHER; /* until it is read */
+    return x;
+}
+
+struct net_exchange *net__exchange_open(struct net_conn *c, int64_t started_us)
+{
+    struct net_exchange *x = net__exchange_new(c, started_us);
     c->x = x;
     c->state = NET__BUSY;
     c->close_after = false;
@@ -94,8 +100,10 @@ void net_release(struct net_exchange *x)
 {
     assert(x->holds > 0);
     x->holds--;
-    if (!x->conn->running)
-        (void)net__exchange_settle(x); /* it may not be answered yet */
+    if (x->stream)
+        (void)net__h2_settle(x); /* it may not be answered yet */
+    else if (!x->conn->running)
+        (void)net__exchange_settle(x); /* likewise */
 }
 
 /* -- facts
@@ -125,6 +133,13 @@ struct slice net_peer(struct net_exchange *x)
 const struct address *net_peer_address(struct net_exchange *x)
 {
     return x->conn->peer.has_address ? &x->conn->peer.address : NULL;
+}
+
+struct slice net_http_version(const struct net_exchange *x)
+{
+    if (x->stream)
+        return SLICE("2");
+    return x->request.version_minor > 0 ? SLICE("1.1") : SLICE("1.0");
 }
 
 int64_t net_started_us(const struct net_exchange *x)
@@ -290,6 +305,10 @@ static void skip_body(struct net_exchange *x)
 void net_send(struct net_exchange *x, const struct net_head *head, struct slice body)
 {
     struct net_conn *c = x->conn;
+    if (x->stream) {
+        net__h2_send(x, head, body);
+        return;
+    }
     answer_begin(x, head);
     if (!x->gone && !c->body.done)
         skip_body(x);
@@ -310,6 +329,10 @@ void net_send(struct net_exchange *x, const struct net_head *head, struct slice 
 
 void net_abort(struct net_exchange *x)
 {
+    if (x->stream) {
+        net__h2_abort(x);
+        return;
+    }
     if (x->answer == NET__ANSWER_DONE)
         return;
     struct net_conn *c = x->conn;
@@ -327,6 +350,8 @@ void net_abort(struct net_exchange *x)
 enum status net_stream_begin(struct net_exchange *x, const struct net_head *head, int64_t length)
 {
     struct net_conn *c = x->conn;
+    if (x->stream)
+        return net__h2_stream_begin(x, head, length);
     answer_begin(x, head);
     x->answer = NET__ANSWER_STREAM;
     if (x->gone)
@@ -376,6 +401,8 @@ static void put_chunk(struct net_conn *c, struct slice piece)
 enum status net_stream_write(struct task *task, struct net_exchange *x, struct slice piece)
 {
     struct net_conn *c = x->conn;
+    if (x->stream)
+        return net__h2_stream_write(task, x, piece);
     assert(x->answer == NET__ANSWER_STREAM);
     if (x->gone)
         return STATUS_CANCELLED;
@@ -405,6 +432,10 @@ enum status net_stream_write(struct task *task, struct net_exchange *x, struct s
 void net_stream_end(struct net_exchange *x)
 {
     struct net_conn *c = x->conn;
+    if (x->stream) {
+        net__h2_stream_end(x);
+        return;
+    }
     if (x->answer != NET__ANSWER_STREAM)
         return;
     if (!x->gone && !x->bodyless && x->stream_left > 0) {

@@ -151,7 +151,7 @@ struct slice net_method_text(enum net_method method)
     return texts[method];
 }
 
-static enum net_method method_of(struct slice text)
+enum net_method net__method_of(struct slice text)
 {
     for (unsigned m = 0; m < NET_METHOD_OTHER; m++) {
         if (slice_eq(text, net_method_text((enum net_method)m)))
@@ -193,7 +193,7 @@ static const struct net_refusal *parse_line(struct arena *arena, char *line, siz
             return &net__malformed;
     }
     r->method_text = slice_of(line, (size_t)(target - line));
-    r->method = method_of(r->method_text);
+    r->method = net__method_of(r->method_text);
     target++;
     char *version = memchr(target, ' ', (size_t)(end - target));
     if (!version || version == target)
@@ -347,6 +347,19 @@ static const bool is_singleton[NET_HEADER_ID_COUNT] = {
     [NET_HEADER_X_API_KEY] = true,      [NET_HEADER_IDEMPOTENCY_KEY] = true,
 };
 
+bool net__header_index(struct net_request *r, unsigned i)
+{
+    struct net_header *h = &r->headers[i];
+    h->id = net__header_id(h->name.data, h->name.len);
+    if (h->id == NET_HEADER_OTHER)
+        return true;
+    if (r->by_id[h->id] < 0)
+        r->by_id[h->id] = (int16_t)i;
+    else if (is_singleton[h->id])
+        return false;
+    return true;
+}
+
 /* Lower-case and trim what llhttp found in `data`, number it, index it. */
 static const struct net_refusal *index_headers(char *data, struct net_request *r)
 {
@@ -358,12 +371,7 @@ static const struct net_refusal *index_headers(char *data, struct net_request *r
             name[k] = (char)(c | (c >= 'A' && c <= 'Z' ? 0x20 : 0));
         }
         h->value = slice_trim(h->value);
-        h->id = net__header_id(name, h->name.len);
-        if (h->id == NET_HEADER_OTHER)
-            continue;
-        if (r->by_id[h->id] < 0)
-            r->by_id[h->id] = (int16_t)i;
-        else if (is_singleton[h->id])
+        if (!net__header_index(r, i))
             return &net__malformed;
     }
     return NULL;

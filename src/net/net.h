@@ -1,13 +1,14 @@
 /*
- * net/net.h - Bytes to messages and back: listeners, connections, and the HTTP/1.1 codec (llhttp).
- * Knows nothing of routes or problems.
+ * net/net.h - Bytes to messages and back: listeners, connections, and the codecs of HTTP/1.1
+ * (llhttp) and HTTP/2 (nghttp2). Knows nothing of routes or problems.
  *
  * Data passes: a connection's bytes -> llhttp -> a net_request in an exchange's arena ->
  * net_server_options.on_request on the loop's own stack, as soon as the head is complete (the body
  * may still be on its way) -> the receiver answers at once with net_send, or spawns a task that
  * reads the body (net_body_read, suspends), then sends whole (net_send) or in pieces (net_stream_*,
- * suspends on back-pressure). One exchange is open on a connection at a time; pipelined requests
- * wait in a bounded buffer. HTTP/2 will be a second codec behind the same exchange.
+ * suspends on back-pressure). HTTP/1.1: one exchange is open on a connection at a time; pipelined
+ * requests wait in a bounded buffer. HTTP/2 (nghttp2): an exchange for each stream, the same to
+ * whoever receives it.
  */
 #pragma once
 
@@ -92,7 +93,7 @@ struct net_request {
                             ";"   tricks) was refused with 400 */
     struct slice query;  /* raw, without "?"; data NULL when there is none */
     struct slice host;   /* from Host or absolute form */
-    unsigned version_minor; /* HTTP/1.x */
+    unsigned version_minor; /* HTTP/1.x; 1 under HTTP/2, which has all that 1.1 has */
     struct net_header *headers;
     unsigned headers_len;
     int16_t by_id[NET_HEADER_ID_COUNT]; /* index of the first of each, or -1 */
@@ -129,6 +130,25 @@ struct net_limits {
     unsigned send_bytes_max; /* unsent bytes queued before net_stream_write waits. 0: 256 KiB */
     int64_t handshake_timeout_us; /* of TLS, from the connection on; closed. 0: 10 s */
     unsigned handshakes_max;      /* under way at once; beyond: the oldest is closed. 0: 1000 */
+};
+
+/* HTTP/2. Zero: on, with the values said here. A budget is what a peer may send at once without
+ * paying for it; a tenth of it comes back each second; beyond it the connection ends with GOAWAY
+ * ENHANCE_YOUR_CALM. */
+struct net_http2 {
+    bool off;                    /* not at all */
+    bool clear_off;              /* not by prior knowledge: over TLS only */
+    unsigned streams_max;        /* open at once on a connection. 0: 100 */
+    unsigned stream_window;      /* bytes of a body that wait unread. 0: 65,535 */
+    unsigned connection_window;  /* of all bodies of a connection. 0: 256 KiB */
+    unsigned resets_max;         /* budget: streams reset by it, or because of it. 0: 200 */
+    unsigned settings_max;       /* budget: SETTINGS frames. 0: 50 */
+    unsigned pings_max;          /* budget: PING frames. 0: 100 */
+    unsigned priorities_max;     /* budget: PRIORITY and PRIORITY_UPDATE frames. 0: 500 */
+    unsigned window_updates_max; /* budget: WINDOW_UPDATE frames beyond four for each DATA frame
+                                    that it got. 0: 1,000 */
+    unsigned empty_frames_max;   /* budget: DATA frames with nothing in them, and frames of unknown
+                                    types. 0: 100 */
 };
 
 /* What the codec refused before a request existed; the receiver formats the body of the answer. */
@@ -189,6 +209,10 @@ struct net_server_options {
     struct net_gate *gate; /* NULL: one of its own, by limits.connections_max */
     struct net_tls *tls;   /* speak TLS; NULL: in clear. Must outlive the server */
     struct net_limits limits;
+    struct net_http2 http2;
+    /* A peer of HTTP/2 went past a bound; `kind` is a constant: "rapid_reset", "ping", ... May be
+     * NULL. */
+    void (*on_http2_abuse)(const char *kind, void *arg);
     /* A connection opened (+1) or closed (-1); may be NULL. */
     void (*on_connections)(int change, void *arg);
     /* A head is complete. Must lead to exactly one answer (net_send, net_stream_end or net_abort),
@@ -289,7 +313,8 @@ bool net_tls_fact(struct net_tls *tls, unsigned i, struct arena *arena, struct n
  * -------------------------------------------------------------------------------------- */
 
 const struct net_request *net_request_of(struct net_exchange *x);
-struct arena *net_arena(struct net_exchange *x); /* lives until on_done returned */
+struct slice net_http_version(const struct net_exchange *x); /* "1.0", "1.1" or "2" */
+struct arena *net_arena(struct net_exchange *x);             /* lives until on_done returned */
 struct slice net_peer(struct net_exchange *x);   /* "192.0.2.1", "2001:db8::1" or "unix" */
 /* The same as a value; NULL: it has none (a unix socket). */
 const struct address *net_peer_address(struct net_exchange *x);
@@ -345,8 +370,9 @@ struct net_head {
 /*
  * Answer whole: writes status line, Date, the headers, Content-Length (also for HEAD, whose body is
  * then left out; none for 204 and 304) and Connection as needed, in one write. Unread request body
- * is drained up to a bound, else the connection closes after the answer. `body` must stay valid
- * until on_done (arena or constant). Context  own thread; never suspends.
+ * is drained up to a bound, else the connection closes after the answer (HTTP/2: the stream is
+ * reset with NO_ERROR). `body` must stay valid until on_done (arena or constant). Context  own
+ * thread; never suspends.
  */
 void net_send(struct net_exchange *x, const struct net_head *head, struct slice body);
 /* Answer in pieces: chunked (HTTP/1.1) or until close (1.0), or with a known length >= 0. */
@@ -355,7 +381,7 @@ enum status net_stream_begin(struct net_exchange *x, const struct net_head *head
  * does not read. */
 enum status net_stream_write(struct task *task, struct net_exchange *x, struct slice piece);
 void net_stream_end(struct net_exchange *x);
-/* Give up: close the connection without (the rest of) an answer. */
+/* Give up: close the connection (HTTP/2: reset the stream) without (the rest of) an answer. */
 void net_abort(struct net_exchange *x);
 /* For on_done. */
 int net_sent_status(const struct net_exchange *x);

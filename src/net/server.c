@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
-#include "net/conn.h"
+#include "net/h2.h"
 
 #define FREE_BLOCKS_MAX 32u
 /* Without a request for so long, a kept connection may be closed while draining: longer than a
@@ -117,6 +117,27 @@ static struct net_limits limits_of(const struct net_limits *given)
     return l;
 }
 
+static struct net_http2 http2_of(const struct net_http2 *given)
+{
+    struct net_http2 h = *given;
+#define DEFAULT(field, value)                                                                      \
+    if (h.field == 0)                                                                              \
+    h.field = (value)
+    DEFAULT(streams_max, 100);
+    DEFAULT(stream_window, 65535);
+    DEFAULT(connection_window, 256 * 1024);
+    DEFAULT(resets_max, 200);
+    DEFAULT(settings_max, 50);
+    DEFAULT(pings_max, 100);
+    DEFAULT(priorities_max, 500);
+    DEFAULT(window_updates_max, 1000);
+    DEFAULT(empty_frames_max, 100);
+#undef DEFAULT
+    h.stream_window = MIN(h.stream_window, 16u << 20);
+    h.connection_window = MIN(MAX(h.connection_window, 65535u), 64u << 20);
+    return h;
+}
+
 static void server_free(struct net_server *s)
 {
     for (struct net_conn *c = s->free_conns, *next; c; c = next) {
@@ -130,6 +151,7 @@ static void server_free(struct net_server *s)
     if (s->owns_gate)
         net_gate_free(s->gate);
     net__secure_server_fini(s);
+    net__h2_server_free(s->h2);
     free(s->read_buffer);
     free(s->write_buffer);
     free(s);
@@ -155,6 +177,7 @@ static struct net_server *server_new(struct loop *loop, const struct net_server_
     s->loop = loop;
     s->options = *options;
     s->limits = limits_of(&options->limits);
+    s->options.http2 = http2_of(&options->http2);
     s->sweep_every_us = sweep_interval(&s->limits);
     /* A block must take a whole head, or everything that one read brought. */
     uint32_t head_bytes = s->limits.line_bytes_max + s->limits.headers_bytes_max + 64;
@@ -232,7 +255,9 @@ static void on_rest(struct loop_timer *timer)
     for (struct net_conn *c = s->conns, *next; c; c = next) {
         next = c->next;
         /* Fresh ones get their first answer, busy ones the one they wait for. */
-        if (is_resting(c, now_us))
+        if (c->state == NET__H2)
+            net__h2_drain(c);
+        else if (is_resting(c, now_us))
             net__conn_finish(c);
     }
     if (s->conns)

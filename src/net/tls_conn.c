@@ -11,7 +11,7 @@
  * line, unread; and of more than handshakes_max the oldest is closed, which is never one that
  * answers as fast as an honest client does.
  */
-#include "net/conn.h"
+#include "net/h2.h"
 
 #include <assert.h>
 #include <openssl/x509v3.h>
@@ -315,7 +315,7 @@ static bool shake_hands(struct net_conn *c, struct slice *cipher)
     end_handshake(c, is_resumed ? NET__TLS_OUTCOME_RESUMED : NET__TLS_OUTCOME_FULL);
     c->state = NET__HEAD;
     c->since_us = loop_now_us(c->server->loop);
-    return true;
+    return !slice_eq(net__tls_alpn(&z->engine), SLICE("h2")) || net__h2_open(c);
 }
 
 /* Ciphertext that has to wait until there is room for what is in it. */
@@ -345,7 +345,8 @@ static void drop_raw(struct net_conn *c)
 
 static bool may_open(const struct net_conn *c)
 {
-    bool reads = c->state == NET__HEAD || c->state == NET__BUSY || c->state == NET__DRAIN;
+    bool reads = c->state == NET__HEAD || c->state == NET__BUSY || c->state == NET__DRAIN ||
+                 c->state == NET__H2;
     return reads && !(c->x && c->x->body_in_queue);
 }
 

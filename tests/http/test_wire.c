@@ -141,7 +141,7 @@ static const struct exchange {
       "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n",
       { 501 },
       true },
-    { "HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", { 505 }, true },
+    { "almost the preface of HTTP/2", "PRI * HTTP/2.0\r\nHost: h\r\n\r\n", { 505 }, true },
     { "TLS hello", "\x16\x03\x01\x02", { 400 }, true },
     { "header that splits", GET("/bad-header"), { 500 }, false },
     { "no answer", GET("/no-answer"), { 500 }, false },
@@ -453,9 +453,9 @@ static void test_wire_metrics(void **state)
     buf_init(&out, NULL, 0, 1 << 20);
     static const char *const wanted[] = {
         "http_server_request_duration_seconds_count{http_request_method=\"GET\",",
-        "http_route=\"/hello\",http_response_status_code=\"200\"} ",
-        "http_route=\"/sleep/{ms}\",http_response_status_code=\"200\"} ",
-        "http_route=\"unmatched\",http_response_status_code=\"404\"} ",
+        "http_route=\"/hello\",http_response_status_code=\"200\",network_protocol_version=\"1.1\"} ",
+        "http_route=\"/sleep/{ms}\",http_response_status_code=\"200\",network_protocol_version=\"1.1\"} ",
+        "http_route=\"unmatched\",http_response_status_code=\"404\",network_protocol_version=\"1.1\"} ",
         "http_server_active_requests 0",
         "purlin_http_connections ",
         "purlin_http_refusals_total{http_response_status_code=\"400\"} ",
