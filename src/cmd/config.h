@@ -94,6 +94,18 @@ struct config {
     int64_t compression_gzip;
     int64_t compression_rate;
 
+    bool http2_enabled;
+    bool http2_clear_text;
+    int64_t http2_streams;
+    int64_t http2_stream_window;
+    int64_t http2_connection_window;
+    int64_t http2_resets;
+    int64_t http2_settings;
+    int64_t http2_pings;
+    int64_t http2_priorities;
+    int64_t http2_window_updates;
+    int64_t http2_empty_frames;
+
     struct slice database_url;
     struct slice migrations;
     struct slice auto_migrate; /* auto, on, off */

@@ -58,6 +58,17 @@ static struct net_server_options common_options(const struct listen *l)
                     .body_rate_min = (unsigned)c->body_rate,
                     .handshake_timeout_us = c->handshake_timeout_us,
                     .handshakes_max = (unsigned)c->handshakes },
+        .http2 = { .off = !c->http2_enabled,
+                   .clear_off = !c->http2_clear_text,
+                   .streams_max = (unsigned)c->http2_streams,
+                   .stream_window = (unsigned)c->http2_stream_window,
+                   .connection_window = (unsigned)c->http2_connection_window,
+                   .resets_max = (unsigned)c->http2_resets,
+                   .settings_max = (unsigned)c->http2_settings,
+                   .pings_max = (unsigned)c->http2_pings,
+                   .priorities_max = (unsigned)c->http2_priorities,
+                   .window_updates_max = (unsigned)c->http2_window_updates,
+                   .empty_frames_max = (unsigned)c->http2_empty_frames },
     };
     if (c->accept_rate)
         options.accept_rate = MAX((unsigned)c->accept_rate / l->loops_len, 1u);
