@@ -315,7 +315,7 @@ bool net_tls_fact(struct net_tls *tls, unsigned i, struct arena *arena, struct n
 const struct net_request *net_request_of(struct net_exchange *x);
 struct slice net_http_version(const struct net_exchange *x); /* "1.0", "1.1" or "2" */
 struct arena *net_arena(struct net_exchange *x);             /* lives until on_done returned */
-struct slice net_peer(struct net_exchange *x);   /* "192.0.2.1", "2001:db8::1" or "unix" */
+struct slice net_peer(struct net_exchange *x); /* "192.0.2.1", "2001:db8::1" or "unix" */
 /* The same as a value; NULL: it has none (a unix socket). */
 const struct address *net_peer_address(struct net_exchange *x);
 bool net_is_secure(const struct net_exchange *x); /* came over TLS that we speak ourselves */

@@ -453,9 +453,12 @@ static void test_wire_metrics(void **state)
     buf_init(&out, NULL, 0, 1 << 20);
     static const char *const wanted[] = {
         "http_server_request_duration_seconds_count{http_request_method=\"GET\",",
-        "http_route=\"/hello\",http_response_status_code=\"200\",network_protocol_version=\"1.1\"} ",
-        "http_route=\"/sleep/{ms}\",http_response_status_code=\"200\",network_protocol_version=\"1.1\"} ",
-        "http_route=\"unmatched\",http_response_status_code=\"404\",network_protocol_version=\"1.1\"} ",
+        "http_route=\"/"
+        "hello\",http_response_status_code=\"200\",network_protocol_version=\"1.1\"} ",
+        "http_route=\"/sleep/"
+        "{ms}\",http_response_status_code=\"200\",network_protocol_version=\"1.1\"} ",
+        "http_route=\"unmatched\",http_response_status_code=\"404\",network_protocol_version=\"1."
+        "1\"} ",
         "http_server_active_requests 0",
         "purlin_http_connections ",
         "purlin_http_refusals_total{http_response_status_code=\"400\"} ",
