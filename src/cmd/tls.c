@@ -55,6 +55,7 @@ enum status tls_options_of(const struct config *c, struct arena *arena, struct n
     *ret = (struct net_tls_options){
         .certificates = certificates,
         .certificates_len = len,
+        .h2 = c->http2_enabled,
         .client_ca_file = c->tls_client_ca,
         .client_auth = auth,
         .only_1_3 = slice_eq(c->tls_min_version, SLICE("1.3")),

@@ -6,7 +6,8 @@ import { once } from "node:events";
 import { connect } from "node:http2";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
-import { adminKey, startPurlin } from "../support/purlin.mjs";
+import { makeAuthority } from "../support/certificates.mjs";
+import { adminKey, startPurlin, temporaryFolder } from "../support/purlin.mjs";
 import { startConformance } from "../support/conformance.mjs";
 
 const run = promisify(execFile);
@@ -167,6 +168,29 @@ describe("HTTP/2 with Node's client", () => {
   it("HTTP/1.1 goes on beside it", async () => {
     const answer = await fetch(`${server.url}/health/live`);
     assert.equal(answer.status, 200);
+  });
+});
+
+describe("HTTP/2 over TLS", () => {
+  it("is chosen by ALPN; bodies both ways, past every window", async (t) => {
+    const folder = temporaryFolder(t), ca = makeAuthority(folder), pair = ca.sign("site");
+    const server = await startConformance(t, { TLS_PORT: "0", TLS_CERT: pair.cert, TLS_KEY: pair.key });
+    const session = connect(server.tlsUrl, { ca: ca.text, servername: "localhost", settings: { initialWindowSize: 20_000 } });
+    await once(session, "connect");
+    assert.equal(session.alpnProtocol, "h2");
+    const body = randomBytes(300_000);
+    const echo = () => request(session, { ":path": "/echo", ":method": "POST" }, body);
+    const big = () => request(session, { ":path": "/big" });
+    const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => (i % 2 ? echo() : big())));
+    for (const [i, answer] of answers.entries()) {
+      assert.equal(answer.status, 200);
+      assert.ok(i % 2 ? answer.body.equals(body) : answer.body.length === 200_000);
+    }
+    const small = await Promise.all(Array.from({ length: 100 }, () => request(session, { ":path": "/health/live" })));
+    for (const answer of small) assert.equal(answer.body.toString(), '{"status":"pass"}');
+    session.close();
+    const { stdout } = await run("curl", ["-sS", "--cacert", ca.cert, "--http1.1", "-w", "%{http_version}", "-o", "/dev/null", server.tlsUrl.replace("127.0.0.1", "localhost") + "/big"]);
+    assert.equal(stdout, "1.1");
   });
 });
 

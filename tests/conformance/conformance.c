@@ -259,7 +259,8 @@ static bool open_tls(struct net_tls **ret)
     struct net_tls_error error;
     *ret = NULL;
     if (!getenv("TLS_PORT") || net_tls_new(&(struct net_tls_options){ .certificates = &certificate,
-                                                                      .certificates_len = 1 },
+                                                                      .certificates_len = 1,
+                                                                      .h2 = true },
                                            NULL, ret, &error) == STATUS_OK)
         return true;
     (void)fprintf(stderr, "purlin-conformance: %s\n", error.text);
