@@ -323,7 +323,7 @@ const struct config_key config_keys[] = {
     { "headers.hsts", "PURLIN_HEADERS_HSTS", CONFIG_DURATION,
       offsetof(struct config, headers_hsts_us), "730d", NULL, 0, 3650 * DAY, false, false,
       "How long browsers come back over TLS only (`Strict-Transport-Security`, sent over TLS "
-      "only); 0 sends none.",
+      "only, and never for `localhost`); 0 sends none.",
       true },
     { "headers.hsts_subdomains", "PURLIN_HEADERS_HSTS_SUBDOMAINS", CONFIG_BOOLEAN,
       offsetof(struct config, headers_hsts_subdomains), "on", NULL, 0, 0, false, false,

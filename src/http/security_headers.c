@@ -341,12 +341,21 @@ static struct slice without_own(struct http_request *req, struct slice block)
     return buf_status(&b) == STATUS_OK ? buf_slice(&b) : block;
 }
 
+/* Everything a developer ever runs answers at this name: a browser that was told "TLS only, for two
+ * years" by one of them would not open the others any more. */
+static bool is_localhost(struct slice host)
+{
+    return slice_eq_nocase(slice_head(host, MIN(host.len, slice_find(host, ':'))),
+                           SLICE("localhost"));
+}
+
 struct slice http__fixed_headers(struct http_request *req, int status, const char *content_type)
 {
     const struct http__standards *s = http__standards_of(req);
     bool is_off = req->policy->headers.profile == HTTP_PROFILE_OFF;
     enum http_profile profile = is_off ? HTTP_PROFILE_API : profile_of(req, status, content_type);
-    struct slice block = s->blocks[profile - HTTP_PROFILE_API][http__is_secure(req)];
+    bool is_strict = http__is_secure(req) && !is_localhost(http_net(req)->host);
+    struct slice block = s->blocks[profile - HTTP_PROFILE_API][is_strict];
     if (!is_off) {
         bool may_keep = status == 304 || req->own & HTTP__OWN_ETAG;
         if (may_keep || req->own & HTTP__OWN_CACHE)

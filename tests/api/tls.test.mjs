@@ -42,10 +42,10 @@ async function startTls(t, folder, ca, pairs, env = {}) {
 }
 
 /* One request on a socket, to its end; the connection is closed behind it. */
-async function ask(socket, target = "/health/live", headers = "") {
+async function ask(socket, target = "/health/live", headers = "", host = "localhost") {
   let text = "";
   socket.on("data", (chunk) => (text += chunk));
-  socket.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${headers}\r\n`);
+  socket.write(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n${headers}\r\n`);
   await once(socket, "end");
   socket.destroy();
   return { status: Number(text.split(" ")[1]), text };
@@ -69,6 +69,22 @@ const refused = async (server, options) => {
 };
 
 describe("https", () => {
+  it("asks browsers to stay with it, but not those of localhost", async (t) => {
+    const folder = temporaryFolder(t), ca = makeAuthority(folder);
+    const server = await startTls(t, folder, ca, [ca.sign("site")]);
+    for (const [host, strict] of [
+      ["site.example", true],
+      ["site.example:8443", true],
+      ["localhost.example", true],
+      ["localhost", false],
+      ["LOCALHOST:8443", false],
+    ]) {
+      const { text } = await ask(await server.connect(), "/health/live", "", host);
+      const value = /^Strict-Transport-Security: (.*)\r$/m.exec(text)?.[1];
+      assert.equal(value, strict ? "max-age=63072000; includeSubDomains" : undefined, host);
+    }
+  });
+
   it("speaks 1.2 and 1.3 and nothing older, in good ciphers only", async (t) => {
     const folder = temporaryFolder(t), ca = makeAuthority(folder);
     const server = await startTls(t, folder, ca, [ca.sign("site")]);
