@@ -14,6 +14,7 @@
 #include "cmd/config.h"
 
 struct arena;
+struct clients;
 struct contract_set;
 struct http_app;
 struct loop;
@@ -56,6 +57,7 @@ struct app {
     struct resource_engine *engine;
     struct observe *observe;
     struct site *site;
+    struct clients *clients; /* cmd/client.h */
 };
 
 /* Each returns an exit status, having said what is wrong. app_close takes whatever was opened. */

@@ -584,16 +584,16 @@ static void check_secret(struct loading *l, const char *key, struct slice value)
         }
 }
 
-static void read_proxies(struct loading *l)
+static void read_addresses(struct loading *l, struct slice key, struct slice list,
+                           struct address_set *ret)
 {
-    struct config *c = &l->config;
-    struct slice rest = c->trusted_proxies, part;
-    while (c->trusted_proxies.len && slice_split(&rest, ',', &part)) {
+    struct slice rest = list, part;
+    while (list.len && slice_split(&rest, ',', &part)) {
         const char *reason = "";
         struct slice text = slice_trim(part);
-        if (!address_set_add(&c->proxies, text, &reason))
-            diag_add(l->diag, SLICE("configuration"), 0, 0, SLICE("server.trusted_proxies"),
-                     SLICE_NULL, "%.*s %s", SLICE_ARG(text), reason);
+        if (!address_set_add(ret, text, &reason))
+            diag_add(l->diag, SLICE("configuration"), 0, 0, key, SLICE_NULL, "%.*s %s",
+                     SLICE_ARG(text), reason);
     }
 }
 
@@ -612,7 +612,7 @@ static bool parse_mode(struct slice text, int64_t *ret)
 static void check_listeners(struct loading *l)
 {
     struct config *c = &l->config;
-    read_proxies(l);
+    read_addresses(l, SLICE("server.trusted_proxies"), c->trusted_proxies, &c->proxies);
     if (!parse_mode(c->unix_mode_text, &c->unix_mode))
         refuse(l, "server.unix_mode", "must be octal permissions such as 0660");
     if (!c->clear && !c->unix_path.len && !config_has_tls(c))
@@ -655,6 +655,7 @@ static void check_whole(struct loading *l)
     if (!is_address(c->host) && !slice_eq(c->host, SLICE("localhost")))
         refuse(l, "server.host", "must be an IPv4 or IPv6 address");
     check_listeners(l);
+    read_addresses(l, SLICE("client.allow"), c->client_allow, &c->client_allowed);
     check_tls(l);
     if (c->limit_default > c->limit_max)
         refuse(l, "api.limit_default", "must not be above api.limit_max");

@@ -141,6 +141,13 @@ struct config {
     struct slice log_format; /* auto, json, pretty */
     bool access_log;
 
+    struct slice client_ca_file;
+    struct slice client_allow;         /* comma-separated */
+    struct address_set client_allowed; /* the same, read */
+    int64_t client_connections;
+    int64_t client_host_connections;
+    int64_t client_idle_timeout_us;
+
     int64_t offload_threads;
     int64_t offload_queue;
 

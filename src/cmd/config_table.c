@@ -452,6 +452,24 @@ const struct config_key config_keys[] = {
       NULL, 0, 0, false, false,
       "One line for each request; successful health checks and metrics are left out." },
 
+    { "client.ca_file", "PURLIN_CLIENT_CA_FILE", CONFIG_TEXT,
+      offsetof(struct config, client_ca_file), "", NULL, 0, 4096, false, false,
+      "PEM file of the certificate authorities that the servers we call are verified against; "
+      "empty: the system's." },
+    { "client.allow", "PURLIN_CLIENT_ALLOW", CONFIG_TEXT, offsetof(struct config, client_allow), "",
+      NULL, 0, 4096, false, false,
+      "Addresses (comma-separated, with prefix lengths) that URLs brought by users may lead to "
+      "although they are private, local or otherwise not of the public internet." },
+    { "client.connections", "PURLIN_CLIENT_CONNECTIONS", CONFIG_INTEGER,
+      offsetof(struct config, client_connections), "512", NULL, 1, 100000, false, false,
+      "Connections of one loop to other servers; beyond: requests wait." },
+    { "client.host_connections", "PURLIN_CLIENT_HOST_CONNECTIONS", CONFIG_INTEGER,
+      offsetof(struct config, client_host_connections), "64", NULL, 1, 100000, false, false,
+      "Those to one of them." },
+    { "client.idle_timeout", "PURLIN_CLIENT_IDLE_TIMEOUT", CONFIG_DURATION,
+      offsetof(struct config, client_idle_timeout_us), "60s", NULL, 1000000, 3600 * SECOND, false,
+      false, "How long a connection to another server is kept without a request." },
+
     { "offload.threads", "PURLIN_OFFLOAD_THREADS", CONFIG_INTEGER,
       offsetof(struct config, offload_threads), "2", NULL, 1, 64, false, false,
       "Threads for work that blocks or burns CPU." },

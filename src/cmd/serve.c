@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "cmd/app.h"
+#include "cmd/client.h"
 #include "cmd/listen.h"
 #include "cmd/tls.h"
 #include "contract/contract.h"
@@ -330,6 +331,8 @@ static int serve_with(struct server *s, int64_t begun_us)
     if (code == CMD_OK)
         code = app_open_http(s->app, "serve", s->loops, s->len);
     if (code == CMD_OK)
+        code = clients_open(s->app, "serve", s->loops, s->len);
+    if (code == CMD_OK)
         code = listen_open(s->app, s->loops, s->len, &s->listen);
     if (code != CMD_OK)
         return code;
@@ -366,6 +369,7 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
     /* A start that failed with loops and sockets half made leaves them to the kernel: nothing was
      * promised to anybody yet. */
     if (code == CMD_OK || server.len == 0) {
+        clients_close(&app);
         for (unsigned i = 0; i < server.len; i++) {
             store_detach(app.store, server.loops[i]);
             loop_free(server.loops[i]);

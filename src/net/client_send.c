@@ -310,6 +310,13 @@ static enum status scan_head(struct task *task, struct net_client_exchange *x, i
 static enum status read_head(struct task *task, struct net_client_exchange *x)
 {
     int64_t until_us = net__until(x, x->timeouts.first_byte_us);
+    x->report->stage = NET_CLIENT_FIRST_BYTE;
+    /* Looking before anything can have come would cost a call for nothing. */
+    if (unread(x).len == 0 && !x->cut && !x->link->ssl) {
+        enum status st = net__link_wait(task, x->link, UV_READABLE, until_us);
+        if (st != STATUS_OK)
+            return net__waited(task, x, st);
+    }
     for (unsigned interim = 0; interim <= INTERIM_MAX; interim++) {
         struct net__answer_scan scan;
         enum status st = scan_head(task, x, until_us, &scan);
