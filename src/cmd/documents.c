@@ -115,7 +115,7 @@ static int print_routes(struct app *app)
     }
     struct contract_set *set = resource_set_hold(app->engine);
     for (unsigned i = 0; i < set->len; i++)
-        buf_printf(&out, "%-8s /api/v1/%-36.*s %-7s %.*s\n", "resource",
+        buf_printf(&out, "%-8s /api/%.*s/%-36.*s %-7s %.*s\n", "resource", SLICE_ARG(set->version),
                    SLICE_ARG(set->contracts[i]->name), "rules",
                    SLICE_ARG(set->contracts[i]->description));
     resource_set_release(app->engine, set);

@@ -139,6 +139,15 @@ static void log_diag(const struct diag *diag)
                   LOG_TEXT("problem", diag->items[i].message));
 }
 
+/* Paths are added before the first request: a reload cannot bring an API version or end one. */
+static bool same_versions(const struct app *app, const struct contract_set *next)
+{
+    struct contract_set *set = resource_set_hold(app->engine);
+    bool same = contract_set_same_versions(set, next);
+    resource_set_release(app->engine, set);
+    return same;
+}
+
 /* In the offload pool: read and check everything anew; only when all of it is good does anything
  * change. */
 static void reload_work(void *arg)
@@ -154,6 +163,10 @@ static void reload_work(void *arg)
         next.store = s->app->store; /* borrowed */
         code = app_migrate(&next, "serve");
         next.store = NULL;
+    }
+    if (code == CMD_OK && !same_versions(s->app, next.set)) {
+        log_error("server.versions_changed", LOG_CSTR("advice", "other versions need a restart"));
+        code = CMD_USAGE;
     }
     if (code == CMD_OK && tls_reload(s->app, &next.config) != STATUS_OK)
         code = CMD_FAILED;

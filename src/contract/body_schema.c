@@ -280,6 +280,8 @@ static bool is_readonly(const struct contract_field *f)
 /* What a create takes, what may be sent back as it was read, and what is shown. */
 static bool belongs(const struct contract_field *f, char kind)
 {
+    if (f->hidden)
+        return false;
     return kind == 'r' ? !f->writeonly : kind == 'c' ? !is_readonly(f) : true;
 }
 

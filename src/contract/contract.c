@@ -28,6 +28,7 @@ void contract_set_free(struct contract_set *set)
         return;
     /* All but the code of patterns lives in the arena. */
     struct contract__owned *owned = CONTAINER_OF(set, struct contract__owned, set);
+    contract_set_free(set->older); /* at most CONTRACT_VERSIONS_MAX deep */
     for (struct contract__pattern_link *link = owned->patterns; link; link = link->next)
         contract_pattern_free(link->pattern);
     for (struct contract__schema_link *link = owned->schemas; link; link = link->next)

@@ -74,6 +74,7 @@ struct contract_field {
     bool immutable; /* may be given at create, not changed later */
     bool readonly;  /* never taken from a client (an import may set it) */
     bool writeonly; /* never shown */
+    bool hidden;    /* not there for clients, in an older version; readonly and writeonly too */
     bool unique;    /* `unique: true` on the field */
 
     unsigned column;      /* first of its columns in contract->columns */
@@ -167,6 +168,7 @@ struct contract {
         *rules[CONTRACT_ACTIONS]; /* never NULL; a rule left out is `false` (deny by default) */
     struct slice rules_text[CONTRACT_ACTIONS];
     bool soft_delete;
+    bool absent;          /* not there for clients, in an older version */
     int64_t cache_ttl_us; /* 0: not cached */
     struct slice *cache_tags;
     unsigned cache_tags_len;
@@ -180,16 +182,23 @@ struct contract {
     void *program;
 };
 
+#define CONTRACT_VERSIONS_MAX 16u /* older ones */
+
 struct contract_set {
     struct contract **contracts; /* by name */
     unsigned len;
-    uint64_t fingerprint; /* of the texts: same contracts, same number */
-    struct arena *arena;  /* everything lives here; freed by contract_set_free */
+    unsigned version_number;    /* 1, or one more than the newest of the older versions */
+    struct slice version;       /* "v1": the API is at /api/v1/ */
+    struct contract_set *older; /* the version before: the same tables, other names; or NULL */
+    uint64_t fingerprint;       /* of the texts: same contracts, same number */
+    struct arena *arena;        /* everything lives here; freed by contract_set_free */
 };
 
 /*
  * Read every *.yaml of a folder, check all of it (names, types, references between files, rules
- * type-checked, indexes, searches, defaults) and report every problem at once.
+ * type-checked, indexes, searches, defaults) and report every problem at once. Folders v1, v2, ...
+ * in it say what was different in older versions of the API (contract/version.c): sets of their
+ * own, at `older`.
  *
  * Errors   INVALID with everything wrong in `diag`.
  * Memory   the caller frees the set with contract_set_free; diag texts live in diag's arena.
@@ -202,7 +211,20 @@ struct contract_source {
 };
 enum status contract_set_parse(const struct contract_source *sources, unsigned sources_len,
                                struct diag *diag, struct contract_set **ret_set);
-void contract_set_free(struct contract_set *set);
+void contract_set_free(struct contract_set *set); /* and what is older */
+
+/*
+ * Add an older version: the same contracts with what its overlays say. `sources` are what `set` was
+ * parsed from. INVALID with everything wrong in `diag`; `set` is then as before.
+ */
+enum status contract_set_version_add(struct contract_set *set, unsigned number,
+                                     const struct contract_source *sources, unsigned sources_len,
+                                     const struct contract_source *overlays, unsigned overlays_len,
+                                     struct diag *diag);
+/* The set of a version: `set` itself or an older one; NULL when there is none. */
+const struct contract_set *contract_set_version(const struct contract_set *set, unsigned number);
+/* Whether a server of one set can go on with the other: its paths stay. */
+bool contract_set_same_versions(const struct contract_set *a, const struct contract_set *b);
 
 struct contract *contract_find(const struct contract_set *set, struct slice name);
 /* O(1), no string compare beyond one. NULL when there is none. */

@@ -17,7 +17,7 @@ struct contract_field *expr__field_find(const struct contract *contract, struct 
 {
     for (unsigned i = 0; i < contract->fields_len; i++) {
         struct contract_field *f = contract->fields[i];
-        if (slice_eq(f->name, name))
+        if (!f->hidden && slice_eq(f->name, name))
             return use == EXPR_FILTER && f->writeonly ? NULL : f;
     }
     return NULL;
@@ -27,7 +27,7 @@ const struct contract *expr__contract_find(const struct contract_set *set, struc
 {
     for (unsigned i = 0; set && i < set->len; i++)
         if (slice_eq(set->contracts[i]->name, name))
-            return set->contracts[i];
+            return set->contracts[i]->absent ? NULL : set->contracts[i];
     return NULL;
 }
 

@@ -318,6 +318,8 @@ enum status contract_set_parse(const struct contract_source *sources, unsigned s
         return STATUS_EXHAUSTED;
     }
     owned->set.arena = arena;
+    owned->set.version_number = 1;
+    owned->set.version = SLICE("v1");
     ld.owned = owned;
     enum status st = STATUS_OK;
     for (unsigned i = 0; i < sources_len && st == STATUS_OK; i++) {
@@ -382,36 +384,83 @@ static void load_files(const char *folder, struct dirent **entries, unsigned len
     }
 }
 
+static int is_version_folder(const struct dirent *entry)
+{
+    return contract__version_of(slice_cstr(entry->d_name)) > 0;
+}
+
+/* The *.yaml of a folder, in the order of their names. The number of them, or -1. */
+static int scan_files(const char *folder, struct arena *arena, struct diag *diag,
+                      struct contract_source **ret_sources)
+{
+    struct dirent **entries = NULL;
+    int found = scandir(folder, &entries, is_contract_file, alphasort);
+    unsigned len = MIN((unsigned)MAX(found, 0), CONTRACT_RESOURCES_MAX + 1);
+    struct contract_source *sources = arena_array_of(arena, struct contract_source, MAX(len, 1u));
+    load_files(folder, entries, len, arena, diag, sources);
+    for (int i = 0; i < found; i++)
+        free(entries[i]);
+    free(entries);
+    *ret_sources = sources;
+    return found < 0 ? -1 : (int)len;
+}
+
+static enum status load_versions(const char *folder, const struct contract_source *sources,
+                                 unsigned sources_len, struct arena *arena, struct diag *diag,
+                                 struct contract_set *set)
+{
+    struct dirent **entries = NULL;
+    int found = scandir(folder, &entries, is_version_folder, alphasort);
+    enum status st = STATUS_OK;
+    if (found > (int)CONTRACT_VERSIONS_MAX) {
+        diag_add(diag, slice_cstr(folder), 0, 0, SLICE_NULL, SLICE_NULL,
+                 "more than %u older versions", CONTRACT_VERSIONS_MAX);
+        st = STATUS_INVALID;
+    }
+    for (int i = 0; i < found; i++) {
+        struct slice name = slice_cstr(entries[i]->d_name);
+        char *path = arena_cstr(arena, arena_printf(arena, "%s/%.*s", folder, SLICE_ARG(name)));
+        struct contract_source *overlays;
+        int len = path && st != STATUS_EXHAUSTED ? scan_files(path, arena, diag, &overlays) : -1;
+        if (len < 0)
+            diag_add(diag, slice_cstr(folder), 0, 0, name, SLICE_NULL,
+                     "this folder of an older version cannot be read");
+        enum status each =
+            len < 0 ? STATUS_INVALID
+                    : contract_set_version_add(set, contract__version_of(name), sources,
+                                               sources_len, overlays, (unsigned)len, diag);
+        st = st == STATUS_OK ? each : st;
+        free(entries[i]);
+    }
+    free(entries);
+    return st;
+}
+
 enum status contract_set_load(struct slice folder, struct diag *diag, struct contract_set **ret_set)
 {
     CLEANUP(arena_free) struct arena *arena = arena_new(/* pool= */ NULL, /* budget_bytes= */ 0);
     char *name = arena_cstr(arena, folder.len > 1 && slice_ends(folder, SLICE("/"))
                                        ? slice_head(folder, folder.len - 1)
                                        : folder);
-    struct dirent **entries = NULL;
-    int found = name ? scandir(name, &entries, is_contract_file, alphasort) : -1;
-    if (found <= 0) {
-        diag_add(diag, folder, 0, 0, SLICE_NULL, SLICE_NULL,
-                 found < 0 ? "this folder of contracts cannot be read"
-                           : "no contracts (*.yaml) here");
-        free(entries);
-        return STATUS_INVALID;
-    }
-    unsigned len = MIN((unsigned)found, CONTRACT_RESOURCES_MAX + 1);
     unsigned before = diag->len + diag->dropped;
-    struct contract_source *sources = arena_array_of(arena, struct contract_source, len);
-    load_files(name, entries, len, arena, diag, sources);
-    for (int i = 0; i < found; i++)
-        free(entries[i]);
-    free(entries);
-
-    struct contract_set *set = NULL;
-    enum status st = contract_set_parse(sources, len, diag, &set);
-    if (st == STATUS_OK && diag->len + diag->dropped != before) {
-        contract_set_free(set);
+    struct contract_source *sources = NULL;
+    int len = name ? scan_files(name, arena, diag, &sources) : -1;
+    if (len <= 0) {
+        diag_add(diag, folder, 0, 0, SLICE_NULL, SLICE_NULL,
+                 len < 0 ? "this folder of contracts cannot be read"
+                         : "no contracts (*.yaml) here");
         return STATUS_INVALID;
     }
+    struct contract_set *set = NULL;
+    enum status st = contract_set_parse(sources, (unsigned)len, diag, &set);
+    if (st != STATUS_OK)
+        return st;
+    st = load_versions(name, sources, (unsigned)len, arena, diag, set);
+    if (st == STATUS_OK && diag->len + diag->dropped != before)
+        st = STATUS_INVALID;
     if (st == STATUS_OK)
         *ret_set = set;
+    else
+        contract_set_free(set);
     return st;
 }

@@ -82,6 +82,12 @@ void contract__read_fields(struct contract__loader *ld, struct contract__draft *
 void contract__link(struct contract__loader *ld);
 void contract__read_options(struct contract__loader *ld, struct contract__draft *d);
 
+/* Whether a field may have this name; false and reported otherwise. */
+bool contract__field_name_check(struct contract__loader *ld, const struct contract__draft *d,
+                                const struct yaml_node *node, struct slice path, struct slice name);
+/* The number of a version's folder ("v12": 12), or 0: another folder. */
+unsigned contract__version_of(struct slice folder);
+
 /* What may stand in a field, for the reader and for the published schema. */
 struct contract__field_key {
     struct slice name;

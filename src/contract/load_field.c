@@ -552,8 +552,8 @@ static void read_keys(struct reader *r)
         f->readonly = true;
 }
 
-static struct slice read_field_name(struct contract__loader *ld, struct contract__draft *d,
-                                    const struct yaml_node *node)
+bool contract__field_name_check(struct contract__loader *ld, const struct contract__draft *d,
+                                const struct yaml_node *node, struct slice path, struct slice name)
 {
     /* The engine's columns; SQLite's own; words of the rule language; query parameters that would
      * hide ?field=value. */
@@ -567,23 +567,29 @@ static struct slice read_field_name(struct contract__loader *ld, struct contract
         SLICE_INIT("fields"),  SLICE_INIT("expand"),     SLICE_INIT("count"),
         SLICE_INIT("deleted"), SLICE_INIT("format"),
     };
-    struct slice name = node->key->text;
-    struct slice path = contract__path(ld, SLICE("fields"), name);
     if (!contract__name_is_valid(name)) {
-        contract__fail(ld, d, node->key, path, SLICE("As in `reply_to`."),
+        contract__fail(ld, d, node, path, SLICE("As in `reply_to`."),
                        "a field's name must begin with a lower-case letter and have at most 63 "
                        "lower-case letters, digits and underscores");
-        return SLICE_NULL;
+        return false;
     }
     for (size_t i = 0; i < ARRAY_LEN(reserved); i++) {
         if (!slice_eq(name, reserved[i]))
             continue;
-        contract__fail(ld, d, node->key, path,
+        contract__fail(ld, d, node, path,
                        i < 5 ? SLICE("Every row has it without being declared.") : SLICE_NULL,
                        "this name is reserved");
-        return SLICE_NULL;
+        return false;
     }
-    return name;
+    return true;
+}
+
+static struct slice read_field_name(struct contract__loader *ld, struct contract__draft *d,
+                                    const struct yaml_node *node)
+{
+    struct slice name = node->key->text;
+    struct slice path = contract__path(ld, SLICE("fields"), name);
+    return contract__field_name_check(ld, d, node->key, path, name) ? name : SLICE_NULL;
 }
 
 static struct contract_field *field_add(struct contract__loader *ld, struct contract__draft *d,

@@ -1,7 +1,6 @@
 /*
- * The OpenAPI 3.1 document. Everything is written from the model and the table of routes; what is
- * the same for all resources (errors, list parameters, headers) stands once under components and is
- * referred to.
+ * The OpenAPI 3.1 document of one version. Everything is written from the model and the table of
+ * routes; what is the same for all resources is in openapi_parts.c.
  */
 #include "contract/openapi.h"
 
@@ -10,202 +9,16 @@
 #include "base/macros.h"
 #include "contract/contract.h"
 #include "contract/example.h"
+#include "contract/openapi_private.h"
 
 struct document {
     struct json_out o;
     struct arena *arena;
     const struct contract_set *set;
+    const struct openapi_options *options;
+    struct slice prefix; /* with slashes around the version */
+    bool deprecated;     /* of the path being written */
 };
-
-static void put_ref(struct json_out *o, const char *section, struct slice name)
-{
-    json_out_object(o);
-    json_out_key(o, SLICE("$ref"));
-    /* Names are identifiers of ours: nothing to escape. */
-    json_out_raw(o, SLICE_NULL);
-    buf_printf(o->buf, "\"#/components/%s/%.*s\"", section, SLICE_ARG(name));
-    json_out_end(o);
-}
-
-static void put_ref_member(struct json_out *o, const char *key, const char *section,
-                           struct slice name)
-{
-    json_out_key(o, slice_cstr(key));
-    put_ref(o, section, name);
-}
-
-/* -- components that all resources share
- * -------------------------------------------------------------------- */
-
-static const struct {
-    const char *name; /* of the component */
-    int status;
-    const char *description;
-} errors[] = {
-    { "BadRequest", 400, "The request is malformed: its query, headers or JSON." },
-    { "Unauthenticated", 401, "Credentials are needed." },
-    { "Denied", 403, "The caller may not do this." },
-    { "NotFound", 404, "There is no such row, or the caller may not see it." },
-    { "Conflict", 409,
-      "A unique value is taken, a row is referred to, or the same Idempotency-Key is in flight." },
-    { "PreconditionFailed", 412, "If-Match does not name the current version." },
-    { "TooLarge", 413, "The body is larger than allowed." },
-    { "UnsupportedMedia", 415, "The body has another type than the route takes." },
-    { "Invalid", 422, "Fields are wrong; `errors` names each one." },
-    { "PreconditionRequired", 428, "The server asks for If-Match here." },
-    { "Failed", 500, "A mistake of ours; `request_id` finds it in the log." },
-    { "Unavailable", 503, "Overloaded or shutting down; Retry-After says when to come again." },
-};
-
-static const char *error_name(int status)
-{
-    for (size_t i = 0; i < ARRAY_LEN(errors); i++)
-        if (errors[i].status == status)
-            return errors[i].name;
-    return "Failed";
-}
-
-static void put_error_components(struct json_out *o)
-{
-    json_out_key(o, SLICE("responses"));
-    json_out_object(o);
-    for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
-        json_out_key(o, slice_cstr(errors[i].name));
-        json_out_object(o);
-        json_out_kv(o, "description", errors[i].description);
-        if (errors[i].status == 503) {
-            json_out_key(o, SLICE("headers"));
-            json_out_object(o);
-            put_ref_member(o, "Retry-After", "headers", SLICE("RetryAfter"));
-            json_out_end(o);
-        }
-        json_out_key(o, SLICE("content"));
-        json_out_object(o);
-        json_out_key(o, SLICE("application/problem+json"));
-        json_out_object(o);
-        put_ref_member(o, "schema", "schemas", SLICE("Problem"));
-        json_out_end(o);
-        json_out_end(o);
-        json_out_end(o);
-    }
-    json_out_end(o);
-}
-
-static const char problem_schema[] =
-    "{\"type\":\"object\",\"description\":\"RFC 9457 problem details.\","
-    "\"required\":[\"type\",\"title\",\"status\",\"request_id\"],\"properties\":{"
-    "\"type\":{\"type\":\"string\",\"format\":\"uri-reference\",\"description\":\"Names the kind "
-    "of problem; for programs.\"},"
-    "\"title\":{\"type\":\"string\"},"
-    "\"status\":{\"type\":\"integer\",\"minimum\":400,\"maximum\":599},"
-    "\"detail\":{\"type\":\"string\",\"description\":\"A sentence for people.\"},"
-    "\"instance\":{\"type\":\"string\",\"format\":\"uri-reference\"},"
-    "\"code\":{\"type\":\"string\"},"
-    "\"request_id\":{\"type\":\"string\",\"description\":\"Finds the request in the log.\"},"
-    "\"trace_id\":{\"type\":\"string\"},"
-    "\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"pointer\","
-    "\"code\",\"detail\"],"
-    "\"properties\":{\"pointer\":{\"type\":\"string\",\"description\":\"JSON Pointer into the "
-    "body, or ?name of a query "
-    "parameter.\"},\"code\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"},\"message\":{"
-    "\"type\":\"string\"}}}}},"
-    "\"examples\":[{\"type\":\"https://purlin.dev/problems/validation\",\"title\":\"Unprocessable "
-    "Content\",\"status\":422,"
-    "\"detail\":\"Fields are "
-    "wrong.\",\"request_id\":\"0192f1c0-6f3a-7c3e-9d2b-0a1b2c3d4e5f\",\"errors\":[{\"pointer\":"
-    "\"/title\",\"code\":\"too_long\",\"detail\":\"must have at most 300 characters\"}]}]}";
-
-static const char page_schema[] =
-    "{\"type\":\"object\",\"required\":[\"limit\",\"next\",\"prev\",\"has_more\"],\"properties\":{"
-    "\"limit\":{\"type\":\"integer\"},"
-    "\"next\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page after this "
-    "one.\"},"
-    "\"prev\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page before this "
-    "one.\"},"
-    "\"has_more\":{\"type\":\"boolean\"},"
-    "\"total\":{\"type\":\"integer\",\"description\":\"Only when asked for with count=.\"},"
-    "\"total_is\":{\"type\":\"string\",\"enum\":[\"exact\",\"at_least\"]}}}";
-
-static const struct {
-    const char *component, *name, *schema, *description;
-} list_parameters[] = {
-    { "Limit", "limit", "{\"type\":\"integer\",\"minimum\":1,\"default\":20}", "How many rows." },
-    { "Cursor", "cursor", "{\"type\":\"string\"}",
-      "Where to go on: page.next or page.prev of an answer." },
-    { "Offset", "offset", "{\"type\":\"integer\",\"minimum\":0}",
-      "Rows to skip; not together with cursor." },
-    { "Sort", "sort", "{\"type\":\"string\"}",
-      "Fields with commas, - for descending: -created_at,id." },
-    { "Filter", "filter", "{\"type\":\"string\",\"maxLength\":4096}",
-      "A condition in the filter language: score > 10 && \"c\" in tags." },
-    { "Fields", "fields", "{\"type\":\"string\"}", "Only these fields, with commas." },
-    { "Expand", "expand", "{\"type\":\"string\"}",
-      "Related rows to embed, with commas, dots to go deeper." },
-    { "Count", "count", "{\"type\":\"string\",\"enum\":[\"exact\",\"estimated\"]}",
-      "Adds page.total." },
-};
-
-static void put_parameter_components(struct json_out *o)
-{
-    json_out_key(o, SLICE("parameters"));
-    json_out_object(o);
-    for (size_t i = 0; i < ARRAY_LEN(list_parameters); i++) {
-        json_out_key(o, slice_cstr(list_parameters[i].component));
-        json_out_object(o);
-        json_out_kv(o, "name", list_parameters[i].name);
-        json_out_kv(o, "in", "query");
-        json_out_kv(o, "description", list_parameters[i].description);
-        json_out_key(o, SLICE("schema"));
-        json_out_raw(o, slice_cstr(list_parameters[i].schema));
-        json_out_end(o);
-    }
-    static const struct {
-        const char *component, *name, *schema, *description;
-    } headers[] = {
-        { "IfMatch", "If-Match", "{\"type\":\"string\"}", "The ETag that the change is based on." },
-        { "IfNoneMatch", "If-None-Match", "{\"type\":\"string\"}",
-          "The ETag that the client has; 304 when it is current." },
-        { "IdempotencyKey", "Idempotency-Key", "{\"type\":\"string\",\"maxLength\":255}",
-          "Makes a repeated POST safe: the same key with the same body gets the same answer." },
-        { "Prefer", "Prefer", "{\"type\":\"string\"}", "return=minimal or return=representation." },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
-        json_out_key(o, slice_cstr(headers[i].component));
-        json_out_object(o);
-        json_out_kv(o, "name", headers[i].name);
-        json_out_kv(o, "in", "header");
-        json_out_kv(o, "description", headers[i].description);
-        json_out_key(o, SLICE("schema"));
-        json_out_raw(o, slice_cstr(headers[i].schema));
-        json_out_end(o);
-    }
-    json_out_key(o, SLICE("Id"));
-    json_out_raw(
-        o,
-        SLICE(
-            "{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"description\":\"The row's id.\","
-            "\"schema\":{\"type\":\"string\",\"format\":\"uuid\"}}"));
-    json_out_end(o);
-    json_out_key(o, SLICE("headers"));
-    json_out_raw(o, SLICE("{\"ETag\":{\"description\":\"Version of the row as "
-                          "shown.\",\"schema\":{\"type\":\"string\"}},"
-                          "\"Location\":{\"description\":\"Path of the new "
-                          "row.\",\"schema\":{\"type\":\"string\"}},"
-                          "\"Link\":{\"description\":\"rel=next and rel=prev (RFC "
-                          "8288).\",\"schema\":{\"type\":\"string\"}},"
-                          "\"RetryAfter\":{\"description\":\"Seconds to "
-                          "wait.\",\"schema\":{\"type\":\"integer\"}}}"));
-}
-
-static void put_security_components(struct json_out *o)
-{
-    json_out_key(o, SLICE("securitySchemes"));
-    json_out_raw(
-        o,
-        SLICE("{\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
-              "\"description\":\"The bootstrap key (PURLIN_ADMIN_KEY) carries the role admin.\"},"
-              "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
-}
 
 /* -- a resource
  * ------------------------------------------------------------------------------------------------
@@ -253,9 +66,9 @@ static void put_resource_schemas(struct document *d, const struct contract *c)
     json_out_key(&d->o, SLICE("data"));
     json_out_object(&d->o);
     json_out_kv(&d->o, "type", "array");
-    put_ref_member(&d->o, "items", "schemas", schema_name(d, c, ""));
+    contract__put_ref_member(&d->o, "items", "schemas", schema_name(d, c, ""));
     json_out_end(&d->o);
-    put_ref_member(&d->o, "page", "schemas", SLICE("Page"));
+    contract__put_ref_member(&d->o, "page", "schemas", SLICE("Page"));
     json_out_end(&d->o);
     json_out_end(&d->o);
 }
@@ -279,7 +92,7 @@ static void put_parameters(struct json_out *o, const char *const *names)
     json_out_key(o, SLICE("parameters"));
     json_out_array(o);
     for (; names && *names; names++)
-        put_ref(o, "parameters", slice_cstr(*names));
+        contract__put_ref(o, "parameters", slice_cstr(*names));
 }
 
 static void put_equality_parameters(struct document *d, const struct contract *c)
@@ -330,7 +143,7 @@ static void put_body(struct document *d, const struct contract *c, const struct 
     json_out_object(&d->o);
     json_out_key(&d->o, slice_cstr(op->body_type));
     json_out_object(&d->o);
-    put_ref_member(&d->o, "schema", "schemas", schema_name(d, c, op->body));
+    contract__put_ref_member(&d->o, "schema", "schemas", schema_name(d, c, op->body));
     struct buf example;
     buf_init(&example, d->arena, 1024, 65536);
     if (contract__example(c, *op->body == 'P' ? 'p' : 'c', d->arena, &example) == STATUS_OK) {
@@ -361,7 +174,7 @@ static void put_responses(struct document *d, const struct contract *c, const st
         json_out_key(o, SLICE("headers"));
         json_out_object(o);
         for (size_t i = 0; i < ARRAY_LEN(op->headers) && op->headers[i]; i++)
-            put_ref_member(o, op->headers[i], "headers", slice_cstr(op->headers[i]));
+            contract__put_ref_member(o, op->headers[i], "headers", slice_cstr(op->headers[i]));
         json_out_end(o);
     }
     if (op->answer) {
@@ -369,7 +182,7 @@ static void put_responses(struct document *d, const struct contract *c, const st
         json_out_object(o);
         json_out_key(o, SLICE("application/json"));
         json_out_object(o);
-        put_ref_member(o, "schema", "schemas", schema_name(d, c, op->answer));
+        contract__put_ref_member(o, "schema", "schemas", schema_name(d, c, op->answer));
         json_out_end(o);
         json_out_end(o);
     }
@@ -377,9 +190,11 @@ static void put_responses(struct document *d, const struct contract *c, const st
     if (op->success == 200 && op->headers[0] && op->headers[0][0] == 'E' && op->method[0] == 'g')
         json_out_key(o, SLICE("304")),
             json_out_raw(o, SLICE("{\"description\":\"Not modified.\"}"));
+    if (d->deprecated)
+        contract__put_ref_member(o, "410", "responses", SLICE("Gone"));
     for (const int *status = op->errors; *status; status++)
-        put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
-                       slice_cstr(error_name(*status)));
+        contract__put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
+                                 slice_cstr(contract__error_name(*status)));
     json_out_end(o);
 }
 
@@ -412,6 +227,14 @@ static void put_limits(struct document *d, const struct contract *c, const char 
     }
 }
 
+static void put_deprecated(struct document *d)
+{
+    if (!d->deprecated)
+        return;
+    json_out_key(&d->o, SLICE("deprecated"));
+    json_out_bool(&d->o, true);
+}
+
 static void put_operation(struct document *d, const struct contract *c, const struct operation *op)
 {
     struct json_out *o = &d->o;
@@ -428,6 +251,7 @@ static void put_operation(struct document *d, const struct contract *c, const st
     json_out_array(o);
     json_out_string(o, c->name);
     json_out_end(o);
+    put_deprecated(d);
     put_security(d, c, op->action);
     put_limits(d, c, op->id_prefix);
     put_parameters(o, op->parameters);
@@ -442,11 +266,12 @@ static void put_operation(struct document *d, const struct contract *c, const st
 
 static const char *const list_params[] = { "Limit",  "Cursor", "Offset", "Sort", "Filter",
                                            "Fields", "Expand", "Count",  NULL };
-static const char *const create_params[] = { "IdempotencyKey", "Prefer", NULL };
+static const char *const create_params[] = { "IdempotencyKey", "Prefer", "CsrfToken", NULL };
 static const char *const read_params[] = { "IfNoneMatch", "Fields", "Expand", NULL };
-static const char *const write_params[] = { "IfMatch", "Prefer", NULL };
-static const char *const delete_params[] = { "IfMatch", NULL };
-static const char *const restore_params[] = { "IdempotencyKey", "IfMatch", "Prefer", NULL };
+static const char *const write_params[] = { "IfMatch", "Prefer", "CsrfToken", NULL };
+static const char *const delete_params[] = { "IfMatch", "CsrfToken", NULL };
+static const char *const restore_params[] = { "IdempotencyKey", "IfMatch", "Prefer", "CsrfToken",
+                                              NULL };
 static const int restore_errors[] = { 400, 401, 403, 404, 409, 412, 422, 500, 503, 0 };
 static const int list_errors[] = { 400, 401, 403, 422, 500, 503, 0 };
 static const int create_errors[] = { 400, 401, 403, 404, 409, 413, 415, 422, 500, 503, 0 };
@@ -526,19 +351,33 @@ static const struct operation restore_operation = { .method = "post",
                                                     .headers = { "ETag" },
                                                     .action = CONTRACT_UPDATE };
 
+static bool is_deprecated(const struct document *d, struct slice path)
+{
+    return d->options->is_deprecated && d->options->is_deprecated(d->options->arg, path);
+}
+
+/* The path of a resource, and whether its policy says that it ages. */
+static void path_begin(struct document *d, const struct contract *c, const char *rest)
+{
+    struct slice path =
+        arena_printf(d->arena, "%.*s%.*s%s", SLICE_ARG(d->prefix), SLICE_ARG(c->name), rest);
+    d->deprecated = is_deprecated(d, path);
+    json_out_key(&d->o, path);
+    json_out_object(&d->o);
+}
+
 static void put_id_parameter(struct json_out *o)
 {
     json_out_key(o, SLICE("parameters"));
     json_out_array(o);
-    put_ref(o, "parameters", SLICE("Id"));
+    contract__put_ref(o, "parameters", SLICE("Id"));
     json_out_end(o);
 }
 
 static void put_export(struct document *d, const struct contract *c)
 {
     struct json_out *o = &d->o;
-    json_out_key(o, arena_printf(d->arena, "/api/v1/%.*s/export", SLICE_ARG(c->name)));
-    json_out_object(o);
+    path_begin(d, c, "/export");
     json_out_key(o, SLICE("get"));
     json_out_object(o);
     json_out_key(o, SLICE("operationId"));
@@ -552,6 +391,7 @@ static void put_export(struct document *d, const struct contract *c)
     json_out_array(o);
     json_out_string(o, c->name);
     json_out_end(o);
+    put_deprecated(d);
     put_security(d, c, CONTRACT_READ);
     static const char *const params[] = { "Sort", "Filter", "Fields", NULL };
     put_parameters(o, params);
@@ -567,8 +407,8 @@ static void put_export(struct document *d, const struct contract *c)
                           "line.\",\"content\":{\"application/x-ndjson\":{\"schema\":{\"type\":"
                           "\"string\"}},\"text/csv\":{\"schema\":{\"type\":\"string\"}}}}"));
     for (const int *status = list_errors; *status; status++)
-        put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
-                       slice_cstr(error_name(*status)));
+        contract__put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
+                                 slice_cstr(contract__error_name(*status)));
     json_out_end(o);
     json_out_end(o);
     json_out_end(o);
@@ -577,20 +417,17 @@ static void put_export(struct document *d, const struct contract *c)
 static void put_resource_paths(struct document *d, const struct contract *c)
 {
     struct json_out *o = &d->o;
-    json_out_key(o, arena_printf(d->arena, "/api/v1/%.*s", SLICE_ARG(c->name)));
-    json_out_object(o);
+    path_begin(d, c, "");
     for (size_t i = 0; i < ARRAY_LEN(collection_operations); i++)
         put_operation(d, c, &collection_operations[i]);
     json_out_end(o);
-    json_out_key(o, arena_printf(d->arena, "/api/v1/%.*s/{id}", SLICE_ARG(c->name)));
-    json_out_object(o);
+    path_begin(d, c, "/{id}");
     put_id_parameter(o);
     for (size_t i = 0; i < ARRAY_LEN(item_operations); i++)
         put_operation(d, c, &item_operations[i]);
     json_out_end(o);
     if (c->soft_delete) {
-        json_out_key(o, arena_printf(d->arena, "/api/v1/%.*s/{id}/restore", SLICE_ARG(c->name)));
-        json_out_object(o);
+        path_begin(d, c, "/{id}/restore");
         put_id_parameter(o);
         put_operation(d, c, &restore_operation);
         json_out_end(o);
@@ -611,14 +448,14 @@ static const char batch_results_schema[] =
     "\"The row, or the problem.\"}}}}}}";
 
 static const char batch_path[] =
-    "{\"post\":{\"operationId\":\"batch\",\"summary\":\"Run several operations in one "
+    "\"operationId\":\"batch\",\"summary\":\"Run several operations in one "
     "transaction.\","
     "\"description\":\"Operations run in order; one that fails undoes all (mode atomic). A path or "
     "body may refer to the id of an "
     "earlier operation: $ops.0.id, or $name.id when that operation has a "
     "ref.\",\"tags\":[\"batch\"],\"security\":[{},{"
     "\"apiKey\":[]},{\"bearer\":[]}],\"parameters\":[{\"$ref\":\"#/components/parameters/"
-    "IdempotencyKey\"},{\"name\":\"mode\","
+    "IdempotencyKey\"},{\"$ref\":\"#/components/parameters/CsrfToken\"},{\"name\":\"mode\","
     "\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"atomic\",\"independent\"],"
     "\"default\":\"atomic\"}}],"
     "\"requestBody\":{\"required\":true,\"content\":{\"application/"
@@ -639,12 +476,15 @@ static const char batch_path[] =
 static void put_batch(struct document *d)
 {
     struct json_out *o = &d->o;
-    json_out_key(o, SLICE("/api/v1/batch"));
-    json_out_raw(o, SLICE(batch_path));
+    struct slice path = arena_printf(d->arena, "%.*sbatch", SLICE_ARG(d->prefix));
+    json_out_key(o, path);
+    json_out_raw(o, is_deprecated(d, path) ? SLICE("{\"post\":{\"deprecated\":true,")
+                                           : SLICE("{\"post\":{"));
+    buf_put_lit(o->buf, batch_path);
     bool first = true;
     for (const int *status = create_errors; *status; status++) {
         buf_printf(o->buf, "%s\"%d\":{\"$ref\":\"#/components/responses/%s\"}", first ? "" : ",",
-                   *status, error_name(*status));
+                   *status, contract__error_name(*status));
         first = false;
     }
     buf_put_lit(o->buf, "}}}");
@@ -663,6 +503,8 @@ static void put_route(struct document *d, const struct openapi_route *route)
     json_out_array(o);
     json_out_cstr(o, route->tag ? route->tag : "other");
     json_out_end(o);
+    d->deprecated = route->deprecated || is_deprecated(d, route->path);
+    put_deprecated(d);
     json_out_key(o, SLICE("security"));
     json_out_raw(o, route->admin ? SLICE("[{\"apiKey\":[]},{\"bearer\":[]}]") : SLICE("[{}]"));
     json_out_key(o, SLICE("responses"));
@@ -682,11 +524,11 @@ static void put_route(struct document *d, const struct openapi_route *route)
     json_out_end(o);
     json_out_end(o);
     if (route->admin) {
-        put_ref_member(o, "401", "responses", SLICE("Unauthenticated"));
-        put_ref_member(o, "403", "responses", SLICE("Denied"));
+        contract__put_ref_member(o, "401", "responses", SLICE("Unauthenticated"));
+        contract__put_ref_member(o, "403", "responses", SLICE("Denied"));
     }
-    put_ref_member(o, "400", "responses", SLICE("BadRequest"));
-    put_ref_member(o, "503", "responses", SLICE("Unavailable"));
+    contract__put_ref_member(o, "400", "responses", SLICE("BadRequest"));
+    contract__put_ref_member(o, "503", "responses", SLICE("Unavailable"));
     json_out_end(o);
     json_out_end(o);
 }
@@ -738,6 +580,8 @@ static void put_tags(struct document *d)
     json_out_key(o, SLICE("tags"));
     json_out_array(o);
     for (unsigned i = 0; i < d->set->len; i++) {
+        if (d->set->contracts[i]->absent)
+            continue;
         json_out_object(o);
         json_out_key(o, SLICE("name"));
         json_out_string(o, d->set->contracts[i]->name);
@@ -754,14 +598,19 @@ static void put_tags(struct document *d)
 void contract_openapi(const struct contract_set *set, const struct openapi_options *options,
                       struct arena *arena, struct buf *out)
 {
-    struct document d = { .o = json_out(out), .arena = arena, .set = set };
+    struct document d = { .o = json_out(out),
+                          .arena = arena,
+                          .set = set,
+                          .options = options,
+                          .prefix = arena_printf(arena, "/api/%.*s/", SLICE_ARG(set->version)) };
     json_out_object(&d.o);
     put_info(&d, options);
     put_tags(&d);
     json_out_key(&d.o, SLICE("paths"));
     json_out_object(&d.o);
     for (unsigned i = 0; i < set->len; i++)
-        put_resource_paths(&d, set->contracts[i]);
+        if (!set->contracts[i]->absent)
+            put_resource_paths(&d, set->contracts[i]);
     put_batch(&d);
     put_other_paths(&d, options);
     json_out_end(&d.o);
@@ -769,18 +618,14 @@ void contract_openapi(const struct contract_set *set, const struct openapi_optio
     json_out_object(&d.o);
     json_out_key(&d.o, SLICE("schemas"));
     json_out_object(&d.o);
-    json_out_key(&d.o, SLICE("Problem"));
-    json_out_raw(&d.o, SLICE(problem_schema));
-    json_out_key(&d.o, SLICE("Page"));
-    json_out_raw(&d.o, SLICE(page_schema));
+    contract__put_shared_schemas(&d.o);
     json_out_key(&d.o, SLICE("BatchResults"));
     json_out_raw(&d.o, SLICE(batch_results_schema));
     for (unsigned i = 0; i < set->len; i++)
-        put_resource_schemas(&d, set->contracts[i]);
+        if (!set->contracts[i]->absent)
+            put_resource_schemas(&d, set->contracts[i]);
     json_out_end(&d.o);
-    put_error_components(&d.o);
-    put_parameter_components(&d.o);
-    put_security_components(&d.o);
+    contract__put_shared_components(&d.o);
     json_out_end(&d.o);
     json_out_end(&d.o);
 }

@@ -19,6 +19,7 @@ struct openapi_route {
     struct slice path;
     const char *summary, *tag, *operation_id;
     bool admin;
+    bool deprecated;
     const char *response_type;   /* NULL: application/json */
     const char *response_schema; /* JSON; NULL: anything */
 };
@@ -26,6 +27,10 @@ struct openapi_options {
     struct slice title, version, server_url; /* server_url may be "/" */
     const struct openapi_route *routes;
     unsigned routes_len;
+    /* Whether what is at this path should not be built upon any more; NULL: nothing is so. */
+    bool (*is_deprecated)(void *arg, struct slice path);
+    void *arg;
 };
+/* Of the set's own version; older ones have documents of their own. */
 void contract_openapi(const struct contract_set *set, const struct openapi_options *options,
                       struct arena *arena, struct buf *out);

@@ -40,6 +40,8 @@ static bool try_seed(struct contract__lookup *lookup, const struct contract *con
     memset(lookup->slots, 255, lookup->mask + 1);
     lookup->seed = seed;
     for (unsigned i = 0; i < contract->fields_len; i++) {
+        if (contract->fields[i]->hidden)
+            continue;
         uint8_t *slot = &lookup->slots[hash64(contract->fields[i]->name, seed) & lookup->mask];
         if (*slot != 255)
             return false;
@@ -151,6 +153,16 @@ bool contract__program_build(struct contract *contract, struct arena *arena)
     return true;
 }
 
+void contract__field_hide(struct contract *contract, struct contract_field *field)
+{
+    struct contract__program *program = contract->program;
+    unsigned i = field->index;
+    field->hidden = field->readonly = field->writeonly = true;
+    bit_set(program->closed, i);
+    bit_set(program->kept, i);
+    program->required[i / 64] &= ~((uint64_t)1 << (i % 64));
+}
+
 bool contract__default_set(const struct contract_field *field, struct contract *contract,
                            struct arena *arena, struct problem *problem)
 {
@@ -188,8 +200,9 @@ static const struct contract_referrer *find_referrer(const struct contract *cont
                                                      struct slice key)
 {
     for (unsigned i = 0; i < contract->referrers_len; i++) {
-        if (slice_eq(contract->referrers[i].name, key))
-            return &contract->referrers[i];
+        const struct contract_referrer *referrer = &contract->referrers[i];
+        if (slice_eq(referrer->name, key))
+            return referrer->contract->absent || referrer->field->hidden ? NULL : referrer;
     }
     return NULL;
 }
@@ -214,7 +227,8 @@ static void complain_of_unknown(struct walk *w, struct slice key)
     struct slice name = SLICE_NULL;
     for (unsigned i = 0; i < w->contract->fields_len; i++) {
         unsigned distance = slice_distance(key, w->contract->fields[i]->name);
-        if (distance < nearest && distance < w->contract->fields[i]->name.len) {
+        if (!w->contract->fields[i]->hidden && distance < nearest &&
+            distance < w->contract->fields[i]->name.len) {
             nearest = distance;
             name = w->contract->fields[i]->name;
         }

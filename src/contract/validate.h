@@ -73,6 +73,8 @@ bool contract__step_init(struct contract__step *step, const struct contract_fiel
 
 /* Names to slots; names must differ. False when the arena is spent. */
 bool contract__lookup_build(struct contract *contract, struct arena *arena);
+/* From now on the field is not there for clients; what is stored stays as it is. */
+void contract__field_hide(struct contract *contract, struct contract_field *field);
 /* After fields, columns, patterns and schemas are complete; defaults are set by
  * contract__default_set. */
 bool contract__program_build(struct contract *contract, struct arena *arena);

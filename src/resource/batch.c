@@ -159,8 +159,9 @@ static bool parse_method(struct slice method, const json_t *body, enum resource_
 static bool parse_path(struct batch *b, struct item *item, struct slice path)
 {
     struct resource_op *op = &item->op;
-    if (slice_starts(path, SLICE(RESOURCE_PREFIX)))
-        path = slice_from(path, sizeof(RESOURCE_PREFIX) - 1);
+    struct slice prefix = b->call->catalog->prefix;
+    if (slice_starts(path, prefix))
+        path = slice_from(path, prefix.len);
     else if (slice_starts(path, SLICE("/")))
         path = slice_from(path, 1);
     struct slice rest = path, name, id;

@@ -1,6 +1,7 @@
 /*
  * Opening, reloading and the routes. The routes are generic: /api/v1/{resource} stands for every
- * contract, so that a reload can bring new ones.
+ * contract, so that a reload can bring new ones. Each version of the API has its own, over the
+ * catalog of that version; which versions there are stays until a restart.
  *
  * A reload must not pull the contracts from under a running request. Each loop keeps its own hold
  * on the current catalog and counts the requests that use it, without atomics; a request that finds
@@ -80,9 +81,18 @@ static struct resource_lane *lane_refresh(struct resource_engine *engine,
     return lane;
 }
 
-static void call_begin(struct resource_call *call, struct resource_engine *engine,
+static const struct resource_catalog *catalog_of(const struct resource_catalog *catalog,
+                                                 unsigned version)
+{
+    while (catalog->set->version_number != version)
+        catalog = catalog->older; /* reloads keep all of them */
+    return catalog;
+}
+
+static void call_begin(struct resource_call *call, const struct resource_mount *mount,
                        struct task *task, struct http_request *req)
 {
+    struct resource_engine *engine = mount->engine;
     struct resource_lane *lane = loop_slot_get(loop_self(), engine->slot);
     if (UNLIKELY(!lane || lane->generation !=
                               atomic_load_explicit(&engine->generation, memory_order_acquire)))
@@ -95,7 +105,7 @@ static void call_begin(struct resource_call *call, struct resource_engine *engin
         .arena = http_arena(req),
         .problem = task_problem(task),
         .held = lane->held,
-        .catalog = lane->held->catalog,
+        .catalog = catalog_of(lane->held->catalog, mount->version),
         .context = { .caller = http_caller(req), .now_us = clock_wall_us() },
     };
 }
@@ -110,9 +120,11 @@ static enum status unknown_resource(struct resource_call *call, struct slice nam
 {
     const struct contract_set *set = call->catalog->set;
     struct slice *names = arena_array_of(call->arena, struct slice, MAX(set->len, 1u));
+    unsigned len = 0;
     for (unsigned i = 0; names && i < set->len; i++)
-        names[i] = set->contracts[i]->name;
-    struct slice hint = names ? diag_suggest(call->arena, name, names, set->len) : SLICE_NULL;
+        if (!set->contracts[i]->absent)
+            names[len++] = set->contracts[i]->name;
+    struct slice hint = names ? diag_suggest(call->arena, name, names, len) : SLICE_NULL;
     return resource__fail(call->problem, call->arena, STATUS_NOT_FOUND, 0, "resource/unknown",
                           "There is no resource `%.*s`.%s%.*s", SLICE_ARG(slice_head(name, 64)),
                           hint.len ? " " : "", SLICE_ARG(hint));
@@ -217,26 +229,29 @@ static const struct {
     http_handler_fn handler;
     int64_t body_bytes_max, timeout_us;
 } routes[] = {
-    { NET_METHOD_POST, "/api/v1/batch", handle_batch, 0, 0 },
-    { NET_METHOD_GET, "/api/v1/{resource}", handle_list, -1, 0 },
-    { NET_METHOD_POST, "/api/v1/{resource}", handle_create, 0, 0 },
-    { NET_METHOD_GET, "/api/v1/{resource}/export", handle_export, -1, 15 * CLOCK_MINUTE },
-    { NET_METHOD_GET, "/api/v1/{resource}/{id}", handle_read, -1, 0 },
-    { NET_METHOD_PUT, "/api/v1/{resource}/{id}", handle_replace, 0, 0 },
-    { NET_METHOD_PATCH, "/api/v1/{resource}/{id}", handle_update, 0, 0 },
-    { NET_METHOD_DELETE, "/api/v1/{resource}/{id}", handle_delete, -1, 0 },
-    { NET_METHOD_POST, "/api/v1/{resource}/{id}/restore", handle_restore, -1, 0 },
+    { NET_METHOD_POST, "batch", handle_batch, 0, 0 },
+    { NET_METHOD_GET, "{resource}", handle_list, -1, 0 },
+    { NET_METHOD_POST, "{resource}", handle_create, 0, 0 },
+    { NET_METHOD_GET, "{resource}/export", handle_export, -1, 15 * CLOCK_MINUTE },
+    { NET_METHOD_GET, "{resource}/{id}", handle_read, -1, 0 },
+    { NET_METHOD_PUT, "{resource}/{id}", handle_replace, 0, 0 },
+    { NET_METHOD_PATCH, "{resource}/{id}", handle_update, 0, 0 },
+    { NET_METHOD_DELETE, "{resource}/{id}", handle_delete, -1, 0 },
+    { NET_METHOD_POST, "{resource}/{id}/restore", handle_restore, -1, 0 },
 };
 
-static enum status add_routes(struct http_app *app, struct resource_engine *engine,
-                              struct arena *arena, struct problem *problem)
+static enum status add_routes(struct http_app *app, struct slice prefix,
+                              struct resource_mount *mount, struct arena *arena,
+                              struct problem *problem)
 {
     for (unsigned i = 0; i < ARRAY_LEN(routes); i++) {
+        const char *pattern =
+            arena_cstr(arena, arena_printf(arena, "%.*s%s", SLICE_ARG(prefix), routes[i].pattern));
         const struct http_route route = {
             .method = routes[i].method,
-            .pattern = routes[i].pattern,
+            .pattern = pattern,
             .handler = routes[i].handler,
-            .arg = engine,
+            .arg = mount,
             .body_bytes_max = routes[i].body_bytes_max,
             .timeout_us = routes[i].timeout_us,
             .named_params = strstr(routes[i].pattern, "{resource}") ? 1 : 0,
@@ -245,10 +260,28 @@ static enum status add_routes(struct http_app *app, struct resource_engine *engi
         enum status st = http_route_add(app, &route, &reason);
         if (st != STATUS_OK)
             return problem_put(problem, arena, __FILE__, __LINE__, st, "resource/route",
-                               "The route %s cannot be added: %s.", routes[i].pattern,
+                               "The route %s cannot be added: %s.", pattern,
                                reason ? reason : status_name(st));
     }
     return STATUS_OK;
+}
+
+static enum status mount_versions(struct resource_engine *engine, struct http_app *app,
+                                  struct arena *arena, struct problem *problem)
+{
+    unsigned len = 0;
+    for (const struct resource_catalog *c = engine->catalog; c; c = c->older)
+        len++;
+    engine->mounts = take_zeroed(len * sizeof(*engine->mounts));
+    engine->mounts_len = len;
+    enum status st = STATUS_OK;
+    const struct resource_catalog *c = engine->catalog;
+    for (unsigned i = 0; i < len && st == STATUS_OK; i++, c = c->older) {
+        engine->mounts[i] =
+            (struct resource_mount){ .engine = engine, .version = c->set->version_number };
+        st = add_routes(app, c->prefix, &engine->mounts[i], arena, problem);
+    }
+    return st;
 }
 
 /* -- opening and closing
@@ -283,7 +316,7 @@ static enum status open_parts(struct resource_engine *engine, struct http_app *a
         st = resource__catalog_new(set, &engine->catalog);
     if (st == STATUS_OK) {
         engine->catalog->refs = 1;
-        st = add_routes(app, engine, arena, problem);
+        st = mount_versions(engine, app, arena, problem);
     }
     return st;
 }
@@ -313,8 +346,8 @@ enum status resource_open(struct http_app *app, struct contract_set *set,
         *ret = engine;
         return STATUS_OK;
     }
-    if (engine->catalog)
-        arena_free(engine->catalog->arena); /* the set is still the caller's */
+    resource__catalogs_drop(engine->catalog); /* the set is still the caller's */
+    free(engine->mounts);
     pthread_mutex_destroy(&engine->lock);
     free(engine);
     return st;
@@ -335,6 +368,7 @@ void resource_close(struct resource_engine *engine)
     catalog_unref(engine, engine->catalog);
     pthread_mutex_destroy(&engine->lock);
     sodium_memzero(engine->cursor_key, sizeof(engine->cursor_key));
+    free(engine->mounts);
     free(engine);
 }
 

@@ -161,7 +161,8 @@ static enum status info_init(struct resource_info *info, struct arena *arena)
     enum status st = resource__info_begin(info, arena);
     if (st != STATUS_OK)
         return st;
-    info->path = arena_printf(arena, RESOURCE_PREFIX "%.*s", SLICE_ARG(contract->name));
+    info->path = arena_printf(arena, "%.*s%.*s", SLICE_ARG(info->catalog->prefix),
+                              SLICE_ARG(contract->name));
     info->item_label = arena_printf(arena, "%.*s/{id}", SLICE_ARG(info->path));
     info->restore_label = arena_printf(arena, "%.*s/{id}/restore", SLICE_ARG(info->path));
     info->export_label = arena_printf(arena, "%.*s/export", SLICE_ARG(info->path));
@@ -182,12 +183,14 @@ static enum status info_init(struct resource_info *info, struct arena *arena)
     return STATUS_OK;
 }
 
-enum status resource__catalog_new(struct contract_set *set, struct resource_catalog **ret_catalog)
+/* Of one version. */
+static enum status catalog_make(struct contract_set *set, struct resource_catalog **ret_catalog)
 {
     struct arena *arena = arena_new(NULL, 0);
     struct resource_catalog *catalog = arena_new_of(arena, struct resource_catalog);
     catalog->arena = arena;
     catalog->set = set;
+    catalog->prefix = arena_printf(arena, "/api/%.*s/", SLICE_ARG(set->version));
     catalog->infos = arena_array_of(arena, struct resource_info, MAX(set->len, 1u));
     for (unsigned i = 0; i < set->len; i++) {
         struct resource_info *info = &catalog->infos[set->contracts[i]->index];
@@ -203,17 +206,42 @@ enum status resource__catalog_new(struct contract_set *set, struct resource_cata
     return STATUS_OK;
 }
 
+/* The sets are not the catalogs' yet, or not any more. */
+void resource__catalogs_drop(struct resource_catalog *catalog)
+{
+    while (catalog) {
+        struct resource_catalog *older = catalog->older;
+        arena_free(catalog->arena);
+        catalog = older;
+    }
+}
+
+enum status resource__catalog_new(struct contract_set *set, struct resource_catalog **ret_catalog)
+{
+    struct resource_catalog *newest = NULL, **end = &newest;
+    for (; set; set = set->older) {
+        enum status st = catalog_make(set, end);
+        if (st != STATUS_OK) {
+            resource__catalogs_drop(newest);
+            return st;
+        }
+        end = &(*end)->older;
+    }
+    *ret_catalog = newest;
+    return STATUS_OK;
+}
+
 void resource__catalog_free(struct resource_catalog *catalog)
 {
     if (!catalog)
         return;
-    contract_set_free(catalog->set);
-    arena_free(catalog->arena);
+    contract_set_free(catalog->set); /* and the older ones */
+    resource__catalogs_drop(catalog);
 }
 
 const struct resource_info *resource__info_find(const struct resource_catalog *catalog,
                                                 struct slice name)
 {
     const struct contract *contract = contract_find(catalog->set, name);
-    return contract ? &catalog->infos[contract->index] : NULL;
+    return contract && !contract->absent ? &catalog->infos[contract->index] : NULL;
 }

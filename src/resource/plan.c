@@ -229,7 +229,7 @@ static const struct contract_referrer *find_referrer(const struct contract *cont
 {
     for (unsigned i = 0; i < contract->referrers_len; i++)
         if (slice_eq(contract->referrers[i].name, name))
-            return &contract->referrers[i];
+            return contract->referrers[i].contract->absent ? NULL : &contract->referrers[i];
     return NULL;
 }
 
@@ -237,7 +237,7 @@ static bool resolve_expand(const struct resource_catalog *catalog, const struct 
                            struct resource_expand *node)
 {
     const struct contract_field *field = contract_field_find(contract, node->name);
-    if (field && field->type == CONTRACT_REF && !field->writeonly) {
+    if (field && field->type == CONTRACT_REF && !field->writeonly && !field->ref->absent) {
         node->field = field;
         node->target = resource__info_of(catalog, field->ref);
         return true;
@@ -262,7 +262,8 @@ static struct slice suggest_expand(struct parser *p, const struct contract *cont
         if (contract->fields[i]->type == CONTRACT_REF && !contract->fields[i]->writeonly)
             names[len++] = contract->fields[i]->name;
     for (unsigned i = 0; i < contract->referrers_len; i++)
-        names[len++] = contract->referrers[i].name;
+        if (!contract->referrers[i].contract->absent)
+            names[len++] = contract->referrers[i].name;
     return diag_suggest(p->in->arena, wrong, names, len);
 }
 

@@ -29,7 +29,6 @@
 #include "resource/resource.h"
 #include "store/store.h"
 
-#define RESOURCE_PREFIX "/api/v1/"
 #define RESOURCE_ANSWER_MAX                                                                        \
     ((size_t)32 << 20)                        /* of one answer; the arena's budget is met first    \
                                                */
@@ -83,7 +82,9 @@ struct resource_info {
 
 struct resource_catalog {
     struct contract_set *set;
-    struct resource_info *infos; /* [set->len], in the order of the set */
+    struct slice prefix;            /* /api/v1/ */
+    struct resource_catalog *older; /* of the version before; or NULL. Held with this one */
+    struct resource_info *infos;    /* [set->len], in the order of the set */
     struct arena *arena;
     unsigned refs;                 /* under the engine's lock */
     struct resource_catalog *next; /* of those replaced but still held */
@@ -91,6 +92,8 @@ struct resource_catalog {
 
 enum status resource__catalog_new(struct contract_set *set, struct resource_catalog **ret_catalog);
 void resource__catalog_free(struct resource_catalog *catalog);
+/* Without the contracts. */
+void resource__catalogs_drop(struct resource_catalog *catalog);
 /* Names, table and INSERT alone, which is all that an import needs. `contract` is set. */
 enum status resource__info_begin(struct resource_info *info, struct arena *arena);
 /* NULL when there is none. */
@@ -116,6 +119,11 @@ void resource__put_name(struct buf *out, struct slice identifier); /* "quoted" *
 
 /* -- the engine and a request (engine.c)
  * ------------------------------------------------------------------ */
+
+struct resource_mount { /* a version's paths: what its routes are called with */
+    struct resource_engine *engine;
+    unsigned version;
+};
 
 struct resource_held { /* a catalog as one loop holds it: counted without atomics */
     struct resource_catalog *catalog;
@@ -153,6 +161,8 @@ struct resource_engine {
     uint8_t cursor_key[32];
     unsigned slot;
     atomic_uint_fast64_t generation;
+    struct resource_mount *mounts; /* newest first */
+    unsigned mounts_len;
     pthread_mutex_t lock; /* of catalog, its refs, lanes and flights; never held across a wait */
     struct resource_catalog *catalog;
     struct resource_catalog *retired; /* replaced, still held by somebody */

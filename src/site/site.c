@@ -160,6 +160,15 @@ static bool wants_html(struct http_request *req)
     return accept && slice_find_slice(accept->value, SLICE("text/html")) != SIZE_MAX;
 }
 
+static void put_older(struct json_out *o, const struct contract_set *set, struct arena *arena)
+{
+    json_out_key(o, SLICE("older"));
+    json_out_array(o);
+    for (; set; set = set->older)
+        json_out_string(o, arena_printf(arena, "/api/%.*s", SLICE_ARG(set->version)));
+    json_out_end(o);
+}
+
 /* What is here, for programs: no version (it helps only those who look for a known hole). */
 static enum status root_json(struct task *task, struct http_request *req, struct site *site)
 {
@@ -168,13 +177,16 @@ static enum status root_json(struct task *task, struct http_request *req, struct
     struct json_out o = json_out(&body);
     json_out_object(&o);
     json_out_kv(&o, "name", "Purlin");
-    json_out_kv(&o, "api", "/api/v1");
+    struct contract_set *set = resource_set_hold(site->options.engine);
+    json_out_key(&o, SLICE("api"));
+    json_out_string(&o, arena_printf(task_arena(task), "/api/%.*s", SLICE_ARG(set->version)));
+    if (set->older)
+        put_older(&o, set->older, task_arena(task));
     if (site->options.docs) {
         json_out_kv(&o, "docs", "/docs");
         json_out_kv(&o, "openapi", "/openapi.json");
     }
     json_out_kv(&o, "health", "/health/ready");
-    struct contract_set *set = resource_set_hold(site->options.engine);
     json_out_key(&o, SLICE("resources"));
     json_out_array(&o);
     for (unsigned i = 0; i < set->len; i++) {
@@ -183,7 +195,8 @@ static enum status root_json(struct task *task, struct http_request *req, struct
         json_out_key(&o, SLICE("name"));
         json_out_string(&o, c->name);
         json_out_key(&o, SLICE("path"));
-        json_out_string(&o, arena_printf(task_arena(task), "/api/v1/%.*s", SLICE_ARG(c->name)));
+        json_out_string(&o, arena_printf(task_arena(task), "/api/%.*s/%.*s",
+                                         SLICE_ARG(set->version), SLICE_ARG(c->name)));
         json_out_key(&o, SLICE("description"));
         json_out_string(&o, c->description);
         json_out_end(&o);
@@ -251,6 +264,11 @@ static const char *method_name(enum net_method method)
     return names[method];
 }
 
+static bool is_deprecated(void *arg, struct slice path)
+{
+    return http_policy_of(arg, path)->deprecation.deprecated_us != 0;
+}
+
 void site_openapi(struct http_app *app, const struct contract_set *set, struct arena *arena,
                   struct buf *out)
 {
@@ -268,6 +286,7 @@ void site_openapi(struct http_app *app, const struct contract_set *set, struct a
                                               .tag = route->tag,
                                               .operation_id = route->operation_id,
                                               .admin = route->audience == HTTP_ADMIN,
+                                              .deprecated = route->deprecated_us != 0,
                                               .response_type = route->answer_type,
                                               .response_schema = route->answer_schema };
     }
@@ -275,8 +294,22 @@ void site_openapi(struct http_app *app, const struct contract_set *set, struct a
                                        .version = SLICE(PURLIN_VERSION),
                                        .server_url = SLICE("/"),
                                        .routes = routes,
-                                       .routes_len = n };
+                                       .routes_len = n,
+                                       .is_deprecated = is_deprecated,
+                                       .arg = app };
     contract_openapi(set, &options, arena, out);
+}
+
+/* "/openapi.json" is of the newest version, "/api/v1/openapi.json" of that one. */
+static const struct contract_set *asked_version(const struct contract_set *set, struct slice path)
+{
+    for (const struct contract_set *older = set; older; older = older->older) {
+        if (slice_starts(path, SLICE("/api/")) &&
+            slice_starts(slice_from(path, 5), older->version) &&
+            slice_eq(slice_from(path, 5 + older->version.len), SLICE("/openapi.json")))
+            return older;
+    }
+    return set;
 }
 
 static enum status get_openapi(struct task *task, struct http_request *req, void *arg)
@@ -285,7 +318,7 @@ static enum status get_openapi(struct task *task, struct http_request *req, void
     struct buf body;
     buf_init(&body, task_arena(task), 65536, OPENAPI_BYTES_MAX);
     struct contract_set *set = resource_set_hold(site->options.engine);
-    site_openapi(site->app, set, task_arena(task), &body);
+    site_openapi(site->app, asked_version(set, http_path(req)), task_arena(task), &body);
     resource_set_release(site->options.engine, set);
     if (buf_status(&body) != STATUS_OK)
         return problem_set(task, buf_status(&body), "site/too-large",
@@ -306,7 +339,8 @@ static enum status get_openapi(struct task *task, struct http_request *req, void
 static const char root_schema[] =
     "{\"type\":\"object\",\"required\":[\"name\",\"api\",\"health\",\"resources\"],\"properties\":{"
     "\"name\":{\"type\":\"string\"},"
-    "\"api\":{\"type\":\"string\"},\"docs\":{\"type\":\"string\"},\"openapi\":{\"type\":\"string\"}"
+    "\"api\":{\"type\":\"string\"},\"older\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+    "\"docs\":{\"type\":\"string\"},\"openapi\":{\"type\":\"string\"}"
     ",\"health\":{\"type\":\"string\"},"
     "\"resources\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"name\","
     "\"path\",\"description\"],\"properties\":{"
@@ -353,6 +387,28 @@ static enum status add_routes(struct site *site)
     return STATUS_OK;
 }
 
+/* A document for each version, beside its resources. */
+static enum status add_version_documents(struct site *site)
+{
+    struct contract_set *set = resource_set_hold(site->options.engine);
+    enum status st = STATUS_OK;
+    for (const struct contract_set *v = set; v && st == STATUS_OK && site->options.docs;
+         v = v->older) {
+        const char *reason;
+        const char *pattern =
+            arena_cstr(site->arena,
+                       arena_printf(site->arena, "/api/%.*s/openapi.json", SLICE_ARG(v->version)));
+        const struct http_route route = { .method = NET_METHOD_GET,
+                                          .pattern = pattern,
+                                          .handler = get_openapi,
+                                          .arg = site,
+                                          .body_bytes_max = -1 };
+        st = http_route_add(site->app, &route, &reason);
+    }
+    resource_set_release(site->options.engine, set);
+    return st;
+}
+
 enum status site_open(struct http_app *app, const struct site_options *options, struct site **ret)
 {
     struct arena *arena = arena_new(NULL, (size_t)1 << 20);
@@ -368,6 +424,8 @@ enum status site_open(struct http_app *app, const struct site_options *options, 
     /* The package has other files too. */
     site->swagger_len = list_files(arena, options->swagger, SLICE("swagger-ui"), site->swagger);
     enum status st = add_routes(site);
+    if (st == STATUS_OK)
+        st = add_version_documents(site);
     if (st != STATUS_OK) {
         arena_free(arena);
         return st;

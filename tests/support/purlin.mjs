@@ -27,8 +27,11 @@ export function temporaryFolder(t) {
 export function writeContracts(folder, contracts) {
   const target = path.join(folder, "contracts");
   mkdirSync(target, { recursive: true });
-  for (const [name, text] of Object.entries(contracts))
-    writeFileSync(path.join(target, `${name}.yaml`), text);
+  for (const [name, text] of Object.entries(contracts)) {
+    const file = path.join(target, `${name}.yaml`); // "v1/posts": of an older version
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
   return target;
 }
 

@@ -1,0 +1,222 @@
+/*
+ * contract/openapi_parts.c - What of the OpenAPI document is the same for all resources: it stands
+ * once under components and is referred to.
+ */
+#include "contract/openapi_private.h"
+
+#include "base/json.h"
+#include "base/macros.h"
+
+void contract__put_ref(struct json_out *o, const char *section, struct slice name)
+{
+    json_out_object(o);
+    json_out_key(o, SLICE("$ref"));
+    /* Names are identifiers of ours: nothing to escape. */
+    json_out_raw(o, SLICE_NULL);
+    buf_printf(o->buf, "\"#/components/%s/%.*s\"", section, SLICE_ARG(name));
+    json_out_end(o);
+}
+
+void contract__put_ref_member(struct json_out *o, const char *key, const char *section,
+                              struct slice name)
+{
+    json_out_key(o, slice_cstr(key));
+    contract__put_ref(o, section, name);
+}
+
+/* -- components that all resources share
+ * -------------------------------------------------------------------- */
+
+static const struct {
+    const char *name; /* of the component */
+    int status;
+    const char *description;
+} errors[] = {
+    { "BadRequest", 400, "The request is malformed: its query, headers or JSON." },
+    { "Unauthenticated", 401, "Credentials are needed." },
+    { "Denied", 403, "The caller may not do this." },
+    { "NotFound", 404, "There is no such row, or the caller may not see it." },
+    { "Conflict", 409,
+      "A unique value is taken, a row is referred to, or the same Idempotency-Key is in flight." },
+    { "Gone", 410, "This version of the API has ended; Link says where to go on." },
+    { "PreconditionFailed", 412, "If-Match does not name the current version." },
+    { "TooLarge", 413, "The body is larger than allowed." },
+    { "UnsupportedMedia", 415, "The body has another type than the route takes." },
+    { "Invalid", 422, "Fields are wrong; `errors` names each one." },
+    { "PreconditionRequired", 428, "The server asks for If-Match here." },
+    { "Failed", 500, "A mistake of ours; `request_id` finds it in the log." },
+    { "Unavailable", 503, "Overloaded or shutting down; Retry-After says when to come again." },
+};
+
+const char *contract__error_name(int status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+        if (errors[i].status == status)
+            return errors[i].name;
+    return "Failed";
+}
+
+static void put_error_components(struct json_out *o)
+{
+    json_out_key(o, SLICE("responses"));
+    json_out_object(o);
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+        json_out_key(o, slice_cstr(errors[i].name));
+        json_out_object(o);
+        json_out_kv(o, "description", errors[i].description);
+        if (errors[i].status == 503) {
+            json_out_key(o, SLICE("headers"));
+            json_out_object(o);
+            contract__put_ref_member(o, "Retry-After", "headers", SLICE("RetryAfter"));
+            json_out_end(o);
+        }
+        json_out_key(o, SLICE("content"));
+        json_out_object(o);
+        json_out_key(o, SLICE("application/problem+json"));
+        json_out_object(o);
+        contract__put_ref_member(o, "schema", "schemas", SLICE("Problem"));
+        json_out_end(o);
+        json_out_end(o);
+        json_out_end(o);
+    }
+    json_out_end(o);
+}
+
+static const char problem_schema[] =
+    "{\"type\":\"object\",\"description\":\"RFC 9457 problem details.\","
+    "\"required\":[\"type\",\"title\",\"status\",\"request_id\"],\"properties\":{"
+    "\"type\":{\"type\":\"string\",\"format\":\"uri-reference\",\"description\":\"Names the kind "
+    "of problem; for programs.\"},"
+    "\"title\":{\"type\":\"string\"},"
+    "\"status\":{\"type\":\"integer\",\"minimum\":400,\"maximum\":599},"
+    "\"detail\":{\"type\":\"string\",\"description\":\"A sentence for people.\"},"
+    "\"instance\":{\"type\":\"string\",\"format\":\"uri-reference\"},"
+    "\"code\":{\"type\":\"string\"},"
+    "\"request_id\":{\"type\":\"string\",\"description\":\"Finds the request in the log.\"},"
+    "\"trace_id\":{\"type\":\"string\"},"
+    "\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"pointer\","
+    "\"code\",\"detail\"],"
+    "\"properties\":{\"pointer\":{\"type\":\"string\",\"description\":\"JSON Pointer into the "
+    "body, or ?name of a query "
+    "parameter.\"},\"code\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"},\"message\":{"
+    "\"type\":\"string\"}}}}},"
+    "\"examples\":[{\"type\":\"https://purlin.dev/problems/validation\",\"title\":\"Unprocessable "
+    "Content\",\"status\":422,"
+    "\"detail\":\"Fields are "
+    "wrong.\",\"request_id\":\"0192f1c0-6f3a-7c3e-9d2b-0a1b2c3d4e5f\",\"errors\":[{\"pointer\":"
+    "\"/title\",\"code\":\"too_long\",\"detail\":\"must have at most 300 characters\"}]}]}";
+
+static const char page_schema[] =
+    "{\"type\":\"object\",\"required\":[\"limit\",\"next\",\"prev\",\"has_more\"],\"properties\":{"
+    "\"limit\":{\"type\":\"integer\"},"
+    "\"next\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page after this "
+    "one.\"},"
+    "\"prev\":{\"type\":[\"string\",\"null\"],\"description\":\"Cursor of the page before this "
+    "one.\"},"
+    "\"has_more\":{\"type\":\"boolean\"},"
+    "\"total\":{\"type\":\"integer\",\"description\":\"Only when asked for with count=.\"},"
+    "\"total_is\":{\"type\":\"string\",\"enum\":[\"exact\",\"at_least\"]}}}";
+
+static const struct {
+    const char *component, *name, *schema, *description;
+} list_parameters[] = {
+    { "Limit", "limit", "{\"type\":\"integer\",\"minimum\":1,\"default\":20}", "How many rows." },
+    { "Cursor", "cursor", "{\"type\":\"string\"}",
+      "Where to go on: page.next or page.prev of an answer." },
+    { "Offset", "offset", "{\"type\":\"integer\",\"minimum\":0}",
+      "Rows to skip; not together with cursor." },
+    { "Sort", "sort", "{\"type\":\"string\"}",
+      "Fields with commas, - for descending: -created_at,id." },
+    { "Filter", "filter", "{\"type\":\"string\",\"maxLength\":4096}",
+      "A condition in the filter language: score > 10 && \"c\" in tags." },
+    { "Fields", "fields", "{\"type\":\"string\"}", "Only these fields, with commas." },
+    { "Expand", "expand", "{\"type\":\"string\"}",
+      "Related rows to embed, with commas, dots to go deeper." },
+    { "Count", "count", "{\"type\":\"string\",\"enum\":[\"exact\",\"estimated\"]}",
+      "Adds page.total." },
+};
+
+static void put_parameter_components(struct json_out *o)
+{
+    json_out_key(o, SLICE("parameters"));
+    json_out_object(o);
+    for (size_t i = 0; i < ARRAY_LEN(list_parameters); i++) {
+        json_out_key(o, slice_cstr(list_parameters[i].component));
+        json_out_object(o);
+        json_out_kv(o, "name", list_parameters[i].name);
+        json_out_kv(o, "in", "query");
+        json_out_kv(o, "description", list_parameters[i].description);
+        json_out_key(o, SLICE("schema"));
+        json_out_raw(o, slice_cstr(list_parameters[i].schema));
+        json_out_end(o);
+    }
+    static const struct {
+        const char *component, *name, *schema, *description;
+    } headers[] = {
+        { "IfMatch", "If-Match", "{\"type\":\"string\"}", "The ETag that the change is based on." },
+        { "IfNoneMatch", "If-None-Match", "{\"type\":\"string\"}",
+          "The ETag that the client has; 304 when it is current." },
+        { "IdempotencyKey", "Idempotency-Key", "{\"type\":\"string\",\"maxLength\":255}",
+          "Makes a repeated POST safe: the same key with the same body gets the same answer." },
+        { "Prefer", "Prefer", "{\"type\":\"string\"}", "return=minimal or return=representation." },
+        { "CsrfToken", "X-CSRF-Token", "{\"type\":\"string\"}",
+          "Only with a session cookie: the value of the CSRF cookie. Not asked of a bearer token "
+          "or "
+          "an API key." },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
+        json_out_key(o, slice_cstr(headers[i].component));
+        json_out_object(o);
+        json_out_kv(o, "name", headers[i].name);
+        json_out_kv(o, "in", "header");
+        json_out_kv(o, "description", headers[i].description);
+        json_out_key(o, SLICE("schema"));
+        json_out_raw(o, slice_cstr(headers[i].schema));
+        json_out_end(o);
+    }
+    json_out_key(o, SLICE("Id"));
+    json_out_raw(
+        o,
+        SLICE(
+            "{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"description\":\"The row's id.\","
+            "\"schema\":{\"type\":\"string\",\"format\":\"uuid\"}}"));
+    json_out_end(o);
+    json_out_key(o, SLICE("headers"));
+    json_out_raw(o, SLICE("{\"ETag\":{\"description\":\"Version of the row as "
+                          "shown.\",\"schema\":{\"type\":\"string\"}},"
+                          "\"Location\":{\"description\":\"Path of the new "
+                          "row.\",\"schema\":{\"type\":\"string\"}},"
+                          "\"Link\":{\"description\":\"rel=next and rel=prev (RFC "
+                          "8288).\",\"schema\":{\"type\":\"string\"}},"
+                          "\"Deprecation\":{\"description\":\"Since when not to be built upon (RFC "
+                          "9745).\",\"schema\":{\"type\":\"string\"}},"
+                          "\"Sunset\":{\"description\":\"When it may go (RFC "
+                          "8594).\",\"schema\":{\"type\":\"string\"}},"
+                          "\"RetryAfter\":{\"description\":\"Seconds to "
+                          "wait.\",\"schema\":{\"type\":\"integer\"}}}"));
+}
+
+static void put_security_components(struct json_out *o)
+{
+    json_out_key(o, SLICE("securitySchemes"));
+    json_out_raw(
+        o,
+        SLICE("{\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
+              "\"description\":\"The bootstrap key (PURLIN_ADMIN_KEY) carries the role admin.\"},"
+              "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
+}
+
+void contract__put_shared_schemas(struct json_out *o)
+{
+    json_out_key(o, SLICE("Problem"));
+    json_out_raw(o, SLICE(problem_schema));
+    json_out_key(o, SLICE("Page"));
+    json_out_raw(o, SLICE(page_schema));
+}
+
+void contract__put_shared_components(struct json_out *o)
+{
+    put_error_components(o);
+    put_parameter_components(o);
+    put_security_components(o);
+}
