@@ -56,6 +56,8 @@ struct config {
     int64_t idle_timeout_us;
     int64_t write_timeout_us;
     int64_t body_rate;
+    int64_t query_params;
+    int64_t json_depth;
     bool limits_enabled;
 
     struct slice tls_enabled; /* auto, on, off */

@@ -93,6 +93,12 @@ const struct config_key config_keys[] = {
     { "limits.body_rate", "PURLIN_LIMITS_BODY_RATE", CONFIG_INTEGER,
       offsetof(struct config, body_rate), "500", NULL, 1, 1000000, false, false,
       "Least bytes a second of a request body, after five seconds; below: 408." },
+    { "limits.query_params", "PURLIN_LIMITS_QUERY_PARAMS", CONFIG_INTEGER,
+      offsetof(struct config, query_params), "64", NULL, 1, HTTP_QUERY_MAX, false, false,
+      "Number of query parameters; beyond: 400.", true },
+    { "limits.json_depth", "PURLIN_LIMITS_JSON_DEPTH", CONFIG_INTEGER,
+      offsetof(struct config, json_depth), "32", NULL, 1, 32, false, false,
+      "Arrays and objects within each other in a JSON body; beyond: 413.", true },
 
     { "limits.handshake_timeout", "PURLIN_LIMITS_HANDSHAKE_TIMEOUT", CONFIG_DURATION,
       offsetof(struct config, handshake_timeout_us), "10s", NULL, 100000, 300 * SECOND, false,

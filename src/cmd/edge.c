@@ -77,6 +77,8 @@ struct http_policy edge_policy(const struct config *c, struct slice match)
         .match = match,
         .body_bytes_max = c->body_bytes,
         .timeout_us = c->request_timeout_us,
+        .query_max = (unsigned)c->query_params,
+        .json_depth_max = (unsigned)c->json_depth,
         .compression = { .off = !c->compression,
                          .with_cookies = c->compression_with_cookies,
                          .bytes_min = c->compression_bytes_min,

@@ -144,6 +144,11 @@ struct slice http_path(const struct http_request *req)
     return http_net(req)->path;
 }
 
+const struct http_policy *http_policy(const struct http_request *req)
+{
+    return req->policy;
+}
+
 const struct http_route *http_route_of(const struct http_request *req)
 {
     return req->route ? &req->route->route : NULL;

@@ -243,6 +243,8 @@ struct http_policy {
     struct slice match;     /* "/api/v1/uploads"; of the first: empty */
     int64_t body_bytes_max; /* of a request whose route names none; 0: the server's */
     int64_t timeout_us;     /* of a request whose route names none; 0: 30 s */
+    unsigned query_max; /* query parameters; beyond: 400. 0: HTTP_QUERY_MAX, which is the most */
+    unsigned json_depth_max; /* of arrays and objects within each other; 0: 32, which is the most */
     struct http_rate_policy rate;
     struct http_compression compression;
     struct http_headers_policy headers;
@@ -347,8 +349,9 @@ http_route_of(const struct http_request *req); /* NULL before routing or unmatch
  * "/api/v1/posts/{id}" for a handler that serves many resources by one pattern. Takes few values;
  * outlives the request (or lives in its arena). */
 void http_route_label_set(struct http_request *req, struct slice label);
-/* The policy that holds for a path. Never NULL. */
+/* The policy that holds for a path, and for a request. Never NULL. */
 const struct http_policy *http_policy_of(const struct http_app *app, struct slice path);
+const struct http_policy *http_policy(const struct http_request *req);
 /* The value of the first cookie of that name; SLICE_NULL when there is none. */
 struct slice http_cookie(const struct http_request *req, struct slice name);
 /* Who asks, as far as the chain knows (bootstrap key for now). */

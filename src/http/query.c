@@ -98,11 +98,14 @@ enum status http_query(struct task *task, struct http_request *req,
                        const struct http_param **ret_params, unsigned *ret_len)
 {
     if (!req->query_parsed) {
+        unsigned most = req->policy->query_max ? req->policy->query_max : HTTP_QUERY_MAX;
         enum status st =
             http__query_parse(http_arena(req), http_net(req)->query, &req->query, &req->query_len);
+        if (st == STATUS_OK && req->query_len > most)
+            st = STATUS_TOO_LARGE;
         if (st == STATUS_TOO_LARGE)
             return problem_set(task, STATUS_INVALID, "http/query-too-large",
-                               "The query has more than %u parameters.", HTTP_QUERY_MAX);
+                               "The query has more than %u parameters.", most);
         if (st == STATUS_INVALID)
             return problem_set(task, STATUS_INVALID, "http/query-malformed",
                                "The query is not well-formed: check its %%-escapes and UTF-8.");

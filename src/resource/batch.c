@@ -443,7 +443,7 @@ static enum status run(struct batch *b, struct slice text)
 {
     struct resource_call *call = b->call;
     json_t *body;
-    enum status st = resource__json_read(text, call->arena, call->problem, &body);
+    enum status st = resource__body_read(call, text, &body);
     if (st == STATUS_OK)
         st = read_operations(b, body);
     if (st == STATUS_OK)

@@ -143,7 +143,7 @@ enum status resource__create(struct resource_call *call)
     bool replayed;
     st = resource__idempotency_begin(call, body, &w.idempotency, &replayed);
     if (st == STATUS_OK && !replayed)
-        st = resource__json_read(body, call->arena, call->problem, &w.op.body);
+        st = resource__body_read(call, body, &w.op.body);
     if (st == STATUS_OK && !replayed)
         st = run(call, &w);
     resource__idempotency_end(&w.idempotency);
@@ -181,7 +181,7 @@ enum status resource__replace(struct resource_call *call)
     if (st == STATUS_OK)
         st = http_body(call->task, call->req, HTTP_JSON, &body);
     if (st == STATUS_OK)
-        st = resource__json_read(body, call->arena, call->problem, &w.op.body);
+        st = resource__body_read(call, body, &w.op.body);
     return st == STATUS_OK ? run(call, &w) : st;
 }
 
@@ -205,7 +205,7 @@ enum status resource__update(struct resource_call *call)
     if (st == STATUS_OK)
         st = http_body(call->task, call->req, /* type= */ NULL, &body);
     if (st == STATUS_OK)
-        st = resource__json_read(body, call->arena, call->problem, &w.op.body);
+        st = resource__body_read(call, body, &w.op.body);
     return st == STATUS_OK ? run(call, &w) : st;
 }
 

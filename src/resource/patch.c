@@ -7,16 +7,17 @@
 #include "resource/resource_private.h"
 
 #define NODES_MAX 20000u
-#define DEPTH_MAX 32u
 
-enum status resource__json_read(struct slice text, struct arena *arena, struct problem *problem,
-                                json_t **ret_value)
+static enum status read_json(struct slice text, unsigned depth_max, struct arena *arena,
+                             struct problem *problem, json_t **ret_value)
 {
     struct json_error_at error = { 0 };
+    /* How long it may be, the route has said. */
+    const struct json_limits limits = { .bytes_max = text.len, .depth_max = depth_max };
     if (slice_trim(text).len == 0)
         return resource__fail(problem, arena, STATUS_INVALID, 400, "body/empty",
                               "A JSON body is needed.");
-    enum status st = json_read(arena, text, RESOURCE_JSON_LIMITS, ret_value, &error);
+    enum status st = json_read(arena, text, limits, ret_value, &error);
     if (st == STATUS_INVALID)
         return resource__fail(problem, arena, st, 400, "body/malformed",
                               "The body is not JSON: line %d, column %d: %s.", error.line,
@@ -25,6 +26,21 @@ enum status resource__json_read(struct slice text, struct arena *arena, struct p
         return resource__fail(problem, arena, st, 413, "body/too-large",
                               "The body is too large or nested too deep: %s.", error.reason);
     return st;
+}
+
+enum status resource__json_read(struct slice text, struct arena *arena, struct problem *problem,
+                                json_t **ret_value)
+{
+    return read_json(text, RESOURCE_JSON_DEPTH_MAX, arena, problem, ret_value);
+}
+
+enum status resource__body_read(const struct resource_call *call, struct slice text,
+                                json_t **ret_value)
+{
+    unsigned depth_max = http_policy(call->req)->json_depth_max;
+    if (depth_max == 0 || depth_max > RESOURCE_JSON_DEPTH_MAX)
+        depth_max = RESOURCE_JSON_DEPTH_MAX;
+    return read_json(text, depth_max, call->arena, call->problem, ret_value);
 }
 
 /* -- merge patch
@@ -69,7 +85,7 @@ json_t *resource__merge(json_t *target, const json_t *patch, struct arena *arena
  * --------------------------------------------------------------------------------------------- */
 
 struct tokens {
-    struct slice items[DEPTH_MAX];
+    struct slice items[RESOURCE_JSON_DEPTH_MAX];
     unsigned len;
 };
 
@@ -104,7 +120,7 @@ static bool parse_pointer(struct slice text, struct arena *arena, struct tokens 
         return false;
     struct slice rest = slice_from(text, 1), token;
     while (slice_split(&rest, '/', &token)) {
-        if (ret_tokens->len == DEPTH_MAX ||
+        if (ret_tokens->len == RESOURCE_JSON_DEPTH_MAX ||
             !unescape(token, arena, &ret_tokens->items[ret_tokens->len]))
             return false;
         ret_tokens->len++;
@@ -171,7 +187,7 @@ static unsigned measure(const json_t *value, unsigned depth, unsigned *nodes)
 {
     unsigned deepest = depth;
     ++*nodes;
-    if (depth > 2 * DEPTH_MAX || *nodes > NODES_MAX)
+    if (depth > 2 * RESOURCE_JSON_DEPTH_MAX || *nodes > NODES_MAX)
         return depth;
     const char *key;
     json_t *item, *walked = (json_t *)(uintptr_t)value;
@@ -190,7 +206,7 @@ static enum status put(struct patch *p, const struct tokens *to, const json_t *v
     unsigned nodes = 0;
     unsigned depth = measure(value, to->len, &nodes);
     p->nodes += nodes;
-    if (p->nodes > NODES_MAX || depth > DEPTH_MAX)
+    if (p->nodes > NODES_MAX || depth > RESOURCE_JSON_DEPTH_MAX)
         return wrong(p, "", "too_large", "The patch builds too much.");
     json_t *copy = json_deep_copy(value);
     if (!copy)

@@ -379,9 +379,12 @@ void resource__rowset_write(const struct resource_rowset *set, unsigned row, str
 /* -- bodies (body.c, patch.c)
  * --------------------------------------------------------------------------------- */
 
-#define RESOURCE_JSON_LIMITS ((struct json_limits){ .bytes_max = (size_t)1 << 20, .depth_max = 32 })
+#define RESOURCE_JSON_DEPTH_MAX 32u
 /* Read a JSON text, with the words for whoever sent it (400, or 413). */
 enum status resource__json_read(struct slice text, struct arena *arena, struct problem *problem,
+                                json_t **ret_value);
+/* The same, as deep as the request's policy lets it. */
+enum status resource__body_read(const struct resource_call *call, struct slice text,
                                 json_t **ret_value);
 /* RFC 7396: what becomes of `target` (may be NULL) when `patch` is merged in. NULL when the arena
  * is spent. */

@@ -10,6 +10,7 @@ static const struct http_policy policies[] = {
     { .match = SLICE_INIT("/echo/deep"), .body_bytes_max = 20 },
     { .match = SLICE_INIT("/park"), .timeout_us = 50 * CLOCK_MS },
     { .match = SLICE_INIT("/small"), .body_bytes_max = 1000 },
+    { .match = SLICE_INIT("/query"), .query_max = 2 },
 };
 
 static void test_the_longest_holds(void **state)
@@ -75,6 +76,9 @@ static void test_requests_feel_it(void **state)
         { POST("/small", 11) "hello world", 413 },
         { POST("/small", 10) "hello worl", 200 },
         { GET("/park"), 503 },
+        { GET("/query?a=1&b=2"), 200 },
+        { GET("/query?a=1&&b=2&"), 200 },
+        { GET("/query?a=1&b=2&c=3"), 400 },
     };
     struct wire w;
     wire_make(&w,
