@@ -315,6 +315,8 @@ static void put_children(struct json_out *o, const struct contract *contract)
 {
     for (unsigned i = 0; i < contract->referrers_len; i++) {
         const struct contract_referrer *r = &contract->referrers[i];
+        if (r->contract->absent || r->field->hidden)
+            continue;
         json_out_key(o, r->name);
         json_out_object(o);
         json_out_kv(o, "type", "array");

@@ -18,6 +18,7 @@ struct document {
     const struct openapi_options *options;
     struct slice prefix; /* with slashes around the version */
     bool deprecated;     /* of the path being written */
+    bool ages;           /* an operation was deprecated */
 };
 
 /* -- a resource
@@ -170,11 +171,15 @@ static void put_responses(struct document *d, const struct contract *c, const st
                 op->success == 201   ? "Created."
                 : op->success == 204 ? "Done; there is nothing to say."
                                      : "Done.");
-    if (op->headers[0]) {
+    if (op->headers[0] || d->deprecated) {
         json_out_key(o, SLICE("headers"));
         json_out_object(o);
         for (size_t i = 0; i < ARRAY_LEN(op->headers) && op->headers[i]; i++)
             contract__put_ref_member(o, op->headers[i], "headers", slice_cstr(op->headers[i]));
+        if (d->deprecated) {
+            contract__put_ref_member(o, "Deprecation", "headers", SLICE("Deprecation"));
+            contract__put_ref_member(o, "Sunset", "headers", SLICE("Sunset"));
+        }
         json_out_end(o);
     }
     if (op->answer) {
@@ -192,6 +197,7 @@ static void put_responses(struct document *d, const struct contract *c, const st
             json_out_raw(o, SLICE("{\"description\":\"Not modified.\"}"));
     if (d->deprecated)
         contract__put_ref_member(o, "410", "responses", SLICE("Gone"));
+    d->ages |= d->deprecated;
     for (const int *status = op->errors; *status; status++)
         contract__put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
                                  slice_cstr(contract__error_name(*status)));
@@ -625,7 +631,7 @@ void contract_openapi(const struct contract_set *set, const struct openapi_optio
         if (!set->contracts[i]->absent)
             put_resource_schemas(&d, set->contracts[i]);
     json_out_end(&d.o);
-    contract__put_shared_components(&d.o);
+    contract__put_shared_components(&d.o, d.ages);
     json_out_end(&d.o);
     json_out_end(&d.o);
 }

@@ -56,11 +56,13 @@ const char *contract__error_name(int status)
     return "Failed";
 }
 
-static void put_error_components(struct json_out *o)
+static void put_error_components(struct json_out *o, bool ages)
 {
     json_out_key(o, SLICE("responses"));
     json_out_object(o);
     for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+        if (errors[i].status == 410 && !ages)
+            continue;
         json_out_key(o, slice_cstr(errors[i].name));
         json_out_object(o);
         json_out_kv(o, "description", errors[i].description);
@@ -136,7 +138,7 @@ static const struct {
       "Adds page.total." },
 };
 
-static void put_parameter_components(struct json_out *o)
+static void put_parameter_components(struct json_out *o, bool ages)
 {
     json_out_key(o, SLICE("parameters"));
     json_out_object(o);
@@ -182,18 +184,37 @@ static void put_parameter_components(struct json_out *o)
             "\"schema\":{\"type\":\"string\",\"format\":\"uuid\"}}"));
     json_out_end(o);
     json_out_key(o, SLICE("headers"));
-    json_out_raw(o, SLICE("{\"ETag\":{\"description\":\"Version of the row as "
-                          "shown.\",\"schema\":{\"type\":\"string\"}},"
-                          "\"Location\":{\"description\":\"Path of the new "
-                          "row.\",\"schema\":{\"type\":\"string\"}},"
-                          "\"Link\":{\"description\":\"rel=next and rel=prev (RFC "
-                          "8288).\",\"schema\":{\"type\":\"string\"}},"
-                          "\"Deprecation\":{\"description\":\"Since when not to be built upon (RFC "
-                          "9745).\",\"schema\":{\"type\":\"string\"}},"
-                          "\"Sunset\":{\"description\":\"When it may go (RFC "
-                          "8594).\",\"schema\":{\"type\":\"string\"}},"
-                          "\"RetryAfter\":{\"description\":\"Seconds to "
-                          "wait.\",\"schema\":{\"type\":\"integer\"}}}"));
+    json_out_object(o);
+    static const struct {
+        const char *name, *schema;
+        bool ages;
+    } answers[] = {
+        { "ETag",
+          "{\"description\":\"Version of the row as shown.\",\"schema\":{\"type\":\"string\"}}",
+          false },
+        { "Location", "{\"description\":\"Path of the new row.\",\"schema\":{\"type\":\"string\"}}",
+          false },
+        { "Link",
+          "{\"description\":\"rel=next and rel=prev (RFC "
+          "8288).\",\"schema\":{\"type\":\"string\"}}",
+          false },
+        { "Deprecation",
+          "{\"description\":\"Since when not to be built upon (RFC "
+          "9745).\",\"schema\":{\"type\":\"string\"}}",
+          true },
+        { "Sunset",
+          "{\"description\":\"When it may go (RFC 8594).\",\"schema\":{\"type\":\"string\"}}",
+          true },
+        { "RetryAfter", "{\"description\":\"Seconds to wait.\",\"schema\":{\"type\":\"integer\"}}",
+          false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        if (answers[i].ages && !ages)
+            continue;
+        json_out_key(o, slice_cstr(answers[i].name));
+        json_out_raw(o, slice_cstr(answers[i].schema));
+    }
+    json_out_end(o);
 }
 
 static void put_security_components(struct json_out *o)
@@ -214,9 +235,9 @@ void contract__put_shared_schemas(struct json_out *o)
     json_out_raw(o, SLICE(page_schema));
 }
 
-void contract__put_shared_components(struct json_out *o)
+void contract__put_shared_components(struct json_out *o, bool ages)
 {
-    put_error_components(o);
-    put_parameter_components(o);
+    put_error_components(o, ages);
+    put_parameter_components(o, ages);
     put_security_components(o);
 }
