@@ -125,9 +125,8 @@ bool http_csrf_token_verify(const struct http_app *app, struct slice session, st
 /* -- cookies
  * ---------------------------------------------------------------------------------------------- */
 
-struct slice http_cookie(const struct http_request *req, struct slice name)
+struct slice http__cookie_of(const struct net_request *r, struct slice name)
 {
-    const struct net_request *r = http_net(req);
     if (r->by_id[NET_HEADER_COOKIE] < 0)
         return SLICE_NULL;
     /* HTTP/2 may send one field for each. */
@@ -143,6 +142,11 @@ struct slice http_cookie(const struct http_request *req, struct slice name)
         }
     }
     return SLICE_NULL;
+}
+
+struct slice http_cookie(const struct http_request *req, struct slice name)
+{
+    return http__cookie_of(http_net(req), name);
 }
 
 static struct slice cookie_name(const struct http_csrf_policy *policy)

@@ -272,6 +272,7 @@ enum status http__cors_make(struct arena *arena, const struct http_cors_policy *
                             struct http__standards *s);
 void http__cors_put_fixed(const struct http__standards *s, struct buf *out);
 void http__deprecation_put_fixed(const struct http_policy *policy, struct buf *out);
+struct slice http__cookie_of(const struct net_request *r, struct slice name);
 void http__csrf_keys_make(struct http_app *app, struct slice secret, struct slice previous);
 
 /* http/priority.c; never HTTP_PRIORITY_AUTO */
