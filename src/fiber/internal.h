@@ -85,6 +85,7 @@ struct task {
     uint8_t state; /* enum task_state */
     bool token;    /* a wake that no wait has taken yet */
     bool cancelled;
+    bool sampled;
     bool waits_always;       /* parked so that only a wake ends it */
     int64_t deadline_us;     /* 0: none */
     int64_t park_until_us;   /* of the present wait, the task's deadline included; 0: none */

@@ -215,6 +215,16 @@ void task_ids_set(struct task *task, struct slice request_id, struct slice trace
     task->trace_id = trace_id;
 }
 
+bool task_is_sampled(const struct task *task)
+{
+    return task->sampled;
+}
+
+void task_sampled_set(struct task *task, bool sampled)
+{
+    task->sampled = sampled;
+}
+
 /* -- becoming ready ---------------------------------------------------------------------------- */
 
 static void make_ready(struct task *task)

@@ -59,6 +59,9 @@ struct slice task_request_id(const struct task *task); /* may be empty */
 struct slice task_trace_id(const struct task *task);
 void task_ids_set(struct task *task, struct slice request_id,
                   struct slice trace_id); /* outlive it */
+/* Whether somebody records the trace (the flag of a traceparent). */
+bool task_is_sampled(const struct task *task);
+void task_sampled_set(struct task *task, bool sampled);
 
 /* Set the problem of the task and return `st`; printf-like. */
 #define problem_set(task, st, type, ...)                                                           \

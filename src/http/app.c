@@ -257,6 +257,7 @@ static void run_task(struct task *task, void *arg)
     struct net_exchange *x = req->x;
     req->task = task;
     task_ids_set(task, req->request_id, req->trace_id);
+    task_sampled_set(task, req->sampled);
     net_on_gone(x, on_gone, req);
     enum status st = STATUS_OK;
     /* Past the end already, unless a step asked for the task. */

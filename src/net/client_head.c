@@ -354,7 +354,7 @@ static void put_trace(struct task *task, struct buf *out)
     buf_put_slice(out, trace_id);
     buf_put_lit(out, "-");
     buf_put_hex(out, &span, sizeof(span));
-    buf_put_lit(out, "-00\r\n");
+    buf_put_slice(out, task_is_sampled(task) ? SLICE("-01\r\n") : SLICE("-00\r\n"));
 }
 
 /* How the body is announced. */

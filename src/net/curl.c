@@ -266,21 +266,25 @@ static enum status parse_any(struct task *task, struct slice text, struct net_ur
     struct arena *arena = task_arena(task);
     char *url = text.len <= URL_BYTES_MAX ? arena_cstr(arena, text) : NULL;
     CURLU *parts = curl_url();
-    char *host = NULL, *port = NULL;
+    char *host = NULL, *port = NULL, *user = NULL;
     int64_t number = 0;
     enum status st = STATUS_INVALID;
     if (url && parts &&
         curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_NO_USER &&
         curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
         curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK)
         st = arena_copy(arena, slice_cstr(host), &ret_url->host);
     if (st == STATUS_OK && (!slice_to_i64(slice_cstr(port), &number) || ret_url->host.len == 0))
         st = STATUS_INVALID;
+    curl_free(user);
     curl_free(host);
     curl_free(port);
     curl_url_cleanup(parts);
     if (st != STATUS_OK)
-        return st == STATUS_INVALID ? say_url(task, "The URL is malformed.") : st;
+        return st == STATUS_INVALID
+                   ? say_url(task, "The URL is malformed, or has a user name in it.")
+                   : st;
     ret_url->port = (unsigned)number;
     struct slice inner = ret_url->host;
     if (inner.data[0] == '[' && inner.data[inner.len - 1] == ']')

@@ -42,6 +42,11 @@ test("methods, bodies and headers arrive, whole and in pieces", async (t) => {
   }
   const head = await fetchIt(upstream.url, {}, { method: "HEAD" });
   assert.equal(head.status, 200);
+  const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+  for (const sampled of ["00", "01"]) {
+    const traced = await fetchIt(upstream.url, {}, { headers: { traceparent: `00-${trace}-00f067aa0ba902b7-${sampled}` } });
+    assert.match(traced.json.headers.traceparent, new RegExp(`^00-${trace}-(?!00f067aa0ba902b7)[0-9a-f]{16}-${sampled}$`));
+  }
   const got = await fetchIt(upstream.url, { header: "X-Custom: a b" });
   assert.equal(got.json.headers["x-custom"], "a b");
   assert.match(got.json.headers.traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/);

@@ -248,6 +248,8 @@ static void test_problems(void **state)
           "server.host: must be an IPv4 or IPv6 address" },
         { "proxy", "server: { trusted_proxies: 10.0.0.0/33 }\n",
           "server.trusted_proxies: 10.0.0.0/33 has a prefix length" },
+        { "allowed address", "client: { allow: '10.0.0.0/8, x' }\n",
+          "client.allow: x is not an address" },
         { "proxy of v6", "server: { trusted_proxies: '::1/129' }\n",
           "server.trusted_proxies: ::1/129 has a prefix length" },
         { "proxy of no prefix", "server: { trusted_proxies: '10.0.0.1/8' }\n",

@@ -456,6 +456,55 @@ static void test_client_cancelled_at_every_stage(void **state)
     }
 }
 
+/* A listener that accepts nothing: the kernel takes connections for it, and some of their bytes. */
+static int mute_open(unsigned *ret_port)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t len = sizeof(in);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&in, len), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+    *ret_port = ntohs(in.sin_port);
+    return fd;
+}
+
+/* The handshake and the sending of a large body, late and cancelled. */
+static void test_client_ends_handshakes_and_writes(void **state)
+{
+    struct fixture *f = *state;
+    const char *reason = "";
+    struct net_client_tls *tls = NULL;
+    unsigned port;
+    size_t big_bytes = (size_t)32 << 20;
+    char *big = calloc(1, big_bytes);
+    int mute = mute_open(&port);
+    assert_status(net_client_tls_new(NULL, &tls, &reason), STATUS_OK);
+    open_client(f, (struct net_client_options){ .tls = tls });
+    for (unsigned i = 0; i < 4; i++) {
+        bool is_write = i & 1, is_cancelled = i & 2;
+        struct call c = call_to(f, "127.0.0.1", "/");
+        (void)snprintf(c.url, sizeof(c.url), "http%s://127.0.0.1:%u/", is_write ? "" : "s", port);
+        if (is_write) {
+            c.request.method = NET_METHOD_POST;
+            c.request.body = slice_of(big, big_bytes);
+        }
+        if (!is_cancelled)
+            c.request.timeouts.tls_us = c.request.timeouts.write_us = 80 * CLOCK_MS;
+        call_start(&c);
+        if (is_cancelled)
+            assert_status(task_spawn(f->loop, cancel_task, &c, NULL), STATUS_OK);
+        run(f);
+        assert_call(&c, is_cancelled ? STATUS_CANCELLED : STATUS_TIMEOUT,
+                    is_cancelled ? "" : "client/timeout");
+        assert_int_equal(c.report.stage, is_write ? NET_CLIENT_WRITE : NET_CLIENT_TLS);
+        assert_int_equal(stats_of(f).connections, 0);
+    }
+    net_client_tls_free(tls);
+    (void)close(mute);
+    free(big);
+}
+
 static void test_client_takes_the_tasks_deadline(void **state)
 {
     struct fixture *f = *state;
@@ -834,6 +883,7 @@ int main(void)
         TEST(test_client_old_connections_are_not_used),
         TEST(test_client_idle_connections_are_swept),
         TEST(test_client_cancelled_at_every_stage),
+        TEST(test_client_ends_handshakes_and_writes),
         TEST(test_client_takes_the_tasks_deadline),
         TEST(test_client_server_that_closes),
         TEST(test_client_without_memory),
