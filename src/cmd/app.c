@@ -198,6 +198,11 @@ static enum status open_limits(struct app *app, struct http_rate_options *ret)
     return st;
 }
 
+static int64_t write_delay(void *arg)
+{
+    return store_write_delay_us(arg);
+}
+
 int app_open_http(struct app *app, const char *verb, struct loop *const *loops, unsigned loops_len)
 {
     const struct config *c = &app->config;
@@ -214,6 +219,15 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
         st = edge_policies(c, app->arena, &http);
     if (st == STATUS_OK)
         st = open_limits(app, &http.rate);
+    if (c->limits_enabled)
+        http.overload = (struct http_overload_options){
+            .target_us = c->overload_target_us,
+            .interval_us = c->overload_interval_us,
+            .in_flight_max = (unsigned)c->overload_in_flight,
+            .adaptive = c->overload_adaptive,
+            .write_delay_us = write_delay,
+            .arg = app->store,
+        };
     if (st == STATUS_OK)
         st = http_app_new(&http, &app->http);
     /* Health first: its routes stand even when a resource has a clashing name. */

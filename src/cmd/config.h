@@ -86,6 +86,11 @@ struct config {
     struct slice rate_exempt_addresses;
     struct slice rate_tenant_header;
     int64_t rate_keys;
+
+    int64_t overload_target_us;
+    int64_t overload_interval_us;
+    int64_t overload_in_flight;
+    bool overload_adaptive;
     bool compression;
     int64_t compression_bytes_min;
     struct slice compression_types;

@@ -196,6 +196,23 @@ const struct config_key config_keys[] = {
       "How many keys (addresses, users, ...) are told apart at once, 24 bytes each; never more. "
       "Beyond "
       "it those that have spent least are forgotten first." },
+
+    { "overload.target", "PURLIN_OVERLOAD_TARGET", CONFIG_DURATION,
+      offsetof(struct config, overload_target_us), "50ms", NULL, 1000, 60 * SECOND, false, false,
+      "Requests that wait longer than this for their turn on a loop, interval after interval, are "
+      "too "
+      "many: a part is refused with 503, reads first, then writes, then credentials, health "
+      "never." },
+    { "overload.interval", "PURLIN_OVERLOAD_INTERVAL", CONFIG_DURATION,
+      offsetof(struct config, overload_interval_us), "100ms", NULL, 10000, 60 * SECOND, false,
+      false, "How often that is looked at, and the part moved." },
+    { "overload.in_flight_max", "PURLIN_OVERLOAD_IN_FLIGHT_MAX", CONFIG_INTEGER,
+      offsetof(struct config, overload_in_flight), "4096", NULL, 16, 16384, false, false,
+      "Requests under way on one loop; reads may take 80 % of the places, writes 90 %. Beyond: "
+      "503." },
+    { "overload.adaptive", "PURLIN_OVERLOAD_ADAPTIVE", CONFIG_BOOLEAN,
+      offsetof(struct config, overload_adaptive), "off", NULL, 0, 0, false, false,
+      "Lower that number by itself while answers take much longer than they do without company." },
     { "compression.enabled", "PURLIN_COMPRESSION", CONFIG_BOOLEAN,
       offsetof(struct config, compression), "on", NULL, 0, 0, false, false,
       "Compress answers with zstd, br or gzip, as the client accepts.", true },

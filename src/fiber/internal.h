@@ -65,8 +65,11 @@ struct loop {
     uv_check_t check;     /* after each poll */
     uv_idle_t idle;       /* active while tasks are ready: the poll does not wait */
     bool idle_active;
-    uv_timer_t timer; /* for the wheel */
-    int64_t timer_us; /* what it is set for; INT64_MAX: not set */
+    uv_timer_t timer;   /* for the wheel */
+    int64_t timer_us;   /* what it is set for; INT64_MAX: not set */
+    int64_t polled_us;  /* the last poll returned */
+    int64_t polling_us; /* the last poll began */
+    int64_t turn_us;    /* the work between the two before that */
     struct wheel wheel;
 };
 

@@ -72,6 +72,17 @@ int64_t loop_now_us(const struct loop *loop)
     return clock->now_us;
 }
 
+/* A poll that took less than this found work that was there already. */
+#define POLL_AT_ONCE_US (2 * CLOCK_MS)
+
+int64_t loop_waited_us(const struct loop *loop, int64_t now_us)
+{
+    int64_t returned_us = loop_now_us(loop);
+    int64_t waited_us = MAX(now_us - returned_us, (int64_t)0);
+    bool was_there = returned_us - loop->polling_us < POLL_AT_ONCE_US;
+    return was_there ? waited_us + loop->turn_us / 2 : waited_us;
+}
+
 /* -- timers ------------------------------------------------------------------------------------ */
 
 static void on_uv_timer(uv_timer_t *handle);
@@ -192,11 +203,15 @@ static void on_prepare(uv_prepare_t *handle)
         (void)rc; /* fails only without a callback */
         loop->idle_active = has_ready;
     }
+    loop->polling_us = clock_mono_us();
+    loop->turn_us = MAX(loop->polling_us - loop->polled_us, (int64_t)0);
 }
 
 static void on_check(uv_check_t *handle)
 {
-    task__run_ready(handle->data);
+    struct loop *loop = handle->data;
+    loop->polled_us = loop_now_us(loop);
+    task__run_ready(loop);
 }
 
 /* -- life cycle -------------------------------------------------------------------------------- */
@@ -250,6 +265,7 @@ enum status loop_new(const struct loop_options *options, struct loop **ret_loop)
     loop->clock_ref = &loop->clock;
     loop->clock = (struct loop_clock){ .uv_ms = uv_now(&loop->uv), .now_us = clock_mono_us() };
     loop->timer_us = INT64_MAX;
+    loop->polled_us = loop->polling_us = loop->clock.now_us;
     wheel_init(&loop->wheel, loop->clock.now_us);
     *ret_loop = loop;
     return STATUS_OK;

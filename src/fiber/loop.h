@@ -39,6 +39,12 @@ unsigned loop_index(const struct loop *loop);
 struct arena_pool *loop_arena_pool(struct loop *loop);
 /* Monotonic time cached once an iteration. Own thread. */
 int64_t loop_now_us(const struct loop *loop);
+/*
+ * How long what is taken up at `now_us` has waited for its turn, as far as can be told from inside:
+ * since the poll returned; and if work was there already when it began, half of the turn before,
+ * during which the work came. 0 where the loop was idle. Own thread, in a callback of the poll.
+ */
+int64_t loop_waited_us(const struct loop *loop, int64_t now_us);
 
 /* Log a clear line and die by the default action when a fault hits a task's guard page. Once a
  * process. */

@@ -43,6 +43,8 @@ enum status http_app_new(const struct http_options *options, struct http_app **r
     enum status st = is_made ? http__policies_init(app, options) : STATUS_EXHAUSTED;
     if (st == STATUS_OK)
         st = http__rate_limits_new(app, &options->rate);
+    if (st == STATUS_OK)
+        st = http__overload_new(app, &options->overload);
     if (st != STATUS_OK) {
         http_app_free(app);
         return st;
@@ -59,6 +61,7 @@ void http_app_free(struct http_app *app)
     http__metrics_free(app->metrics);
     http__rate_limits_free(app->rate);
     http__compression_free(app->compression);
+    http__overload_free(app->overload);
     free(app->policies);
     free(app->standards);
     if (app->arena)

@@ -235,6 +235,19 @@ struct http_deprecation_policy {
     struct slice link; /* where it is written about; empty: nowhere */
 };
 
+/* -- overload (http/overload.c; docs/limits.md)
+ * ----------------------------------------------------------------------------------------- */
+
+struct http_overload_options {
+    int64_t target_us;      /* waiting for longer than this, again and again, is overload; 0: off */
+    int64_t interval_us;    /* how often it is looked at */
+    unsigned in_flight_max; /* requests under way on one loop */
+    bool adaptive;          /* fewer, by how long answers take */
+    /* How long a write would wait for the writer now; any thread. May be NULL. */
+    int64_t (*write_delay_us)(void *arg);
+    void *arg;
+};
+
 /*
  * What holds for the requests of some paths; each standard has its part here. The first policy of
  * an app is for all, each further one for the paths at and under its `match`; the longest holds.
@@ -267,6 +280,7 @@ struct http_options {
     unsigned policies_len;              /* 0: one with the defaults */
     struct http_rate_options rate;
     struct http_coders coders;
+    struct http_overload_options overload;
 };
 
 /* One per process; routes are added before the first server opens, then it is read-only and shared
@@ -483,6 +497,7 @@ enum http_ranges {
  */
 enum http_ranges http_ranges_parse(struct slice header, int64_t size,
                                    struct http_range ranges[HTTP_RANGES_MAX], unsigned *ret_len);
+
 /* -- CSRF tokens
  * ------------------------------------------------------------------------------------------ */
 
@@ -498,3 +513,14 @@ bool http_csrf_token_verify(const struct http_app *app, struct slice session, st
  */
 enum status http_csrf_token_issue(struct http_request *req, struct slice session,
                                   struct slice *ret_token);
+
+/* How loaded the loops are: the worst of them, or their sum. Any thread; zeros when shedding is
+ * off. */
+struct http_overload_stats {
+    double level;     /* 0: nothing is shed; up to 1: a part of the reads; 2: of the writes; 3: of
+                         what tries credentials */
+    int64_t delay_us; /* the shortest wait for a turn in the last interval */
+    unsigned in_flight, in_flight_limit;
+    uint64_t shed;
+};
+void http_overload_read(struct http_app *app, struct http_overload_stats *ret);

@@ -42,6 +42,8 @@ struct http__match {
 
 struct http__metrics;     /* http/request_metrics.c */
 struct http__rate_limits; /* http/rate.h */
+struct http__overload;    /* http/overload.h */
+struct http__lane;
 
 /* What the answer tells of rate limits: the rule with the least left. */
 struct http__rate_note {
@@ -100,6 +102,7 @@ struct http_app {
     metric_series standards_series[HTTP__STANDARDS_METRICS];
     uint8_t csrf_keys[2][HTTP__CSRF_KEY_BYTES]; /* of the secret, and of the one before */
     struct http__rate_limits *rate;             /* NULL: no limits */
+    struct http__overload *overload; /* NULL: nothing is shed */
     bool has_admin_key;
     uint8_t admin_digest[HTTP__DIGEST_BYTES];
     bool draining;       /* atomic */
@@ -153,6 +156,7 @@ struct http_request {
     unsigned added_step; /* of the app's own */
     unsigned own;        /* which of our lines the handler wrote itself: HTTP__OWN_* and others */
     int64_t duration_us; /* when the exchange is over */
+    struct http__lane *lane; /* where it is counted as under way; NULL: it is not */
     struct http__rate_note rate;
     struct slice tenant;
     uint64_t key_id;
@@ -204,6 +208,7 @@ extern const struct http__step http__step_deprecation;
 extern const struct http__step http__step_caller;
 extern const struct http__step http__step_csrf;
 extern const struct http__step http__step_added;
+extern const struct http__step http__step_overload;
 extern const struct http__step http__step_rate_limit;
 extern const struct http__step http__step_audience;
 extern const struct http__step http__step_body_limit;
@@ -277,6 +282,10 @@ void http__csrf_keys_make(struct http_app *app, struct slice secret, struct slic
 
 /* http/priority.c; never HTTP_PRIORITY_AUTO */
 enum http_priority http__priority_of(const struct http_request *req);
+
+/* http/overload.c */
+enum status http__overload_new(struct http_app *app, const struct http_overload_options *options);
+void http__overload_free(struct http__overload *overload);
 
 /* http/rate_limit.c */
 enum status http__rate_limits_new(struct http_app *app, const struct http_rate_options *options);

@@ -123,6 +123,24 @@ static void put_offenders(struct json_out *o, struct http__rate_limits *limits)
     json_out_end(o);
 }
 
+static void put_overload(struct json_out *o, struct http_app *app)
+{
+    struct http_overload_stats stats;
+    http_overload_read(app, &stats);
+    json_out_key(o, SLICE("overload"));
+    json_out_object(o);
+    json_out_key(o, SLICE("shedding"));
+    json_out_bool(o, app->overload != NULL);
+    json_out_key(o, SLICE("level"));
+    json_out_double(o, stats.level);
+    json_out_key(o, SLICE("delay_seconds"));
+    json_out_double(o, (double)stats.delay_us / 1e6);
+    json_out_ki(o, "in_flight", stats.in_flight);
+    json_out_ki(o, "in_flight_limit", stats.in_flight_limit);
+    json_out_ki(o, "shed", (int64_t)stats.shed);
+    json_out_end(o);
+}
+
 void http_limits_write(struct http_app *app, struct buf *out)
 {
     struct json_out o = json_out(out);
@@ -135,5 +153,6 @@ void http_limits_write(struct http_app *app, struct buf *out)
         put_table(&o, app->rate);
         put_offenders(&o, app->rate);
     }
+    put_overload(&o, app);
     json_out_end(&o);
 }

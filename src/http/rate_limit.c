@@ -318,8 +318,9 @@ static void explain(struct http_request *req, const struct charge *charge, struc
     struct slice *names = arena_array_of(http_arena(req), struct slice, charge->len);
     unsigned len = 0;
     for (unsigned i = 0; i < charge->len && names; i++) {
-        if (!charge->takes[i].allowed && !charge->takes[i].advisory)
-            names[len++] = charge->rates[i]->rule.name;
+        if (!charge->takes[i].allowed && !charge->takes[i].advisory &&
+            arena_copy(http_arena(req), charge->rates[i]->rule.name, &names[len]) == STATUS_OK)
+            len++;
     }
     int64_t seconds = seconds_after(req->rate.reset_us);
     *p = (struct problem){
@@ -494,10 +495,28 @@ const struct http__step http__step_rate_limit = {
 /* -- for rooms above
  * -------------------------------------------------------------------------------------- */
 
+/* A room's rules may go before the answer does (contracts are reloaded): keep what is to be told.
+ */
+static void keep_note(struct http_request *req)
+{
+    struct http_rate *copy = arena_new_of(http_arena(req), struct http_rate);
+    const struct http_rate *rate = req->rate.rate;
+    req->rate.rate = NULL; /* better nothing than what is gone */
+    if (!copy)
+        return;
+    *copy = *rate;
+    if (arena_copy(http_arena(req), rate->field, &copy->field) == STATUS_OK &&
+        arena_copy(http_arena(req), rate->rule.name, &copy->rule.name) == STATUS_OK)
+        req->rate.rate = copy;
+}
+
 static enum status take_group(struct task *task, struct http_request *req, struct charge *charge)
 {
+    const struct http_rate *noted = req->rate.rate;
     struct problem *problem = task_problem(task), refusal = { .status = STATUS_OK };
     enum status st = decide(task, req, charge, clock_mono_us(), &refusal);
+    if (req->rate.rate && req->rate.rate != noted)
+        keep_note(req);
     /* The first reason wins, as everywhere. */
     if (st == STATUS_EXHAUSTED && refusal.status == st && problem->status == STATUS_OK)
         *problem = refusal;

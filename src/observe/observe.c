@@ -100,7 +100,10 @@ static enum status health_detailed(struct task *task, struct http_request *req, 
     problem_clear(task_problem(task));
     store_stats_read(o->options.store, &stats);
     bool draining = http_app_is_draining(o->app);
-    const char *status = !readable || draining ? "fail" : stats.writes_failing ? "warn" : "pass";
+    struct http_overload_stats load;
+    http_overload_read(o->app, &load);
+    bool warns = stats.writes_failing || load.level > 0;
+    const char *status = !readable || draining ? "fail" : warns ? "warn" : "pass";
 
     struct buf body;
     buf_init(&body, task_arena(task), 2048, 65536);
@@ -116,6 +119,9 @@ static enum status health_detailed(struct task *task, struct http_request *req, 
               stats.write_queue);
     put_check(&out, "database:size", "pass", "bytes", (double)stats.database_bytes);
     put_check(&out, "database:log", "pass", "bytes", (double)stats.wal_bytes);
+    put_check(&out, "overload:level", load.level > 0 ? "warn" : "pass", "shed", load.level);
+    put_check(&out, "overload:queueDelay", "pass", "ms", (double)load.delay_us / 1e3);
+    put_check(&out, "overload:inFlight", "pass", "requests", load.in_flight);
     put_check(&out, "process:memory", "pass", "bytes", observe__resident_bytes(NULL));
     put_check(&out, "process:uptime", "pass", "s", (double)(clock_wall_us() - o->started_us) / 1e6);
     put_check(&out, "process:draining", draining ? "fail" : "pass", "boolean", draining);

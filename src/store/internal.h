@@ -191,10 +191,11 @@ struct store__job {
     struct problem *problem;
     struct loop_post post;
     enum status result;
-    int failed_rc;  /* SQLITE_OK, or why the batch as a whole was lost */
-    bool is_local;  /* in the lane's list: its own thread's */
-    bool is_queued; /* in the store's queue: under queue_lock */
-    bool is_done;   /* set on the task's thread */
+    int failed_rc;    /* SQLITE_OK, or why the batch as a whole was lost */
+    bool is_local;    /* in the lane's list: its own thread's */
+    bool is_queued;   /* in the store's queue: under queue_lock */
+    bool is_done;     /* set on the task's thread */
+    int64_t since_us; /* it stands in the queue */
 };
 
 struct store__jobs {
@@ -288,6 +289,7 @@ struct store {
     bool writer_sleeps;       /* under queue_lock */
     bool stopping;            /* under queue_lock */
     uint32_t waiting;         /* atomic: writes not yet begun, lanes' lists included */
+    int64_t write_delay_us;   /* atomic: what the first of the last batch had waited */
     pthread_t writer_thread;
     bool has_writer;
     struct store__conn *writer; /* the writer thread's from its start on */

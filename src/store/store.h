@@ -268,6 +268,9 @@ struct store_stats {
     bool writes_failing; /* the disk is full or broken: the last batch could not be committed */
 };
 void store_stats_read(struct store *store, struct store_stats *ret);
+/* How long writes wait for the writer now: what the first one of the last batch had waited when it
+ * was taken, 0 while none wait. Any thread. */
+int64_t store_write_delay_us(const struct store *store);
 
 /* -- migrations (store/migrate.c) -------------------------------------------------------------- */
 

@@ -62,6 +62,9 @@ void store__lane_flush(struct store__lane *lane)
         job->is_local = false;
         job->is_queued = true;
     }
+    int64_t now_us = loop_now_us(lane->loop);
+    for (struct store__job *job = lane->writes.first; job; job = job->next)
+        job->since_us = now_us;
     pthread_mutex_lock(&store->queue_lock);
     store__jobs_append(&store->queue, &lane->writes);
     bool wake = store->writer_sleeps && store->queue.len >= store->wake_len;
@@ -158,6 +161,14 @@ enum status store_write(struct task *task, struct store *store, store_write_fn f
     if (job.failed_rc != SQLITE_OK)
         return store__fail(job.problem, job.arena, /* db= */ NULL, job.failed_rc);
     return job.result;
+}
+
+int64_t store_write_delay_us(const struct store *store)
+{
+    /* What the last batch had waited says nothing once nobody waits. */
+    if (__atomic_load_n(&store->waiting, __ATOMIC_RELAXED) == 0)
+        return 0;
+    return __atomic_load_n(&store->write_delay_us, __ATOMIC_RELAXED);
 }
 
 /* -- a batch ----------------------------------------------------------------------------------- */
@@ -390,6 +401,9 @@ static bool take(struct store *store, struct store__jobs *ret_jobs)
     if (store->queue.len > 0)
         gather(store);
     struct store__jobs jobs = { 0 };
+    if (store->queue.first)
+        __atomic_store_n(&store->write_delay_us, clock_mono_us() - store->queue.first->since_us,
+                         __ATOMIC_RELAXED);
     while (store->queue.first && jobs.len < store->batch_max) {
         struct store__job *job = store->queue.first;
         store__jobs_remove(&store->queue, job);
