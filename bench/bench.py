@@ -186,6 +186,29 @@ def bench_health():
     counts("health", [("GET", "/health/live", None)], path="/health/live")
 
 
+def bench_limits():
+    """What rate limits and the measure of overload cost a warm request from an address that is within its limits."""
+    print("\nlimits: instructions of a warm request, without and with them")
+    if options.no_counts:
+        return
+    _, paths, _ = prepared()
+    wide = "100000000/1s/ip"
+    contenders = {
+        "off": {},
+        "on": {"PURLIN_LIMITS": "on", "PURLIN_RATE_REQUESTS": wide},
+        "on, three rules": {"PURLIN_LIMITS": "on", "PURLIN_RATE_REQUESTS": f"{wide}, {wide}, 100000000/1h/ip+route"},
+    }
+    for name, requests in (("health", [("GET", "/health/live", None)]), ("row", [("GET", p, None) for p in paths["row"][:500]])):
+        base = None
+        for what, env in contenders.items():
+            cost = instructions(lambda env=env: purlin_server("purlin-callgrind", env=env), requests)
+            if cost is None:
+                return
+            base = base or cost
+            print(f"  {name + ', limits ' + what:34}{cost:12,.0f} instructions   {100 * (cost / base - 1):+.1f} %", flush=True)
+            keep("limits", {f"{name} {what}": cost})
+
+
 def bench_read(name, text, limit):
     title(name, text)
     files, paths, _ = prepared()

@@ -123,8 +123,8 @@ struct contract_index {
     struct slice where_text;
 };
 
-struct contract_limit {  /* limits: { create: 30/minute/user } - kept for the limiter of a later
-                            room, shown in OpenAPI */
+struct contract_limit {  /* limits: { create: 30/minute/user } - enforced by the engine, shown in
+                            OpenAPI */
     struct slice action; /* list read create update delete */
     uint32_t count;
     int64_t per_us;

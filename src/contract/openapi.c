@@ -216,14 +216,32 @@ static void put_security(struct document *d, const struct contract *c, enum cont
     json_out_string(&d->o, rule.len ? rule : SLICE("false"));
 }
 
-static void put_limits(struct document *d, const struct contract *c, const char *action)
+/* What the contract calls the limit that an operation counts against. */
+static const char *limited_action(const struct operation *op)
+{
+    switch (op->action) {
+    case CONTRACT_CREATE:
+        return "create";
+    case CONTRACT_UPDATE:
+        return "update";
+    case CONTRACT_DELETE:
+        return "delete";
+    default:
+        return op->id_prefix[0] == 'r' ? "read" : "list"; /* an export is a long list */
+    }
+}
+
+static void put_limits(struct document *d, const struct contract *c, const struct operation *op)
 {
     for (unsigned i = 0; i < c->limits_len; i++) {
         const struct contract_limit *limit = &c->limits[i];
-        if (!slice_eq(limit->action, slice_cstr(action)))
+        if (!slice_eq(limit->action, slice_cstr(limited_action(op))))
             continue;
         json_out_key(&d->o, SLICE("x-purlin-ratelimit"));
         json_out_object(&d->o);
+        json_out_key(&d->o, SLICE("policy"));
+        json_out_string(&d->o, arena_printf(d->arena, "%.*s.%.*s", SLICE_ARG(c->name),
+                                            SLICE_ARG(limit->action)));
         json_out_ki(&d->o, "count", limit->count);
         json_out_ki(&d->o, "window_seconds", limit->per_us / 1000000);
         json_out_key(&d->o, SLICE("by"));
@@ -259,7 +277,7 @@ static void put_operation(struct document *d, const struct contract *c, const st
     json_out_end(o);
     put_deprecated(d);
     put_security(d, c, op->action);
-    put_limits(d, c, op->id_prefix);
+    put_limits(d, c, op);
     put_parameters(o, op->parameters);
     if (op->id_prefix[0] == 'l' || op->id_prefix[0] == 'e') /* list, export */
         put_equality_parameters(d, c);
@@ -278,12 +296,12 @@ static const char *const write_params[] = { "IfMatch", "Prefer", "CsrfToken", NU
 static const char *const delete_params[] = { "IfMatch", "CsrfToken", NULL };
 static const char *const restore_params[] = { "IdempotencyKey", "IfMatch", "Prefer", "CsrfToken",
                                               NULL };
-static const int restore_errors[] = { 400, 401, 403, 404, 409, 412, 422, 500, 503, 0 };
-static const int list_errors[] = { 400, 401, 403, 422, 500, 503, 0 };
-static const int create_errors[] = { 400, 401, 403, 404, 409, 413, 415, 422, 500, 503, 0 };
-static const int read_errors[] = { 400, 401, 403, 404, 500, 503, 0 };
-static const int write_errors[] = { 400, 401, 403, 404, 409, 412, 413, 415, 422, 428, 500, 503, 0 };
-static const int delete_errors[] = { 400, 401, 403, 404, 409, 412, 428, 500, 503, 0 };
+static const int restore_errors[] = { 400, 401, 403, 404, 409, 412, 422, 429, 500, 503, 0 };
+static const int list_errors[] = { 400, 401, 403, 422, 429, 500, 503, 0 };
+static const int create_errors[] = { 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503, 0 };
+static const int read_errors[] = { 400, 401, 403, 404, 429, 500, 503, 0 };
+static const int write_errors[] = { 400, 401, 403, 404, 409, 412, 413, 415, 422, 428, 429, 500, 503, 0 };
+static const int delete_errors[] = { 400, 401, 403, 404, 409, 412, 428, 429, 500, 503, 0 };
 
 static const struct operation collection_operations[] = {
     { .method = "get",
@@ -534,6 +552,7 @@ static void put_route(struct document *d, const struct openapi_route *route)
         contract__put_ref_member(o, "403", "responses", SLICE("Denied"));
     }
     contract__put_ref_member(o, "400", "responses", SLICE("BadRequest"));
+    contract__put_ref_member(o, "429", "responses", SLICE("TooManyRequests"));
     contract__put_ref_member(o, "503", "responses", SLICE("Unavailable"));
     json_out_end(o);
     json_out_end(o);

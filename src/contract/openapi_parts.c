@@ -44,6 +44,9 @@ static const struct {
     { "UnsupportedMedia", 415, "The body has another type than the route takes." },
     { "Invalid", 422, "Fields are wrong; `errors` names each one." },
     { "PreconditionRequired", 428, "The server asks for If-Match here." },
+    { "TooManyRequests", 429,
+      "A rate limit is exhausted; `violated-policies` names it, Retry-After says when to come "
+      "again." },
     { "Failed", 500, "A mistake of ours; `request_id` finds it in the log." },
     { "Unavailable", 503, "Overloaded or shutting down; Retry-After says when to come again." },
 };
@@ -66,10 +69,15 @@ static void put_error_components(struct json_out *o, bool ages)
         json_out_key(o, slice_cstr(errors[i].name));
         json_out_object(o);
         json_out_kv(o, "description", errors[i].description);
-        if (errors[i].status == 503) {
+        if (errors[i].status == 503 || errors[i].status == 429) {
             json_out_key(o, SLICE("headers"));
             json_out_object(o);
             contract__put_ref_member(o, "Retry-After", "headers", SLICE("RetryAfter"));
+            if (errors[i].status == 429) {
+                contract__put_ref_member(o, "RateLimit", "headers", SLICE("RateLimit"));
+                contract__put_ref_member(o, "RateLimit-Policy", "headers",
+                                         SLICE("RateLimitPolicy"));
+            }
             json_out_end(o);
         }
         json_out_key(o, SLICE("content"));
@@ -205,6 +213,14 @@ static void put_parameter_components(struct json_out *o, bool ages)
         { "Sunset",
           "{\"description\":\"When it may go (RFC 8594).\",\"schema\":{\"type\":\"string\"}}",
           true },
+        { "RateLimit",
+          "{\"description\":\"What is left of the tightest limit: `r` requests, for the next `t` "
+          "seconds (draft-ietf-httpapi-ratelimit-headers).\",\"schema\":{\"type\":\"string\"}}",
+          false },
+        { "RateLimitPolicy",
+          "{\"description\":\"That limit: `q` requests in `w` "
+          "seconds.\",\"schema\":{\"type\":\"string\"}}",
+          false },
         { "RetryAfter", "{\"description\":\"Seconds to wait.\",\"schema\":{\"type\":\"integer\"}}",
           false },
     };

@@ -10,6 +10,7 @@
 #include "http/overload.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/id.h"
@@ -97,7 +98,8 @@ enum status http__overload_new(struct http_app *app, const struct http_overload_
     struct http__overload *o = aligned_alloc(64, sizeof(*o));
     if (!o)
         return STATUS_EXHAUSTED;
-    *o = (struct http__overload){ .options = *options };
+    memset(o, 0, sizeof(*o));
+    o->options = *options;
     o->shed_options = (struct http__shed_options){ options->target_us, options->interval_us };
     for (unsigned i = 0; i < HTTP__LANES; i++)
         http__gradient_init(&o->lanes[i].gradient, options->in_flight_max);

@@ -439,6 +439,17 @@ static enum status read_mode(struct batch *b)
     return st;
 }
 
+/* All of the batch together: operations that have failed already cost nothing. */
+static enum status take_limits(struct batch *b)
+{
+    struct resource_tally tally = { .len = 0 };
+    for (unsigned i = 0; i < b->len; i++) {
+        if (b->items[i].failure == STATUS_OK)
+            resource__tally_op(&tally, &b->items[i].op);
+    }
+    return tally.len ? resource__tally_take(b->call, &tally) : STATUS_OK;
+}
+
 static enum status run(struct batch *b, struct slice text)
 {
     struct resource_call *call = b->call;
@@ -446,6 +457,8 @@ static enum status run(struct batch *b, struct slice text)
     enum status st = resource__body_read(call, text, &body);
     if (st == STATUS_OK)
         st = read_operations(b, body);
+    if (st == STATUS_OK)
+        st = take_limits(b);
     if (st == STATUS_OK)
         st = store_write(call->task, call->engine->store, run_batch, b);
     resource__idempotency_end(&b->idempotency);

@@ -151,7 +151,10 @@ static struct slice label_of(const struct resource_info *info, enum label label)
     return info->path;
 }
 
+/* `limited`: what is charged before anything is read; RESOURCE_LIMITED for writes, which know what
+ * they come to later. */
 static enum status handle(struct task *task, struct http_request *req, void *arg, enum label label,
+                          enum resource_limited limited,
                           enum status (*fn)(struct resource_call *call))
 {
     struct resource_call call;
@@ -165,7 +168,9 @@ static enum status handle(struct task *task, struct http_request *req, void *arg
         struct slice text;
         if (arena_copy(call.arena, label_of(call.info, label), &text) == STATUS_OK)
             http_route_label_set(req, text);
-        st = fn(&call);
+        st = limited == RESOURCE_LIMITED ? STATUS_OK : resource__limits_take(&call, limited);
+        if (st == STATUS_OK)
+            st = fn(&call);
     } else {
         st = unknown_resource(&call, name);
     }
@@ -175,42 +180,42 @@ static enum status handle(struct task *task, struct http_request *req, void *arg
 
 static enum status handle_list(struct task *task, struct http_request *req, void *arg)
 {
-    return handle(task, req, arg, LABEL_COLLECTION, resource__list);
+    return handle(task, req, arg, LABEL_COLLECTION, RESOURCE_LIMITED_LIST, resource__list);
 }
 
 static enum status handle_create(struct task *task, struct http_request *req, void *arg)
 {
-    return handle(task, req, arg, LABEL_COLLECTION, resource__create);
+    return handle(task, req, arg, LABEL_COLLECTION, RESOURCE_LIMITED, resource__create);
 }
 
 static enum status handle_read(struct task *task, struct http_request *req, void *arg)
 {
-    return handle(task, req, arg, LABEL_ITEM, resource__read);
+    return handle(task, req, arg, LABEL_ITEM, RESOURCE_LIMITED_READ, resource__read);
 }
 
 static enum status handle_replace(struct task *task, struct http_request *req, void *arg)
 {
-    return handle(task, req, arg, LABEL_ITEM, resource__replace);
+    return handle(task, req, arg, LABEL_ITEM, RESOURCE_LIMITED, resource__replace);
 }
 
 static enum status handle_update(struct task *task, struct http_request *req, void *arg)
 {
-    return handle(task, req, arg, LABEL_ITEM, resource__update);
+    return handle(task, req, arg, LABEL_ITEM, RESOURCE_LIMITED, resource__update);
 }
 
 static enum status handle_delete(struct task *task, struct http_request *req, void *arg)
 {
-    return handle(task, req, arg, LABEL_ITEM, resource__delete);
+    return handle(task, req, arg, LABEL_ITEM, RESOURCE_LIMITED, resource__delete);
 }
 
 static enum status handle_restore(struct task *task, struct http_request *req, void *arg)
 {
-    return handle(task, req, arg, LABEL_RESTORE, resource__restore);
+    return handle(task, req, arg, LABEL_RESTORE, RESOURCE_LIMITED, resource__restore);
 }
 
 static enum status handle_export(struct task *task, struct http_request *req, void *arg)
 {
-    return handle(task, req, arg, LABEL_EXPORT, resource__export);
+    return handle(task, req, arg, LABEL_EXPORT, RESOURCE_LIMITED_LIST, resource__export);
 }
 
 static enum status handle_batch(struct task *task, struct http_request *req, void *arg)
@@ -313,7 +318,7 @@ static enum status open_parts(struct resource_engine *engine, struct http_app *a
     if (st == STATUS_OK)
         st = store_script(engine->store, resource__idempotency_schema, arena, problem);
     if (st == STATUS_OK)
-        st = resource__catalog_new(set, &engine->catalog);
+        st = resource__catalog_new(set, app, &engine->catalog);
     if (st == STATUS_OK) {
         engine->catalog->refs = 1;
         st = mount_versions(engine, app, arena, problem);
@@ -375,7 +380,7 @@ void resource_close(struct resource_engine *engine)
 void resource_reload(struct resource_engine *engine, struct contract_set *set)
 {
     struct resource_catalog *catalog;
-    if (resource__catalog_new(set, &catalog) != STATUS_OK) {
+    if (resource__catalog_new(set, engine->app, &catalog) != STATUS_OK) {
         /* Its arena has no budget: only names longer than any contract may have could fail. */
         contract_set_free(set);
         return;

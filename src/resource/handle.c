@@ -94,7 +94,12 @@ static void op_init(struct resource_call *call, enum resource_verb verb, struct 
 
 static enum status run(struct resource_call *call, struct write *w)
 {
+    struct resource_tally tally = { .len = 0 };
     enum status st = resource__op_prepare(&w->op);
+    if (st == STATUS_OK)
+        resource__tally_op(&tally, &w->op);
+    if (st == STATUS_OK && tally.len)
+        st = resource__tally_take(call, &tally);
     if (st == STATUS_OK)
         st = store_write(call->task, call->engine->store, run_write, w);
     resource__idempotency_end(&w->idempotency);

@@ -155,7 +155,7 @@ enum status resource__info_begin(struct resource_info *info, struct arena *arena
     return buf_status(&table);
 }
 
-static enum status info_init(struct resource_info *info, struct arena *arena)
+static enum status info_init(struct resource_info *info, struct http_app *app, struct arena *arena)
 {
     const struct contract *contract = info->contract;
     enum status st = resource__info_begin(info, arena);
@@ -180,11 +180,12 @@ static enum status info_init(struct resource_info *info, struct arena *arena)
     info->select_by_id = make_select_by_id(info, arena);
     atomic_init(&info->item_bytes, 1024);
     atomic_init(&info->list_bytes, 8192);
-    return STATUS_OK;
+    return resource__limits_init(info, app, arena);
 }
 
 /* Of one version. */
-static enum status catalog_make(struct contract_set *set, struct resource_catalog **ret_catalog)
+static enum status catalog_make(struct contract_set *set, struct http_app *app,
+                                struct resource_catalog **ret_catalog)
 {
     struct arena *arena = arena_new(NULL, 0);
     struct resource_catalog *catalog = arena_new_of(arena, struct resource_catalog);
@@ -196,7 +197,7 @@ static enum status catalog_make(struct contract_set *set, struct resource_catalo
         struct resource_info *info = &catalog->infos[set->contracts[i]->index];
         info->contract = set->contracts[i];
         info->catalog = catalog;
-        enum status st = info_init(info, arena);
+        enum status st = info_init(info, app, arena);
         if (st != STATUS_OK) {
             arena_free(arena);
             return st;
@@ -216,11 +217,12 @@ void resource__catalogs_drop(struct resource_catalog *catalog)
     }
 }
 
-enum status resource__catalog_new(struct contract_set *set, struct resource_catalog **ret_catalog)
+enum status resource__catalog_new(struct contract_set *set, struct http_app *app,
+                                  struct resource_catalog **ret_catalog)
 {
     struct resource_catalog *newest = NULL, **end = &newest;
     for (; set; set = set->older) {
-        enum status st = catalog_make(set, end);
+        enum status st = catalog_make(set, app, end);
         if (st != STATUS_OK) {
             resource__catalogs_drop(newest);
             return st;

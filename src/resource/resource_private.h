@@ -62,6 +62,16 @@ struct resource_shape {
     unsigned id_column, version_column;
 };
 
+/* What contracts can limit. */
+enum resource_limited {
+    RESOURCE_LIMITED_LIST,
+    RESOURCE_LIMITED_READ,
+    RESOURCE_LIMITED_CREATE,
+    RESOURCE_LIMITED_UPDATE,
+    RESOURCE_LIMITED_DELETE,
+    RESOURCE_LIMITED
+};
+
 struct resource_info {
     const struct contract *contract;
     struct resource_catalog *catalog;
@@ -75,8 +85,9 @@ struct resource_info {
     uint16_t *insert_columns; /* of contract->columns */
     unsigned insert_len;
     const struct contract_field *id, *created_at, *updated_at, *version,
-        *deleted_at;                    /* the last: or NULL */
-    struct slice *field_names;          /* shown ones, for "did you mean" */
+        *deleted_at;                                  /* the last: or NULL */
+    struct slice *field_names;                        /* shown ones, for "did you mean" */
+    const struct http_rate *limits[RESOURCE_LIMITED]; /* NULL: none */
     atomic_uint item_bytes, list_bytes; /* of the last answer: how much to reserve for the next */
 };
 
@@ -86,11 +97,14 @@ struct resource_catalog {
     struct resource_catalog *older; /* of the version before; or NULL. Held with this one */
     struct resource_info *infos;    /* [set->len], in the order of the set */
     struct arena *arena;
+    bool has_limits;               /* some of the infos do */
     unsigned refs;                 /* under the engine's lock */
     struct resource_catalog *next; /* of those replaced but still held */
 };
 
-enum status resource__catalog_new(struct contract_set *set, struct resource_catalog **ret_catalog);
+/* `app` may be NULL: without limits. */
+enum status resource__catalog_new(struct contract_set *set, struct http_app *app,
+                                  struct resource_catalog **ret_catalog);
 void resource__catalog_free(struct resource_catalog *catalog);
 /* Without the contracts. */
 void resource__catalogs_drop(struct resource_catalog *catalog);
@@ -515,3 +529,25 @@ enum status resource__batch(struct resource_call *call);
 /* The row's id from the path; a malformed one is NOT_FOUND. */
 enum status resource__path_id(struct resource_call *call, struct uuid *ret_id);
 bool resource__prefers_minimal(const struct resource_call *call);
+
+/* -- limits (limits.c)
+ * ----------------------------------------------------------------------------------- */
+
+enum status resource__limits_init(struct resource_info *info, struct http_app *app,
+                                  struct arena *arena);
+/* Charge one of what call->info limits. EXHAUSTED with the problem of a 429. */
+enum status resource__limits_take(struct resource_call *call, enum resource_limited action);
+
+#define RESOURCE_TALLY_MAX 16u
+
+/* What a write comes to. */
+struct resource_tally {
+    const struct http_rate *rates[RESOURCE_TALLY_MAX];
+    uint32_t costs[RESOURCE_TALLY_MAX];
+    unsigned len;
+    bool overflow;
+};
+void resource__tally_add(struct resource_tally *tally, const struct http_rate *rate);
+/* An operation that is prepared: its row and those inside it. */
+void resource__tally_op(struct resource_tally *tally, const struct resource_op *op);
+enum status resource__tally_take(struct resource_call *call, const struct resource_tally *tally);

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { adminKey, startPurlin } from "../support/purlin.mjs";
+import { adminKey, startPurlin, writeContracts } from "../support/purlin.mjs";
 
 const things = `
 resource: things
@@ -255,6 +255,105 @@ describe("who is limited", () => {
     assert.equal(body.offenders[0].refused, 3);
     assert.equal(body.policies[0].requests[0].count, 1);
     assert.equal(body.table.keys_max, 131072);
-    assert.ok(server.log.some((l) => l.msg === "http.rate_limited" && l.who === "ip 127.0.0.1"));
+    while (!server.log.some((l) => l.msg === "http.rate_limited" && l.who === "ip 127.0.0.1")) await sleep(20);
+  });
+});
+
+describe("limits of contracts", () => {
+  const limited = (limits) => `
+resource: things
+fields:
+  name: { type: string, max: 100, required: true }
+rules: { read: "true", create: "true", update: "true", delete: "true" }
+limits: ${limits}
+`;
+  const parts = `
+resource: parts
+fields:
+  thing: { ref: things, required: true }
+  name: { type: string, max: 100 }
+rules: { read: "true", create: "true", update: "true", delete: "true" }
+limits: { create: 4/hour/ip }
+`;
+  const startWith = (t, contracts) => startPurlin(t, { contracts, env: { PURLIN_LIMITS: "on" } });
+  const batch = (server, operations, mode = "") => server.post(`/api/v1/batch${mode}`, { body: { operations } });
+  const create = (name) => ({ method: "POST", path: "/things", body: { name } });
+
+  it("hold for each action", async (t) => {
+    const server = await startWith(t, { things: limited("{ list: 2/hour/ip, read: 2/hour/key, create: 2/hour/user, update: 2/hour/ip, delete: 1/hour/ip }") });
+    const made = await server.post(path, { body: { name: "a" } });
+    assert.match(made.headers.get("ratelimit"), /^"things.create";r=1;/);
+    assert.equal((await server.post(path, { body: { name: "b" } })).status, 201);
+    const refused = await server.post(path, { body: { name: "c" } });
+    assert.equal(refused.status, 429);
+    assert.deepEqual(refused.body["violated-policies"], ["things.create"]);
+    assert.ok(Number(refused.headers.get("retry-after")) > 1000);
+    const row = `${path}/${made.body.id}`;
+    const changed = [await server.patch(row, { body: { name: "d" } }), await server.put(row, { body: { name: "e" } }), await server.patch(row, { body: { name: "f" } })];
+    assert.deepEqual(changed.map((a) => a.status), [200, 200, 429]);
+    assert.deepEqual([(await server.get(row)).status, (await server.get(row)).status, (await server.get(row)).status], [200, 200, 429]);
+    assert.deepEqual([(await server.get(path)).status, (await server.get(`${path}/export`)).status, (await server.get(path)).status], [200, 200, 429]);
+    assert.deepEqual([(await server.delete(row)).status, (await server.delete(row)).status], [204, 429]);
+    // The administrator has none.
+    assert.equal((await server.post(path, { body: { name: "g" }, admin: true })).status, 201);
+    assert.match((await server.get("/metrics")).text, /policy="things.create",outcome="exempt"\} 1\b/);
+  });
+
+  it("count each row of a batch, and charge all of it or none", async (t) => {
+    const server = await startWith(t, { things: limited("{ create: 5/hour/ip }") });
+    assert.equal((await batch(server, [create("a"), create("b"), create("c")])).status, 200);
+    for (const mode of ["", "?mode=independent"]) {
+      const refused = await batch(server, [create("d"), create("e"), create("f")], mode);
+      assert.equal(refused.status, 429);
+      assert.deepEqual(refused.body["violated-policies"], ["things.create"]);
+    }
+    assert.equal((await server.get(path)).body.data.length, 3);
+    const last = await batch(server, [create("d"), create("e")]);
+    assert.equal(last.status, 200);
+    assert.match(last.headers.get("ratelimit"), /^"things.create";r=0;/);
+  });
+
+  it("count the rows inside a row", async (t) => {
+    const server = await startWith(t, { things: limited("{ create: 100/hour/ip }"), parts });
+    const nested = (n) => server.post(path, { body: { name: "a", parts: Array.from({ length: n }, (_, i) => ({ name: `p${i}` })) } });
+    assert.equal((await nested(3)).status, 201);
+    const refused = await nested(2);
+    assert.equal(refused.status, 429);
+    assert.deepEqual(refused.body["violated-policies"], ["parts.create"]);
+    assert.match((await nested(1)).headers.get("ratelimit"), /^"parts.create";r=0;/);
+    assert.equal((await server.post(path, { body: { name: "alone" } })).status, 201);
+  });
+
+  it("charge neither what is invalid nor what is replayed", async (t) => {
+    const server = await startWith(t, { things: limited("{ create: 2/hour/ip }") });
+    for (let i = 0; i < 3; i++) assert.equal((await server.post(path, { body: {} })).status, 422);
+    const headers = { "idempotency-key": "one" };
+    for (let i = 0; i < 3; i++) assert.equal((await server.post(path, { body: { name: "a" }, headers })).status, 201);
+    assert.equal((await server.post(path, { body: { name: "b" } })).status, 201);
+    assert.equal((await server.post(path, { body: { name: "c" } })).status, 429);
+  });
+
+  it("survive a reload, and change with it", async (t) => {
+    const server = await startWith(t, { things: limited("{ create: 2/hour/ip }") });
+    for (const want of [201, 201, 429]) assert.equal((await server.post(path, { body: { name: "a" } })).status, want);
+    writeContracts(server.folder, { things: limited("{ create: 3/hour/ip }") });
+    const seen = server.log.length;
+    server.child.kill("SIGHUP");
+    while (!server.log.slice(seen).some((l) => l.msg === "server.reloaded")) await sleep(20);
+    const answer = await server.post(path, { body: { name: "b" } });
+    assert.match(answer.headers.get("ratelimit-policy"), /^"things.create";q=3;/);
+    assert.equal(answer.status, 429); // the hour that was spent is spent
+  });
+
+  it("stand in the document", async (t) => {
+    const server = await startWith(t, { things: limited("{ create: 30/minute/user, update: 5/second/ip }") });
+    const { paths, components } = (await server.get("/openapi.json")).body;
+    const { post, get } = paths[path];
+    assert.deepEqual(post["x-purlin-ratelimit"], { policy: "things.create", count: 30, window_seconds: 60, by: "user" });
+    assert.equal(get["x-purlin-ratelimit"], undefined);
+    assert.equal(paths[`${path}/{id}`].patch["x-purlin-ratelimit"].count, 5);
+    assert.equal(paths[`${path}/{id}`].put["x-purlin-ratelimit"].count, 5);
+    assert.equal(post.responses["429"].$ref, "#/components/responses/TooManyRequests");
+    assert.deepEqual(Object.keys(components.responses.TooManyRequests.headers), ["Retry-After", "RateLimit", "RateLimit-Policy"]);
   });
 });

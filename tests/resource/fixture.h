@@ -74,7 +74,7 @@ static inline int fixture_setup(void **state)
         diag_print(&diag, &text);
         fail_msg("%.*s", SLICE_ARG(buf_slice(&text)));
     }
-    assert_int_equal(resource__catalog_new(set, &f->catalog), STATUS_OK);
+    assert_int_equal(resource__catalog_new(set, /* app= */ NULL, &f->catalog), STATUS_OK);
     *state = f;
     return 0;
 }
