@@ -300,7 +300,8 @@ static const int restore_errors[] = { 400, 401, 403, 404, 409, 412, 422, 429, 50
 static const int list_errors[] = { 400, 401, 403, 422, 429, 500, 503, 0 };
 static const int create_errors[] = { 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503, 0 };
 static const int read_errors[] = { 400, 401, 403, 404, 429, 500, 503, 0 };
-static const int write_errors[] = { 400, 401, 403, 404, 409, 412, 413, 415, 422, 428, 429, 500, 503, 0 };
+static const int write_errors[] = { 400, 401, 403, 404, 409, 412, 413,
+                                    415, 422, 428, 429, 500, 503, 0 };
 static const int delete_errors[] = { 400, 401, 403, 404, 409, 412, 428, 429, 500, 503, 0 };
 
 static const struct operation collection_operations[] = {

@@ -102,7 +102,7 @@ struct http_app {
     metric_series standards_series[HTTP__STANDARDS_METRICS];
     uint8_t csrf_keys[2][HTTP__CSRF_KEY_BYTES]; /* of the secret, and of the one before */
     struct http__rate_limits *rate;             /* NULL: no limits */
-    struct http__overload *overload; /* NULL: nothing is shed */
+    struct http__overload *overload;            /* NULL: nothing is shed */
     bool has_admin_key;
     uint8_t admin_digest[HTTP__DIGEST_BYTES];
     bool draining;       /* atomic */

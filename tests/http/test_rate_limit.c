@@ -12,7 +12,7 @@ struct far {
     struct shared_counts counts;
     struct shared_counts *local;
     int64_t delay_us;
-    enum status failure; /* OK: none */
+    enum status failure;          /* OK: none */
     int asked, waited, cancelled; /* atomic */
 };
 
@@ -85,8 +85,12 @@ static void test_decided_in_a_task(void **state)
         const char *say;
         int status;
     } cases[] = {
-        { GET("/hello"), 200 },   { GET("/sleep/1"), 200 }, { GET("/nowhere"), 404 },
-        { GET("/hello"), 429 },   { GET("/sleep/1"), 429 }, { GET("/nowhere"), 429 },
+        { GET("/hello"), 200 },
+        { GET("/sleep/1"), 200 },
+        { GET("/nowhere"), 404 },
+        { GET("/hello"), 429 },
+        { GET("/sleep/1"), 429 },
+        { GET("/nowhere"), 429 },
         { "OPTIONS /hello HTTP/1.1\r\nHost: h\r\n\r\n", 204 },
     };
     (void)state;
