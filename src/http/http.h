@@ -193,12 +193,15 @@ struct http_headers_policy {
 
 /* http/cors.c */
 #define HTTP_CORS_HEADERS                                                                          \
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, Range, "       \
-    "X-API-Key, X-CSRF-Token, X-Request-Id, traceparent, tracestate"
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Match, "   \
+    "If-Range, If-Unmodified-Since, Last-Event-ID, Prefer, Range, X-API-Key, X-CSRF-Token, "       \
+    "X-Request-Id, traceparent, tracestate"
+/* All that this program answers with and Fetch does not show by itself. */
 #define HTTP_CORS_EXPOSE                                                                           \
-    "Accept-Patch, Allow, Content-Disposition, Content-Range, Deprecation, ETag, Link, Location, " \
-    "Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, Sunset, X-Request-Id, "         \
-    "traceparent"
+    "Accept-Patch, Allow, Content-Disposition, Content-Range, Deprecation, ETag, "                 \
+    "Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, "      \
+    "Retry-After, Sunset, WWW-Authenticate, X-RateLimit-Limit, X-RateLimit-Remaining, "            \
+    "X-RateLimit-Reset, X-Request-Id, traceparent"
 
 struct http_cors_policy {
     struct slice
