@@ -624,6 +624,29 @@ static ssize_t receive_frames(struct net__h2 *h2, struct slice bytes)
     return receive(h2, slice_from(bytes, given));
 }
 
+/* Take frames while the kernel takes bytes. Returns what nghttp2 said last. */
+static ssize_t take_frames(struct net__h2 *h2)
+{
+    struct net_conn *c = h2->c;
+    size_t taken = 0;
+    ssize_t n = 0;
+    h2->in_nghttp2 = true;
+    while (c->state == NET__H2 && !c->out_first) {
+        const uint8_t *frame;
+        n = nghttp2_session_mem_send(h2->session, &frame);
+        if (n <= 0)
+            break;
+        net__put(c, (const char *)frame, (size_t)n);
+        taken += (size_t)n;
+        if (taken > PUMP_MAX) {
+            net__conn_resume(c);
+            break;
+        }
+    }
+    h2->in_nghttp2 = false;
+    return n;
+}
+
 static void hand_up(struct net__h2 *h2, struct net__stream *st)
 {
     struct net_exchange *x = st->x;
@@ -691,6 +714,9 @@ void net__h2_read(struct net_conn *c)
         fail(h2, rc);
     }
     net__conn_consume(c, bytes.len);
+    /* Resets that these bytes brought about end their streams here, before anybody works for them;
+     * what fails now fails again in the pump. */
+    (void)take_frames(h2);
     hand_up_ready(h2, has_failed);
     net__h2_pump(c);
     if (c->state == NET__H2 && has_failed)
@@ -705,29 +731,6 @@ void net__h2_read(struct net_conn *c)
 /* -- out
  * ------------------------------------------------------------------------------------------------
  */
-
-/* Take frames while the kernel takes bytes. Returns what nghttp2 said last. */
-static ssize_t take_frames(struct net__h2 *h2)
-{
-    struct net_conn *c = h2->c;
-    size_t taken = 0;
-    ssize_t n = 0;
-    h2->in_nghttp2 = true;
-    while (c->state == NET__H2 && !c->out_first) {
-        const uint8_t *frame;
-        n = nghttp2_session_mem_send(h2->session, &frame);
-        if (n <= 0)
-            break;
-        net__put(c, (const char *)frame, (size_t)n);
-        taken += (size_t)n;
-        if (taken > PUMP_MAX) {
-            net__conn_resume(c);
-            break;
-        }
-    }
-    h2->in_nghttp2 = false;
-    return n;
-}
 
 void net__h2_pump(struct net_conn *c)
 {
