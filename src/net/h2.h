@@ -11,6 +11,7 @@
  *
  *   file         holds
  *   h2.c         sessions: opening, reading, pumping, draining, time, the end
+ *   h2_input.c   bytes in, a look at each frame's head
  *   h2_request.c header fields to a request
  *   h2_answer.c  answers to header fields and DATA
  *   h2_body.c    what came of a body and was not read yet
@@ -191,6 +192,10 @@ void net__h2_sweep(struct net_conn *c, int64_t now_us);
 void net__h2_gone(struct net_conn *c);
 bool net__h2_settle(struct net_exchange *x);
 void net__h2_server_free(struct net__h2_server *hs);
+
+/* -- h2_input.c -- */
+/* Give bytes to nghttp2. < 0: it goes on no further. */
+ssize_t net__h2_input(struct net__h2 *h2, struct slice bytes);
 
 /* -- h2_request.c -- */
 struct net__stream *net__h2_stream_open(struct net__h2 *h2, int32_t id);

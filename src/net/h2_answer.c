@@ -107,7 +107,8 @@ static bool cut_lines(struct slice text, struct slice names, nghttp2_nv *lines, 
 /* Copies of `text` at `to`: as it is, and behind it in lower case. */
 static void copy_twice(struct slice text, char *to, struct net__h2_fixed *fixed)
 {
-    memcpy(to, text.data, text.len);
+    if (text.len > 0)
+        memcpy(to, text.data, text.len);
     for (size_t i = 0; i < text.len; i++)
         to[text.len + i] = lower(text.data[i]);
     fixed->text = slice_of(to, text.len);

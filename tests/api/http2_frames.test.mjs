@@ -249,18 +249,18 @@ function fits(outcome, want) {
   return want.goaway !== undefined || want.closed || outcome.goaway === undefined;
 }
 
-for (const [chapter, rows] of Object.entries(cases)) {
-  describe(`RFC 9113 frame by frame: ${chapter}`, () => {
-    let server;
-    const cleanups = [];
-    before(async () => {
-      server = await startConformance({ after: (fn) => cleanups.push(fn) });
-    });
-    after(async () => {
-      for (const cleanup of cleanups.reverse()) await cleanup();
-    });
+describe("RFC 9113 frame by frame", () => {
+  let server;
+  const cleanups = [];
+  before(async () => {
+    server = await startConformance({ after: (fn) => cleanups.push(fn) });
+  });
+  after(async () => {
+    for (const cleanup of cleanups.reverse()) await cleanup();
+  });
+  for (const [chapter, rows] of Object.entries(cases))
     for (const [name, row] of Object.entries(rows)) {
-      it(name, async () => {
+      it(`${chapter}: ${name}`, async () => {
         const parts = row.slice(0, -1);
         const first = Buffer.isBuffer(parts[0]) ? {} : parts[0];
         const client = await Frames.open(server.url, { greet: !first.raw && first.greet !== false });
@@ -283,5 +283,4 @@ for (const [chapter, rows] of Object.entries(cases)) {
         assert.ok(fits(final, want), `${JSON.stringify(final)} is not ${JSON.stringify(want)}`);
       });
     }
-  });
-}
+});
