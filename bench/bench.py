@@ -6,6 +6,7 @@ pinned to core 0, the load (wrk, 64 connections) to core 1. The load generator i
 honest number is the server's CPU per request.
 
   health   GET /health/live beside nginx's `return 200` with the same body and headers
+  h2       the same over HTTP/2: 10 connections of 100 streams (h2load) beside nginx
   row      a post by id from 100,000, beside the floor: a bare epoll loop with the same bytes + the statement in C
   list     twenty posts of an author, newest first, beside the same kind of floor
   create   durable creates beside bare group commit and Fastify with better-sqlite3
@@ -32,7 +33,7 @@ import time
 
 import data
 from harness import (LOAD_CORE, ROOT, SERVER_CORE, WORK, MallocCounter, Server, floor_http, floor_sqlite,
-                     instructions, interleave, repeat_requests, system_calls, wrk)
+                     free_port, h2load, instructions, interleave, repeat_requests, system_calls, wrk)
 
 PURLIN = os.path.join(ROOT, "build/release/purlin")
 DB = os.path.join(WORK, "posts.db")
@@ -74,6 +75,7 @@ def nginx_server(answer):
             lines.append("add_header %s '%s';" % (name, value.replace("'", "\\'")))
     text = body.decode().replace("\\", "\\\\").replace("'", "\\'").replace("$", "${dollar}")
     server = Server("nginx", ["nginx", "-c", os.path.join(WORK, "nginx.conf"), "-p", WORK], ready="/")
+    server.h2_port = free_port()
     config = f"""
         daemon off; master_process off; worker_processes 1; pid {WORK}/nginx.pid; error_log {WORK}/nginx-error.log;
         events {{ worker_connections 4096; }}
@@ -84,7 +86,7 @@ def nginx_server(answer):
             scgi_temp_path {WORK}/nginx-scgi;
             geo $dollar {{ default '$'; }}
             server {{
-                listen 127.0.0.1:{server.port}; default_type '{kind}';
+                listen 127.0.0.1:{server.port}; listen 127.0.0.1:{server.h2_port} http2; default_type '{kind}';
                 location / {{ {' '.join(lines)} return 200 '{text}'; }}
             }}
         }}"""
@@ -207,6 +209,20 @@ def bench_limits():
             base = base or cost
             print(f"  {name + ', limits ' + what:34}{cost:12,.0f} instructions   {100 * (cost / base - 1):+.1f} %", flush=True)
             keep("limits", {f"{name} {what}": cost})
+
+
+def bench_h2():
+    title("h2", "GET /health/live over HTTP/2, 10 connections of 100 streams")
+    with purlin_server() as purlin:
+        _, answer = capture(purlin, "/health/live", "h2")
+        with nginx_server(answer) as nginx:
+            ports = {purlin: purlin.port, nginx: nginx.h2_port}
+            results = interleave(options.rounds, {
+                s.name: (lambda s=s: h2load(s, ports[s], options.seconds, "/health/live")) for s in ports})
+    keep("h2", results)
+    row("purlin", results["purlin"])
+    row("nginx return 200", results["nginx"])
+    verdict("h2", "CPU, purlin / nginx", results["purlin"]["cpu_us"] / results["nginx"]["cpu_us"], 1.05, True)
 
 
 def bench_read(name, text, limit):
