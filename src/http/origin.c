@@ -108,7 +108,9 @@ static const char *origin_parse(struct slice text, struct http__origin *ret)
 const char *http__origins_parse(struct arena *arena, struct slice list, struct http__origins *ret)
 {
     *ret = (struct http__origins){ .len = 0 };
-    char *text = arena_alloc(arena, MAX(list.len, (size_t)1));
+    if (list.len == 0) /* most policies: no room is taken for what is not there */
+        return NULL;
+    char *text = arena_alloc(arena, list.len);
     struct http__origin *items = arena_array_of(arena, struct http__origin, HTTP__ORIGINS_MAX);
     if (!text || !items)
         return "do not fit into memory";
@@ -116,7 +118,7 @@ const char *http__origins_parse(struct arena *arena, struct slice list, struct h
         text[i] = (char)(list.data[i] | (list.data[i] >= 'A' && list.data[i] <= 'Z' ? 0x20 : 0));
     struct slice rest = slice_of(text, list.len), part;
     ret->items = items;
-    while (list.len && slice_split(&rest, ',', &part)) {
+    while (slice_split(&rest, ',', &part)) {
         part = slice_trim(part);
         if (slice_eq(part, SLICE("*"))) {
             ret->any = true;
