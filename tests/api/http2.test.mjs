@@ -7,6 +7,7 @@ import { connect } from "node:http2";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
 import { makeAuthority } from "../support/certificates.mjs";
+import { Frames, frame, get, headers, type, u32 } from "../support/frames.mjs";
 import { adminKey, startPurlin, temporaryFolder } from "../support/purlin.mjs";
 import { startConformance } from "../support/conformance.mjs";
 
@@ -79,6 +80,20 @@ describe("HTTP/2 with Node's client", () => {
       assert.equal(answer.body.length, 200_000);
     }
     small.close();
+  });
+
+  it("downloads through windows that are wide open, to a client that rests in between", async () => {
+    const client = await Frames.open(server.url, { entries: [[1, 0], [4, 2 ** 31 - 1]] });
+    client.send(frame(type.window, 0, 0, u32(2 ** 30)));
+    client.socket.pause();
+    const ids = Array.from({ length: 40 }, (_, i) => 2 * i + 1);
+    client.send(...ids.map((id) => headers(id, get("/big"))));
+    await request(session, { ":path": "/health/live" });
+    client.socket.resume();
+    for (const id of ids) assert.equal((await client.body(id)).length, 200_000);
+    client.send(headers(101, get()));
+    assert.equal(await client.status(101), 200);
+    client.close();
   });
 
   it("HEAD has the headers of GET and no body", async () => {
