@@ -147,9 +147,12 @@ int64_t net_started_us(const struct net_exchange *x)
     return x->started_us;
 }
 
-int64_t net_ready_us(const struct net_exchange *x)
+int64_t net_ready_us(struct net_exchange *x)
 {
-    return x->ready_us ? x->ready_us : clock_mono_us();
+    /* A codec that did not write it down: whoever asks first does so at the start. */
+    if (UNLIKELY(!x->ready_us))
+        x->ready_us = clock_mono_us();
+    return x->ready_us;
 }
 
 void net_user_set(struct net_exchange *x, void *user)

@@ -335,7 +335,7 @@ struct loop *net_loop(struct net_exchange *x);
 int64_t net_started_us(const struct net_exchange *x); /* monotonic, first byte of the head */
 /* Monotonic, when the whole head was taken up. Free of charge: for whoever needs "now" at the start
  * of a request. */
-int64_t net_ready_us(const struct net_exchange *x);
+int64_t net_ready_us(struct net_exchange *x);
 /* A pointer for the receiver, NULL at first. */
 void net_user_set(struct net_exchange *x, void *user);
 void *net_user(struct net_exchange *x);
