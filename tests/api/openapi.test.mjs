@@ -217,7 +217,7 @@ test("the document says who may, and what a caller without rights gets", async (
   assert.equal(notes["x-purlin-rules"], '"admin" in @roles');
   assert.equal((await call("get", "/api/v1/notes", { admin: false })).status, 401);
   assert.equal((await call("post", "/api/v1/notes", { admin: false, body: { said: "x" } })).status, 401);
-  assert.deepEqual(document.operation("post", "/api/v1/things")["x-purlin-ratelimit"], { count: 30, window_seconds: 60, by: "user" });
+  assert.deepEqual(document.operation("post", "/api/v1/things")["x-purlin-ratelimit"], { policy: "things.create", count: 30, window_seconds: 60, by: "user" });
 });
 
 test("the document has a tag of its own", async (t) => {
