@@ -15,6 +15,8 @@ honest number is the server's CPU per request.
   import   the community of --community DIR (or COMMUNITY_DIR), validated and durable
   start    time to ready, resident memory after start and after a million requests
   idle     memory of 10,000 idle connections
+  tls      https beside nginx with the same certificate and cipher: requests on kept connections, full handshakes,
+           memory of an idle connection
   peers    row, list and create of FastAPI with SQLAlchemy and Fastify with better-sqlite3
 
 All of them unless named. --quick is one round of two seconds, for trying things out.
@@ -33,7 +35,7 @@ import time
 
 import data
 from harness import (LOAD_CORE, ROOT, SERVER_CORE, WORK, MallocCounter, Server, floor_http, floor_sqlite,
-                     free_port, h2load, instructions, interleave, repeat_requests, system_calls, wrk)
+                     free_port, h2load, handshakes, instructions, interleave, repeat_requests, system_calls, wrk)
 
 PURLIN = os.path.join(ROOT, "build/release/purlin")
 DB = os.path.join(WORK, "posts.db")
@@ -60,7 +62,24 @@ def fastapi_server(db=DB):
                               "fastapi_app:app"], {"DATABASE": db})
 
 
-def nginx_server(answer):
+def tls_pair():
+    """A certificate on P-256; its files, without their endings."""
+    folder = os.path.join(WORK, "tls")
+    if not os.path.exists(os.path.join(folder, "cert.pem")):
+        subprocess.run([PURLIN, "cert", "dev", "--folder", folder, "--force"], check=True, stdout=subprocess.DEVNULL)
+    return os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+
+
+def purlin_tls_server(name="purlin"):
+    cert, key = tls_pair()
+    port = free_port()
+    server = purlin_server(name, env={"PURLIN_TLS_PORT": str(port), "PURLIN_TLS_CERT": cert, "PURLIN_TLS_KEY": key,
+                                      "PURLIN_TLS_REDIRECT": "off", "PURLIN_LIMITS_CONNECTIONS_PER_ADDRESS": "0"})
+    server.secure_port = port
+    return server
+
+
+def nginx_server(answer, secure=False):
     """nginx with the body and headers of a captured answer. What varies by request varies there too."""
     head, _, body = answer.partition(b"\r\n\r\n")
     lines, kind = [], "text/plain"
@@ -76,6 +95,14 @@ def nginx_server(answer):
     text = body.decode().replace("\\", "\\\\").replace("'", "\\'").replace("$", "${dollar}")
     server = Server("nginx", ["nginx", "-c", os.path.join(WORK, "nginx.conf"), "-p", WORK], ready="/")
     server.h2_port = free_port()
+    tls = ""
+    if secure:
+        cert, key = tls_pair()
+        server.secure_port = free_port()
+        # As Purlin has it: the same versions, ciphers in the server's order, tickets with keys of its own.
+        tls = (f"listen 127.0.0.1:{server.secure_port} ssl; ssl_certificate {cert}; ssl_certificate_key {key}; "
+               "ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on; ssl_ecdh_curve X25519:prime256v1; "
+               "ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384;")
     config = f"""
         daemon off; master_process off; worker_processes 1; pid {WORK}/nginx.pid; error_log {WORK}/nginx-error.log;
         events {{ worker_connections 4096; }}
@@ -86,7 +113,8 @@ def nginx_server(answer):
             scgi_temp_path {WORK}/nginx-scgi;
             geo $dollar {{ default '$'; }}
             server {{
-                listen 127.0.0.1:{server.port}; listen 127.0.0.1:{server.h2_port} http2; default_type '{kind}';
+                listen 127.0.0.1:{server.port}; listen 127.0.0.1:{server.h2_port} http2; {tls}
+                default_type '{kind}';
                 location / {{ {' '.join(lines)} return 200 '{text}'; }}
             }}
         }}"""
@@ -424,6 +452,52 @@ def bench_idle():
     verdict("idle", f"a connection, of {want:,}", (after - before) / want, 2, True, " KiB")
 
 
+def bench_tls():
+    title("tls", "GET /health/live over TLS 1.3 (AES-128-GCM, X25519, ECDSA P-256), 64 connections")
+    with purlin_tls_server() as purlin:
+        _, answer = capture(purlin, "/health/live", "tls")
+        with nginx_server(answer, secure=True) as nginx:
+            results = interleave(options.rounds, {
+                s.name: (lambda s=s: wrk(s, options.seconds, path="/health/live")) for s in (purlin, nginx)})
+            shakes = interleave(options.rounds, {
+                s.name: (lambda s=s: handshakes(s, options.seconds)) for s in (purlin, nginx)})
+    keep("tls", {"requests": results, "handshakes": shakes})
+    row("purlin", results["purlin"])
+    row("nginx return 200", results["nginx"])
+    row("purlin, full handshakes", shakes["purlin"])
+    row("nginx, full handshakes", shakes["nginx"])
+    verdict("tls", "CPU, purlin / nginx", results["purlin"]["cpu_us"] / results["nginx"]["cpu_us"], 1.05, True)
+    # The load's half of a handshake costs more than the server's: the server's core is never full.
+    verdict("tls", "handshakes/s of a core, to nginx", shakes["nginx"]["cpu_us"] / shakes["purlin"]["cpu_us"], 0.95,
+            False)
+    bench_tls_idle()
+
+
+def bench_tls_idle():
+    import ssl
+    want = 2000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, want * 2 + 200)), hard))
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with purlin_tls_server() as server:
+        request = f"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1:{server.secure_port}\r\n\r\n".encode()
+
+        def connect():
+            s = context.wrap_socket(socket.create_connection(("127.0.0.1", server.secure_port), timeout=10))
+            s.sendall(request)
+            s.recv(4096)
+            return s
+
+        connect().close()
+        before = server.memory_kib()["RssAnon"]
+        socks = [connect() for _ in range(want)]
+        after = server.memory_kib()["RssAnon"]
+        for s in socks:
+            s.close()
+    verdict("tls", f"an idle connection, of {want:,}", (after - before) / want, 40, True, " KiB")
+
+
 def bench_peers():
     files, _, authors = prepared()
     create = [files["row"], "/api/v1/posts", body_file(authors), 100]
@@ -480,7 +554,7 @@ def prepare():
         f.write(want)
 
 
-BENCHES = {name[6:]: f for name, f in list(globals().items()) if name.startswith("bench_") and name != "bench_read"}
+BENCHES = {name[6:]: f for name, f in list(globals().items()) if name.startswith("bench_") and name not in ("bench_read", "bench_tls_idle")}
 
 
 def main():

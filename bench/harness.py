@@ -32,6 +32,7 @@ class Server:
         self.env = env or {}
         self.ready = ready
         self.prefix = prefix  # a tool that runs the server: valgrind
+        self.secure_port = None  # of https; then that is what is measured
         self.port = free_port()
         self.process = None
 
@@ -135,7 +136,8 @@ def wrk(server, seconds, script=None, args=(), path="/", connections=64):
             "--timeout", "10s"]
     if script:
         argv += ["-s", os.path.join(ROOT, "bench/wrk", script)]
-    argv += [f"http://127.0.0.1:{server.port}{path}"]
+    secure = server.secure_port is not None
+    argv += [f"http{'s' if secure else ''}://127.0.0.1:{server.secure_port if secure else server.port}{path}"]
     if args:
         argv += ["--", *[str(a) for a in args]]
     before = server.cpu_seconds()
@@ -171,6 +173,23 @@ def h2load(server, port, seconds, path="/", connections=10, streams=100):
     requests = int(total.group(2))
     return {"requests": requests, "per_second": requests / seconds, "cpu_us": cpu * 1e6 / requests,
             "bad": int(total.group(1)) - requests}
+
+
+def handshakes(server, seconds, clients=4):
+    """Full handshakes by `openssl s_time`, without a request. CPU is the server's, over those that were completed."""
+    argv = ["taskset", "-c", LOAD_CORE, "openssl", "s_time", "-new", "-time", str(seconds), "-connect",
+            f"127.0.0.1:{server.secure_port}"]
+    before, started = server.cpu_seconds(), time.perf_counter()
+    runs = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(clients)]
+    done = 0
+    for run in runs:
+        text, _ = run.communicate(timeout=seconds + 60)
+        found = re.search(r"(\d+) connections in \d+ real seconds", text)
+        if not found:
+            raise SystemExit(f"bench: s_time against {server.name} failed:\n{text[-400:]}")
+        done += int(found.group(1))
+    cpu = server.cpu_seconds() - before
+    return {"per_second": done / (time.perf_counter() - started), "cpu_us": cpu * 1e6 / done}
 
 
 def medians(runs):

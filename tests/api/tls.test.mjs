@@ -1,6 +1,6 @@
 /* https as clients meet it: versions, names, sessions, certificates of their own, and what is refused. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import https from "node:https";
@@ -307,6 +307,31 @@ describe("the port of https", () => {
     const server = await startTls(t, folder, ca, [ca.sign("site")], { PURLIN_THREADS: "1" });
     const answers = await Promise.all(Array.from({ length: 200 }, async () => (await ask(await server.connect())).status));
     assert.deepEqual(new Set(answers), new Set([200]));
+  });
+});
+
+describe("a handler", () => {
+  it("is told what TLS knows of the connection", async (t) => {
+    const folder = temporaryFolder(t), ca = makeAuthority(folder), site = ca.sign("site");
+    const client = ca.sign("client", { names: "DNS:client.example,URI:spiffe://example/client", subject: "/O=Example/CN=device 7", usage: "clientAuth" });
+    const server = await startConformance(t, { TLS_PORT: "0", TLS_CERT: site.cert, TLS_KEY: site.key, TLS_CLIENT_CA: ca.cert });
+    const about = async (options) => {
+      const socket = tls.connect({ port: new URL(server.tlsUrl).port, host: "127.0.0.1", ca: ca.text, servername: "localhost", ...options });
+      await once(socket, "secureConnect");
+      const { text } = await ask(socket, "/tls");
+      return JSON.parse(text.slice(text.indexOf("\r\n\r\n")));
+    };
+    const nobody = { version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", sni: "localhost", resumed: false, subject: null, names: null, fingerprint: null };
+    assert.deepEqual(await about({}), nobody);
+    assert.deepEqual(await about({ servername: "", maxVersion: "TLSv1.2", checkServerIdentity: () => undefined }), { ...nobody, version: "TLSv1.2", cipher: "ECDHE-ECDSA-AES128-GCM-SHA256", sni: null });
+    const pem = readFileSync(client.cert);
+    assert.deepEqual(await about({ cert: pem, key: readFileSync(client.key) }), {
+      ...nobody,
+      subject: "CN=device 7,O=Example",
+      names: "DNS:client.example, URI:spiffe://example/client",
+      fingerprint: new X509Certificate(pem).fingerprint256.replaceAll(":", "").toLowerCase(),
+    });
+    assert.equal((await fetch(`${server.url}/tls`)).status, 404);
   });
 });
 

@@ -2,12 +2,13 @@
  * tests/conformance/conformance.c - purlin-conformance: the bare handlers that public protocol
  * suites need, on the same rooms as the product, which so carries none of them. PORT from the
  * environment (default 8080), one loop, no limits on rates. With TLS_PORT, TLS_CERT and TLS_KEY
- * (PEM files) it listens there too.
+ * (PEM files) it listens there too, and with TLS_CLIENT_CA it takes certificates of clients.
  *
  *   /echo    any method: 200 with the request's body and type, up to 1 MiB
  *   /big     GET: 200 kB
  *   /json    POST, PUT: a JSON body, parsed and written back
  *   /error   GET: 500
+ *   /tls     GET: what TLS knows of the connection; 404 in clear
  *   /csrf    GET: a CSRF token for the session cookie that was sent, and its cookie
  *   /validate
  *            POST: {"schema", "instance"} -> {"valid"}: JSON Schema 2020-12, formats asserted; 422
@@ -149,6 +150,41 @@ static void live(struct http_request *req, void *arg)
     http_send_json(req, 200, SLICE("{\"status\":\"pass\"}"));
 }
 
+/* {"version", "cipher", "sni", "resumed", "subject", "names", "fingerprint"}; null where there is
+ * none. */
+static void tls_info(struct http_request *req, void *arg)
+{
+    (void)arg;
+    struct net_tls_info info;
+    if (!net_is_secure(http_exchange(req)) || !net_tls_info(http_exchange(req), &info)) {
+        http_send(req, 404, "text/plain", SLICE("in clear"));
+        return;
+    }
+    const struct {
+        const char *name;
+        struct slice value;
+    } texts[] = {
+        { "version", info.version },
+        { "cipher", info.cipher },
+        { "sni", info.sni },
+        { "subject", info.client_subject },
+        { "names", info.client_names },
+        { "fingerprint", info.client_fingerprint },
+    };
+    struct buf out;
+    buf_init(&out, http_arena(req), 512, 65536);
+    buf_printf(&out, "{\"resumed\":%s", info.resumed ? "true" : "false");
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        buf_printf(&out, ",\"%s\":", texts[i].name);
+        if (texts[i].value.data)
+            json_put_string(&out, texts[i].value);
+        else
+            buf_put_lit(&out, "null");
+    }
+    buf_putc(&out, '}');
+    http_send_json(req, 200, buf_slice(&out));
+}
+
 static bool add_routes(struct http_app *app, char *big_text)
 {
     const struct http_route routes[] = {
@@ -161,6 +197,7 @@ static bool add_routes(struct http_app *app, char *big_text)
         { .method = NET_METHOD_PUT, .pattern = "/json", .handler = json_back },
         { .method = NET_METHOD_POST, .pattern = "/validate", .handler = validate },
         { .method = NET_METHOD_GET, .pattern = "/error", .handler = fail },
+        { .method = NET_METHOD_GET, .pattern = "/tls", .handle_inline = tls_info },
         { .method = NET_METHOD_GET, .pattern = "/csrf", .handler = csrf },
     };
     const char *reason;
@@ -256,12 +293,15 @@ static bool open_tls(struct net_tls **ret)
         .cert_file = slice_cstr(getenv("TLS_CERT")),
         .key_file = slice_cstr(getenv("TLS_KEY")),
     };
+    const struct net_tls_options options = {
+        .certificates = &certificate,
+        .certificates_len = 1,
+        .client_ca_file = slice_cstr(getenv("TLS_CLIENT_CA")),
+        .client_auth = getenv("TLS_CLIENT_CA") ? NET_TLS_CLIENT_OPTIONAL : NET_TLS_CLIENT_OFF,
+    };
     struct net_tls_error error;
     *ret = NULL;
-    if (!getenv("TLS_PORT") || net_tls_new(&(struct net_tls_options){ .certificates = &certificate,
-                                                                      .certificates_len = 1,
-                                                                      .h2 = true },
-                                           NULL, ret, &error) == STATUS_OK)
+    if (!getenv("TLS_PORT") || net_tls_new(&options, NULL, ret, &error) == STATUS_OK)
         return true;
     (void)fprintf(stderr, "purlin-conformance: %s\n", error.text);
     return false;
