@@ -16,6 +16,8 @@
 #define PUMP_MAX ((size_t)512 * 1024)
 /* Between the two GOAWAYs of a drain, when the peer does not answer the ping between them. */
 #define DRAIN_PING_US (1 * CLOCK_SECOND)
+/* Without a new stream for so long after the ping's answer, none is on its way. */
+#define DRAIN_REST_US (100 * CLOCK_MS)
 /* The mark of our ping, so that its answer is known. */
 static const uint8_t drain_ping[8] = { 'p', 'u', 'r', 'l', 'i', 'n', '-', 'd' };
 
@@ -226,6 +228,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     h2->heads_opened++;
+    h2->opened_us = h2->now_us;
     /* Streams that were reset while their handlers run: nghttp2 counts them no more, so we do. */
     if (h2->streams_len >= 2 * h2->c->server->options.http2.streams_max) {
         net__h2_tell(h2, NET__H2_ZOMBIES);
@@ -304,6 +307,7 @@ static void head_ended(struct net__h2 *h2, struct net__stream *st)
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
+    (void)session;
     struct net__h2 *h2 = arg;
     const nghttp2_frame_hd *hd = &frame->hd;
     struct net__stream *st = NULL;
@@ -330,12 +334,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         h2->head_since_us = 0; /* the first ones end the peer's preface */
         return 0;
     case NGHTTP2_PING:
-        if (h2->draining && !h2->drained && (hd->flags & NGHTTP2_FLAG_ACK) &&
+        if (h2->draining && (hd->flags & NGHTTP2_FLAG_ACK) &&
             memcmp(frame->ping.opaque_data, drain_ping, sizeof(drain_ping)) == 0) {
-            h2->drained = true;
-            (void)nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
-                                        nghttp2_session_get_last_proc_stream_id(session),
-                                        NGHTTP2_NO_ERROR, NULL, 0); /* else the sweep ends it */
+            h2->drain_acked_us = h2->now_us;
         }
         return 0;
     default:
@@ -648,13 +649,31 @@ void net__h2_pump(struct net_conn *c)
  * ------------------------------------------------------------------------------------------------
  */
 
+/* The second GOAWAY: what the peer opened before it saw the first one has come. Its ping's answer
+ * may overtake requests that it had begun, so it is also to rest a moment; all in all it has
+ * DRAIN_PING_US. */
+static void drain_end(struct net__h2 *h2)
+{
+    int64_t now_us = clock_mono_us(), since_us = MAX(h2->drain_acked_us, h2->opened_us);
+    bool rests = h2->drain_acked_us && now_us - since_us >= DRAIN_REST_US;
+    if (h2->drained || (!rests && now_us - h2->drain_since_us <= DRAIN_PING_US))
+        return;
+    h2->drained = true;
+    (void)nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
+                                nghttp2_session_get_last_proc_stream_id(h2->session),
+                                NGHTTP2_NO_ERROR, NULL, 0); /* else the end of grace ends it */
+    net__h2_pump_soon(h2->c);
+}
+
 void net__h2_drain(struct net_conn *c)
 {
     struct net__h2 *h2 = c->h2;
-    if (h2->draining)
+    if (h2->draining) {
+        drain_end(h2);
         return;
+    }
     h2->draining = true;
-    h2->drain_since_us = loop_now_us(c->server->loop);
+    h2->drain_since_us = clock_mono_us();
     /* Twice: the peer stops opening streams at the first, and those that were on their way by then
      * are still served; a ping tells when they have come (RFC 9113 6.8). */
     if (nghttp2_submit_shutdown_notice(h2->session) != 0 ||
@@ -740,12 +759,8 @@ void net__h2_sweep(struct net_conn *c, int64_t now_us)
     sweep_streams(h2, now_us);
     bool is_slow_head = h2->head_since_us && now_us - h2->head_since_us > l->head_timeout_us;
     bool is_idle = h2->streams_len == 0 && now_us - c->since_us > l->idle_timeout_us;
-    if (h2->draining && !h2->drained && now_us - h2->drain_since_us > DRAIN_PING_US) {
-        h2->drained = true;
-        (void)nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
-                                    nghttp2_session_get_last_proc_stream_id(h2->session),
-                                    NGHTTP2_NO_ERROR, NULL, 0); /* the peer is told enough */
-    }
+    if (h2->draining)
+        drain_end(h2);
     if (is_slow_head || is_idle)
         terminate(h2, is_slow_head ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_NO_ERROR);
     else

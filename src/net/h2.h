@@ -154,6 +154,8 @@ struct net__h2 {
     int64_t now_us;        /* of the read that is being looked at */
     int64_t head_since_us; /* the preface or a header block began and has not ended; 0 */
     int64_t drain_since_us;
+    int64_t drain_acked_us; /* the ping between the GOAWAYs was answered; 0: not yet */
+    int64_t opened_us;      /* when the last stream was */
     struct net__h2_budgets budgets;
     enum net__h2_kind abuse; /* what the connection ends for; NET__H2_KINDS: nothing */
     uint32_t frame_left;     /* bytes of the frame that is coming */
