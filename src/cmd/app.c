@@ -229,6 +229,8 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
             .arg = app->store,
         };
     if (st == STATUS_OK)
+        st = edge_signature_keys(c, app->arena, &app->diag, &http);
+    if (st == STATUS_OK)
         st = http_app_new(&http, &app->http);
     /* Health first: its routes stand even when a resource has a clashing name. */
     if (st == STATUS_OK)

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/yaml.h"
+#include "cmd/edge.h"
 #include "cmd/rate.h"
 #include "net/net.h"
 
@@ -619,6 +620,16 @@ static void check_listeners(struct loading *l)
         refuse(l, "server.clear", "is off, and nothing else is listened on");
 }
 
+/* Keys that can be made, and policies that name those there are. */
+static void check_signatures(struct loading *l)
+{
+    struct http_options made = { .signature_keys_len = 0 };
+    if (edge_signature_keys(&l->config, l->arena, l->diag, &made) != STATUS_OK)
+        return;
+    for (unsigned i = 0; i < made.signature_keys_len; i++)
+        http_signature_key_free(made.signature_keys[i]);
+}
+
 static unsigned parts_of(struct slice list)
 {
     struct slice part;
@@ -665,6 +676,7 @@ static void check_whole(struct loading *l)
     rate_config_check(c, l->arena, l->diag);
     check_secret(l, "admin_key", c->admin_key);
     check_secret(l, "secret", c->secret);
+    check_signatures(l);
     check_secret(l, "secret_previous", c->secret_previous);
     config_check_edge(c, SLICE("configuration"), 0, l->diag);
     for (unsigned i = 0; i < c->routes_len; i++)

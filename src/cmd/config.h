@@ -155,6 +155,17 @@ struct config {
     int64_t client_host_connections;
     int64_t client_idle_timeout_us;
 
+    struct slice signature_mode;    /* off, optional, required */
+    struct slice signature_profile; /* any, rfc9421, hmac */
+    struct slice signature_keys;    /* id:algorithm:material, comma-separated */
+    struct slice signature_accept;  /* ids, comma-separated */
+    struct slice signature_components;
+    struct slice signature_tag;
+    struct slice signature_nonce; /* off, optional, required */
+    int64_t signature_nonces;
+    int64_t signature_max_age_us;
+    int64_t signature_clock_skew_us;
+
     int64_t offload_threads;
     int64_t offload_queue;
 

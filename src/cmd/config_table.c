@@ -456,6 +456,50 @@ const struct config_key config_keys[] = {
       offsetof(struct config, api_gone_after_sunset), "off", NULL, 0, 0, false, false,
       "Answer 410 once `api.sunset` has passed.", true },
 
+    { "signature.mode", "PURLIN_SIGNATURE_MODE", CONFIG_CHOICE,
+      offsetof(struct config, signature_mode), "off", "off|optional|required", 0, 0, false, false,
+      "Signed requests ([signatures.md](signatures.md)): `required` refuses others with 401, "
+      "`optional` verifies those that are signed.",
+      true },
+    { "signature.keys", "PURLIN_SIGNATURE_KEYS", CONFIG_TEXT,
+      offsetof(struct config, signature_keys), "", NULL, 0, 16384, true, false,
+      "Keys that requests are signed with, comma-separated: `id:hmac-sha256:SECRET` (or "
+      "`base64:...`, or `file:PATH`), or `id:ALGORITHM:PATH` of a public key in PEM for ed25519, "
+      "ecdsa-p256-sha256, ecdsa-p384-sha384, rsa-pss-sha512, rsa-v1_5-sha256. At most 64." },
+    { "signature.accept", "PURLIN_SIGNATURE_ACCEPT", CONFIG_TEXT,
+      offsetof(struct config, signature_accept), "", NULL, 0, 4096, false, false,
+      "Ids of the keys that are accepted, comma-separated; empty: all of them.", true },
+    { "signature.profile", "PURLIN_SIGNATURE_PROFILE", CONFIG_CHOICE,
+      offsetof(struct config, signature_profile), "any", "any|rfc9421|hmac", 0, 0, false, false,
+      "HTTP Message Signatures (`Signature-Input`, `Signature`), the plain profile "
+      "(`X-Signature`), or either.",
+      true },
+    { "signature.components", "PURLIN_SIGNATURE_COMPONENTS", CONFIG_TEXT,
+      offsetof(struct config, signature_components),
+      "@method,@authority,@path,@query,content-digest", NULL, 0, 1024, false, false,
+      "What an RFC 9421 signature must cover, as far as the request has it. `@target-uri` counts "
+      "for its parts.",
+      true },
+    { "signature.tag", "PURLIN_SIGNATURE_TAG", CONFIG_TEXT, offsetof(struct config, signature_tag),
+      "", NULL, 0, 64, false, false, "The `tag` that a signature must have; empty: any or none.",
+      true },
+    { "signature.max_age", "PURLIN_SIGNATURE_MAX_AGE", CONFIG_DURATION,
+      offsetof(struct config, signature_max_age_us), "5m", NULL, 1 * SECOND, 3600 * SECOND, false,
+      false, "How old a signature may be.", true },
+    { "signature.clock_skew", "PURLIN_SIGNATURE_CLOCK_SKEW", CONFIG_DURATION,
+      offsetof(struct config, signature_clock_skew_us), "30s", NULL, 0, 300 * SECOND, false, false,
+      "How far a signer's clock may run ahead.", true },
+    { "signature.nonce", "PURLIN_SIGNATURE_NONCE", CONFIG_CHOICE,
+      offsetof(struct config, signature_nonce), "required", "off|optional|required", 0, 0, false,
+      false,
+      "`required`: each signature has a nonce, and each nonce is taken once. `optional` checks "
+      "those there are; `off` lets a request be sent again while its signature is young enough.",
+      true },
+    { "signature.nonces", "PURLIN_SIGNATURE_NONCES", CONFIG_INTEGER,
+      offsetof(struct config, signature_nonces), "100000", NULL, 16, 10000000, false, false,
+      "Nonces that are remembered at once (32 bytes each); beyond: 503 until the oldest is past "
+      "`signature.max_age`." },
+
     { "docs", "PURLIN_DOCS", CONFIG_CHOICE, offsetof(struct config, docs), "auto", "auto|on|off", 0,
       0, false, false, "`/docs` and `/openapi.json`; `auto` is on in development." },
     { "metrics", "PURLIN_METRICS", CONFIG_CHOICE, offsetof(struct config, metrics), "auto",

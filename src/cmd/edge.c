@@ -71,6 +71,28 @@ static struct http_deprecation_policy deprecation_of(const struct config *c)
     return policy;
 }
 
+static enum http_signature_mode signature_mode_of(struct slice word)
+{
+    if (slice_eq(word, SLICE("required")))
+        return HTTP_SIGNATURE_REQUIRED;
+    return slice_eq(word, SLICE("optional")) ? HTTP_SIGNATURE_OPTIONAL : HTTP_SIGNATURE_OFF;
+}
+
+static struct http_signature_policy signature_of(const struct config *c)
+{
+    return (struct http_signature_policy){
+        .mode = signature_mode_of(c->signature_mode),
+        .nonce = signature_mode_of(c->signature_nonce),
+        .takes_messages = !slice_eq(c->signature_profile, SLICE("hmac")),
+        .takes_plain = !slice_eq(c->signature_profile, SLICE("rfc9421")),
+        .max_age_us = c->signature_max_age_us,
+        .clock_skew_us = c->signature_clock_skew_us,
+        .components = c->signature_components,
+        .keys = c->signature_accept,
+        .tag = c->signature_tag,
+    };
+}
+
 struct http_policy edge_policy(const struct config *c, struct slice match)
 {
     return (struct http_policy){
@@ -88,6 +110,7 @@ struct http_policy edge_policy(const struct config *c, struct slice match)
         .cors = cors_of(c),
         .csrf = csrf_of(c),
         .deprecation = deprecation_of(c),
+        .signature = signature_of(c),
     };
 }
 

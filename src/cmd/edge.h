@@ -9,9 +9,18 @@
 
 struct arena;
 struct config;
+struct diag;
 
 /* The keys marked per_route, as http/ wants them. */
 struct http_policy edge_policy(const struct config *config, struct slice match);
 /* The policy for all and one for each item of `routes`. EXHAUSTED. */
 enum status edge_policies(const struct config *config, struct arena *arena,
                           struct http_options *options);
+
+/*
+ * Make the keys of `signature.keys`, which http_app_new takes over.
+ *
+ * Errors   INVALID, with every key that is none in `diag`.
+ */
+enum status edge_signature_keys(const struct config *config, struct arena *arena, struct diag *diag,
+                                struct http_options *options);

@@ -38,9 +38,12 @@ enum status http_app_new(const struct http_options *options, struct http_app **r
     http__standards_metrics(app, options->metrics);
     app->router = http__router_new();
     app->metrics = http__metrics_new(options->metrics);
+    app->signatures = http__signatures_new(options);
     app->compression = http__compression_new(options);
-    bool is_made = app->router && app->metrics && app->compression;
+    bool is_made = app->router && app->metrics && app->signatures && app->compression;
     enum status st = is_made ? http__policies_init(app, options) : STATUS_EXHAUSTED;
+    if (st == STATUS_OK)
+        st = http__signatures_init(app, options);
     if (st == STATUS_OK)
         st = http__rate_limits_new(app, &options->rate);
     if (st == STATUS_OK)
@@ -62,6 +65,7 @@ void http_app_free(struct http_app *app)
     http__rate_limits_free(app->rate);
     http__compression_free(app->compression);
     http__overload_free(app->overload);
+    http__signatures_free(app->signatures);
     free(app->policies);
     free(app->standards);
     if (app->arena)

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/macros.h"
 #include "base/problem.h"
+#include "http/signature.h"
 
 struct slice http_content_type(const struct http_request *req)
 {
@@ -110,5 +111,9 @@ enum status http_body(struct task *task, struct http_request *req, const char *t
         return st;
     if (coding != HTTP__IDENTITY)
         return read_decoded(task, req, ret_body);
-    return http__body_problem(task, net_body_read_all(task, req->x, ret_body));
+    st = http__body_problem(task, net_body_read_all(task, req->x, ret_body));
+    if (st != STATUS_OK)
+        return st;
+    /* Nobody acts on a body before it is known to be the one that was meant. */
+    return http__digest_check(task, req, *ret_body);
 }

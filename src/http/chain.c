@@ -27,6 +27,7 @@ static const struct http__step *const chain[] = {
     &http__step_csrf,          /* did they, or a page that they happen to look at */
     &http__step_added,         /* who asks, as rooms above know it */
     &http__step_rate_limit,    /* how much: by who asks, and before strangers are turned away */
+    &http__step_signature,     /* after: its arithmetic is worth limiting */
     &http__step_audience,      /* may they, as far as the route says */
     &http__step_body_limit,    /* after: strangers learn nothing of a route's limits */
     &http__step_server_timing, /* development only */

@@ -9,6 +9,7 @@
 
 #include "base/macros.h"
 #include "base/problem.h"
+#include "http/signature.h"
 
 #define RATIO_MAX_DEFAULT ((int64_t)200)
 /* Small bodies may be as repetitive as they like. */
@@ -67,6 +68,9 @@ static enum status begin(struct task *task, struct http_request *req)
     enum status st = http__body_coding(task, req, &coding);
     if (st != STATUS_OK)
         return st;
+    st = http__digest_begin(task, req);
+    if (st != STATUS_OK)
+        return st;
     req->coded.checked = req->coded.between = true;
     if (coding == HTTP__IDENTITY)
         return STATUS_OK;
@@ -84,10 +88,12 @@ static enum status fill(struct task *task, struct http_request *req)
 {
     struct http__coded_body *b = &req->coded;
     enum status st = net_body_read(task, req->x, &b->unread);
+    if (st == STATUS_OK)
+        http__digest_update(req, b->unread);
     if (st != STATUS_NOT_FOUND)
         return http__body_problem(task, st);
     b->over = true;
-    return STATUS_OK;
+    return http__digest_end(task, req);
 }
 
 static enum status check_size(struct task *task, struct http_request *req)
@@ -149,6 +155,17 @@ static enum status give_way(struct task *task, struct http__coded_body *b)
     return task_yield(task);
 }
 
+static enum status read_plain(struct task *task, struct http_request *req, struct slice *ret_piece)
+{
+    enum status st = net_body_read(task, req->x, ret_piece);
+    if (st == STATUS_OK)
+        http__digest_update(req, *ret_piece);
+    if (st != STATUS_NOT_FOUND)
+        return http__body_problem(task, st);
+    st = http__digest_end(task, req);
+    return st == STATUS_OK ? STATUS_NOT_FOUND : st;
+}
+
 enum status http_body_read(struct task *task, struct http_request *req, struct slice *ret_piece)
 {
     struct http__coded_body *b = &req->coded;
@@ -156,7 +173,7 @@ enum status http_body_read(struct task *task, struct http_request *req, struct s
     if (st != STATUS_OK)
         return st;
     if (!req->decoder)
-        return http__body_problem(task, net_body_read(task, req->x, ret_piece));
+        return read_plain(task, req, ret_piece);
     for (;;) {
         struct slice piece = SLICE_NULL;
         st = give_way(task, b);

@@ -17,8 +17,10 @@
 #include "base/status.h"
 #include "net/net.h"
 
+struct arena;
 struct http_app;
 struct http_request;
+struct http_signature_key;
 struct loop;
 struct metrics;
 struct problem;
@@ -251,6 +253,21 @@ struct http_overload_options {
     void *arg;
 };
 
+/* Whether requests must be signed, how, and by whom; docs/signatures.md. */
+enum http_signature_mode { HTTP_SIGNATURE_OFF, HTTP_SIGNATURE_OPTIONAL, HTTP_SIGNATURE_REQUIRED };
+struct http_signature_policy {
+    enum http_signature_mode mode; /* optional: who signs must sign well */
+    enum http_signature_mode nonce;
+    bool takes_messages;   /* HTTP Message Signatures, RFC 9421 */
+    bool takes_plain;      /* the plain HMAC profile, X-Signature */
+    int64_t max_age_us;    /* of a signature since it was created */
+    int64_t clock_skew_us; /* how far a signer's clock may run ahead */
+    struct slice
+        components;    /* "@method,@path,...": what a signature must cover where it is there */
+    struct slice keys; /* ids of the keys that are accepted, comma-separated; empty: all */
+    struct slice tag;  /* that a signature must have; empty: any or none */
+};
+
 /*
  * What holds for the requests of some paths; each standard has its part here. The first policy of
  * an app is for all, each further one for the paths at and under its `match`; the longest holds.
@@ -267,6 +284,7 @@ struct http_policy {
     struct http_cors_policy cors;
     struct http_csrf_policy csrf;
     struct http_deprecation_policy deprecation;
+    struct http_signature_policy signature;
 };
 
 struct http_options {
@@ -284,6 +302,9 @@ struct http_options {
     struct http_rate_options rate;
     struct http_coders coders;
     struct http_overload_options overload;
+    struct http_signature_key *const *signature_keys; /* the app's from now on, also on failure */
+    unsigned signature_keys_len;                      /* at most HTTP_SIGNATURE_KEYS_MAX */
+    unsigned signature_nonces_max; /* remembered at once; 0: HTTP_SIGNATURE_NONCES_DEFAULT */
 };
 
 /* One per process; routes are added before the first server opens, then it is read-only and shared
@@ -382,7 +403,9 @@ enum status http_body(struct task *task, struct http_request *req, const char *t
                       struct slice *ret_body);
 /*
  * The next piece of the body, decoded. NOT_FOUND at its end; else as net_body_read, with the
- * problem set. The limit on the body holds for what was sent and for what that becomes.
+ * problem set. The limit on the body holds for what was sent and for what that becomes. INVALID
+ * after the last piece when Content-Digest or the signature speaks of another body: nothing that
+ * cannot be undone may be done before NOT_FOUND.
  * Memory   *ret_piece is valid until the next call. Context  suspends.
  */
 enum status http_body_read(struct task *task, struct http_request *req, struct slice *ret_piece);
@@ -527,3 +550,88 @@ struct http_overload_stats {
     uint64_t shed;
 };
 void http_overload_read(struct http_app *app, struct http_overload_stats *ret);
+
+/* -- signatures (docs/signatures.md)
+ * ------------------------------------------------------------------------------- */
+
+#define HTTP_SIGNATURE_KEYS_MAX 64u
+#define HTTP_SIGNATURE_NONCES_DEFAULT 100000u
+#define HTTP_SIGNATURE_COMPONENTS_MAX 32u /* that a policy may ask for */
+
+/* The id of the key that signed the request, or SLICE_NULL: nothing was signed. What was signed is
+ * verified before a handler runs, but for the body: http_body fails when it is another one. */
+struct slice http_signature_key(const struct http_request *req);
+
+/*
+ * A key: its id, its algorithm (a name of RFC 9421: "hmac-sha256", "ed25519", ...) and what it is
+ * made of: the secret, or a public or private key in PEM.
+ *
+ * Errors   INVALID, *ret_reason (constant) says why; EXHAUSTED.
+ * Memory   everything is copied, and wiped by http_signature_key_free.
+ */
+enum status http_signature_key_new(struct slice id, struct slice alg, struct slice material,
+                                   struct http_signature_key **ret_key, const char **ret_reason);
+void http_signature_key_free(struct http_signature_key *key); /* takes NULL */
+struct slice http_signature_key_id(const struct http_signature_key *key);
+bool http_signature_alg_is_known(struct slice alg);
+/* A component that a policy may ask for: "@method", or a lower-case header name. */
+bool http_signature_component(struct slice name);
+
+/* A request that is going to be sent. */
+struct http_signature_request {
+    const struct http_signature_key *key;
+    struct slice method, scheme, authority; /* "POST", "https", "api.example.com" */
+    struct slice path;                      /* as it will be sent */
+    struct slice query;                     /* without "?"; data NULL: there is none */
+    const struct net_header *headers;
+    unsigned headers_len;
+    struct slice body;              /* empty: none */
+    const struct slice *components; /* NULL: method, authority, path, query and the body's digest */
+    unsigned components_len;
+    struct slice label;  /* empty: "sig1" */
+    struct slice nonce;  /* empty: one is made */
+    struct slice tag;    /* empty: none */
+    int64_t created_us;  /* 0: now */
+    int64_t lifetime_us; /* 0: says nothing of when it expires */
+};
+#define HTTP_SIGNATURE_HEADERS_MAX 3u
+
+/*
+ * Sign a request: the headers to send with it (Content-Digest when it has a body, Signature-Input,
+ * Signature).
+ *
+ * Errors   INVALID: the key can only verify, or a component is not in the request; EXHAUSTED.
+ * Memory   the headers live in the arena or are constant.
+ * Context  any thread; never suspends. RSA takes about a millisecond.
+ * Source   RFC 9421 section 3.1.
+ */
+enum status http_signature_sign(struct arena *arena, const struct http_signature_request *request,
+                                struct net_header ret_headers[HTTP_SIGNATURE_HEADERS_MAX],
+                                unsigned *ret_len);
+/* The same by the plain profile: one header, X-Signature. INVALID: the key is no shared secret. */
+enum status http_signature_sign_plain(struct arena *arena,
+                                      const struct http_signature_request *request,
+                                      struct net_header *ret_header);
+
+/* A webhook as it came. */
+struct http_webhook {
+    struct slice id, timestamp, signature; /* Webhook-Id, -Timestamp, -Signature */
+    struct slice body;
+};
+#define HTTP_WEBHOOK_HEADERS 3u
+
+/*
+ * Sign a webhook as standard-webhooks does: v1 by a shared secret, v1a by an Ed25519 key. INVALID:
+ * the key is neither, can only verify, or the id has a dot or is no printable text.
+ */
+enum status http_webhook_sign(struct arena *arena, const struct http_signature_key *key,
+                              struct slice id, int64_t sent_us, struct slice body,
+                              struct net_header ret_headers[HTTP_WEBHOOK_HEADERS]);
+/*
+ * Is it signed by this key? Whoever acts on it remembers its id: it may come again.
+ *
+ * Errors   INVALID: malformed; TIMEOUT: sent longer than tolerance_us ago, or ahead; else
+ *          UNAUTHENTICATED.
+ */
+enum status http_webhook_verify(struct arena *arena, const struct http_signature_key *key,
+                                const struct http_webhook *hook, int64_t tolerance_us);

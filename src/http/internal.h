@@ -40,6 +40,8 @@ struct http__match {
     unsigned allow; /* bits of enum net_method that the path has routes for; 0: unknown path */
 };
 
+struct http__digest;      /* http/signature.h */
+struct http__signatures;  /* http/signature.c */
 struct http__metrics;     /* http/request_metrics.c */
 struct http__rate_limits; /* http/rate.h */
 struct http__overload;    /* http/overload.h */
@@ -95,6 +97,7 @@ struct http_app {
     struct http__router *router;
     struct http__metrics *metrics;
     struct http__compression *compression;
+    struct http__signatures *signatures;
     struct arena *arena; /* for what lives as long */
     struct http_policy *policies;
     struct http__standards *standards; /* of each policy */
@@ -147,6 +150,9 @@ struct http_request {
     struct task_caller caller;
     struct slice request_id;
     struct slice trace_id;
+    const struct http_signature_key *signature_key; /* NULL: not signed */
+    const struct http__digest *signed_digest;       /* of the body; NULL: not signed */
+    struct http__hashing *hashing; /* of the body, while it is read; http/digest.c */
     struct http_param *query;
     unsigned query_len;
     unsigned values_len;
@@ -175,6 +181,7 @@ struct http_request {
     struct http__decoder *decoder; /* of the body being read */
     struct http__coded_body coded;
     struct http__later later;
+    bool signature_refused;
     char request_id_text[32];
     char trace_text[56]; /* version-trace-span-flags, as sent back */
     /* From here on nothing is cleared when a request begins. */
@@ -211,6 +218,7 @@ extern const struct http__step http__step_added;
 extern const struct http__step http__step_overload;
 extern const struct http__step http__step_rate_limit;
 extern const struct http__step http__step_audience;
+extern const struct http__step http__step_signature;
 extern const struct http__step http__step_body_limit;
 extern const struct http__step http__step_server_timing;
 extern const struct http__step http__step_access_log;
@@ -333,6 +341,14 @@ void http__vary_add(struct http_request *req, struct slice name);
 
 /* Does If-Range let Range hold? http/conditional.c */
 bool http__range_holds(const struct net_request *r, const struct http_validators *v);
+
+/* http/signature.c; takes the keys */
+struct http__signatures *http__signatures_new(const struct http_options *options);
+/* Policies first. INVALID or NOT_FOUND: one of them names what there is not. */
+enum status http__signatures_init(struct http_app *app, const struct http_options *options);
+void http__signatures_free(struct http__signatures *signatures);
+/* Add the challenge of a 401 that the signature was the reason of; false: it was not. */
+bool http__signature_challenge(struct http_request *req);
 
 struct http__metrics *http__metrics_new(struct metrics *metrics);
 void http__metrics_free(struct http__metrics *hm);

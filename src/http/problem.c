@@ -152,7 +152,9 @@ void http_problem_write(struct http_request *req, enum status st, const struct p
 /* Headers that some statuses owe. */
 static void add_headers(struct http_request *req, int status, const struct problem *p)
 {
-    if (status == 401) {
+    if (status == 401 && http__signature_challenge(req)) {
+        return;
+    } else if (status == 401) {
         http_header_add(req, SLICE("WWW-Authenticate"), SLICE("Bearer realm=\"purlin\""));
     } else if (status == 405) {
         http_header_add(req, SLICE("Allow"), http__allow(req, req->allow));
