@@ -8,7 +8,10 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/macros.h"
+
+#define FILE_DEADLINE_US CLOCK_HOUR
 
 /* -- headers
  * --------------------------------------------------------------------------------------------- */
@@ -159,6 +162,38 @@ enum status http_stream_begin(struct http_request *req, int status, const char *
     head_finish(req, status, content_type, &head);
     req->streaming = true;
     return net_stream_begin(req->x, &head, -1);
+}
+
+/* A client may take its time with a file as long as it takes some: net/ has the timers for that. */
+static void extend_deadline(struct task *task)
+{
+    int64_t until_us = loop_now_us(task_loop(task)) + FILE_DEADLINE_US;
+    if (task_deadline(task) != 0 && task_deadline(task) < until_us)
+        task_deadline_set(task, until_us);
+}
+
+enum status http__stream_begin_sized(struct task *task, struct http_request *req, int status,
+                                     const char *content_type, int64_t length)
+{
+    struct net_head head;
+    if (!head_begin(req, content_type))
+        return STATUS_INTERNAL;
+    head_finish(req, status, &head);
+    extend_deadline(task);
+    req->streaming = true;
+    return net_stream_begin(req->x, &head, length);
+}
+
+enum status http__send_file(struct task *task, struct http_request *req, int status,
+                            const char *content_type, struct net_file *file, int64_t offset,
+                            int64_t length)
+{
+    struct net_head head;
+    if (!head_begin(req, content_type))
+        return STATUS_INTERNAL;
+    head_finish(req, status, &head);
+    extend_deadline(task);
+    return net_send_file(task, req->x, &head, file, offset, length);
 }
 
 enum status http_stream_write(struct task *task, struct http_request *req, struct slice piece)

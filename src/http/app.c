@@ -66,6 +66,7 @@ void http_app_free(struct http_app *app)
     http__compression_free(app->compression);
     http__overload_free(app->overload);
     http__signatures_free(app->signatures);
+    http__files_free(app->files);
     free(app->policies);
     free(app->standards);
     if (app->arena)

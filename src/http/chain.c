@@ -31,6 +31,7 @@ static const struct http__step *const chain[] = {
     &http__step_audience,      /* may they, as far as the route says */
     &http__step_body_limit,    /* after: strangers learn nothing of a route's limits */
     &http__step_server_timing, /* development only */
+    &http__step_files,         /* lets go of the file that was sent */
     &http__step_compress,      /* gives back what the answer was compressed with */
     &http__step_access_log,    /* last: everything is known */
 };

@@ -486,6 +486,36 @@ enum status http_rate_take(struct task *task, struct http_request *req,
  * Any thread. */
 void http_limits_write(struct http_app *app, struct buf *out);
 
+/* -- static files
+ * --------------------------------------------------------------------------------------------- */
+
+struct http_files;
+
+struct http_files_options {
+    struct slice folder;
+    const char *path; /* "/static": its files are under it; "/"; NULL: no route of its own */
+    struct slice
+        fallback;      /* a file that answers who asks for a page that is not there; empty: none */
+    int64_t max_age_s; /* how long names without a hash may be kept; 0: ask each time */
+    const struct net_header *page_headers; /* of HTML */
+    unsigned page_headers_len;
+};
+/*
+ * Serve a folder: GET and HEAD of what is in it, "index.html" for folders, hidden names do not
+ * exist, links that lead out do not either. Conditions, ranges, codings, "immutable" for names with
+ * a hash.
+ *
+ * Errors   INVALID when the folder cannot be opened or the path is taken; *ret_reason says which.
+ * Memory   freed with the app; texts of the options must outlive it. `ret_files` may be NULL.
+ * Context  start of the process.
+ */
+enum status http_files_add(struct http_app *app, const struct http_files_options *options,
+                           struct http_files **ret_files, const char **ret_reason);
+/* Answer with a file of the folder, by its name in it; NOT_FOUND (problem) when there is none. For
+ * handlers that find the name otherwise. Suspends. */
+enum status http_files_send(struct task *task, struct http_request *req, struct http_files *files,
+                            struct slice name);
+
 /* -- conditions and ranges
  * ------------------------------------------------------------------------------------ */
 

@@ -42,6 +42,7 @@ struct http__match {
 
 struct http__digest;      /* http/signature.h */
 struct http__signatures;  /* http/signature.c */
+struct http__file;        /* http/file_cache.h */
 struct http__metrics;     /* http/request_metrics.c */
 struct http__rate_limits; /* http/rate.h */
 struct http__overload;    /* http/overload.h */
@@ -99,6 +100,8 @@ struct http_app {
     struct http__compression *compression;
     struct http__signatures *signatures;
     struct arena *arena; /* for what lives as long */
+    struct http_files *files; /* a list */
+    struct slice fixed;       /* header lines of every answer */
     struct http_policy *policies;
     struct http__standards *standards; /* of each policy */
     unsigned policies_len;             /* at least 1 */
@@ -182,6 +185,7 @@ struct http_request {
     struct http__coded_body coded;
     struct http__later later;
     bool signature_refused;
+    struct http__file *file; /* held until the answer is sent */
     char request_id_text[32];
     char trace_text[56]; /* version-trace-span-flags, as sent back */
     /* From here on nothing is cleared when a request begins. */
@@ -223,6 +227,7 @@ extern const struct http__step http__step_body_limit;
 extern const struct http__step http__step_server_timing;
 extern const struct http__step http__step_access_log;
 extern const struct http__step http__step_compress;
+extern const struct http__step http__step_files;
 
 /* From the step whose turn it is; `task` NULL on the loop's stack, where a step may ask for one. */
 enum http_verdict http__chain_before(struct task *task, struct http_request *req);
@@ -338,6 +343,19 @@ void http__send_later(struct task *task, struct http_request *req);
 struct slice http__etag_variant(struct slice list, struct slice etag);
 /* Name a header in Vary, joined with what is there. */
 void http__vary_add(struct http_request *req, struct slice name);
+
+/* http/files.c */
+void http__files_free(struct http_files *files);
+const char *http__file_type(struct slice name);
+/* "app.3f9a0c11.js" */
+bool http__file_name_is_hashed(struct slice name);
+bool http__file_name_is_served(struct slice name);
+/* http/answer.c: bytes of a file, and a stream of known length, neither compressed. */
+enum status http__send_file(struct task *task, struct http_request *req, int status,
+                            const char *content_type, struct net_file *file, int64_t offset,
+                            int64_t length);
+enum status http__stream_begin_sized(struct task *task, struct http_request *req, int status,
+                                     const char *content_type, int64_t length);
 
 /* Does If-Range let Range hold? http/conditional.c */
 bool http__range_holds(const struct net_request *r, const struct http_validators *v);

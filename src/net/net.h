@@ -382,6 +382,25 @@ enum status net_stream_begin(struct net_exchange *x, const struct net_head *head
 enum status net_stream_write(struct task *task, struct net_exchange *x, struct slice piece);
 void net_stream_end(struct net_exchange *x);
 /* Give up: close the connection (HTTP/2: reset the stream) without (the rest of) an answer. */
+/* An open file that is sent from; zero but for fd at first. One loop's. */
+struct net_file {
+    int fd;
+    bool blind;         /* the system does not say what of it is in memory */
+    int64_t touched_us; /* last read by a worker, when it is blind */
+};
+/*
+ * Answer with `length` bytes of a file from `offset` on: from the kernel's cache to the socket
+ * where nothing stands between, and without making the loop wait for the disk (net/send_file.c).
+ *
+ * Errors   as net_stream_write; UNAVAILABLE when the file ends before: the answer was cut then.
+ * Context  suspends; the file stays open until it returns.
+ */
+enum status net_send_file(struct task *task, struct net_exchange *x, const struct net_head *head,
+                          struct net_file *file, int64_t offset, int64_t length);
+/* The same as the next bytes of a stream. */
+enum status net_stream_file(struct task *task, struct net_exchange *x, struct net_file *file,
+                            int64_t offset, int64_t length);
+/* Give up: close the connection without (the rest of) an answer. */
 void net_abort(struct net_exchange *x);
 /* For on_done. */
 int net_sent_status(const struct net_exchange *x);
