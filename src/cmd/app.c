@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/macros.h"
@@ -203,6 +204,28 @@ static int64_t write_delay(void *arg)
     return store_write_delay_us(arg);
 }
 
+/* The folder that the configuration names. */
+static enum status open_static(struct app *app)
+{
+    const struct config *c = &app->config;
+    if (!c->static_folder.len)
+        return STATUS_OK;
+    const struct http_files_options options = {
+        .folder = c->static_folder,
+        .path = arena_cstr(app->arena, c->static_path),
+        .fallback = c->static_fallback,
+        .max_age_s = c->static_max_age_us / CLOCK_SECOND,
+    };
+    const char *reason = "";
+    enum status st =
+        options.path ? http_files_add(app->http, &options, NULL, &reason) : STATUS_EXHAUSTED;
+    if (st == STATUS_OK)
+        return st;
+    return problem_put(&app->problem, app->arena, __FILE__, __LINE__, st, "cmd/static",
+                       "static.path %s cannot be served: %s.", options.path ? options.path : "",
+                       reason);
+}
+
 int app_open_http(struct app *app, const char *verb, struct loop *const *loops, unsigned loops_len)
 {
     const struct config *c = &app->config;
@@ -249,8 +272,12 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
                        &(struct site_options){ .web = c->web,
                                                .swagger = c->swagger,
                                                .docs = docs_enabled(c),
+                                               .no_root = c->static_folder.len &&
+                                                          slice_eq(c->static_path, SLICE("/")),
                                                .engine = app->engine },
                        &app->site);
+    if (st == STATUS_OK)
+        st = open_static(app);
     if (st == STATUS_OK)
         return CMD_OK;
     (void)problem_put(&app->problem, app->arena, __FILE__, __LINE__, st, "cmd/start",

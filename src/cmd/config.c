@@ -660,6 +660,34 @@ static void check_tls(struct loading *l)
         refuse(l, "tls.port", "is the port of server.port");
 }
 
+static bool is_plain_name(struct slice name)
+{
+    struct slice segment;
+    bool is_good = true;
+    while (slice_split(&name, '/', &segment))
+        is_good &= segment.len > 0 && segment.data[0] != '.';
+    return is_good;
+}
+
+static void check_static(struct loading *l)
+{
+    const struct config *c = &l->config;
+    struct stat st;
+    if (!c->static_folder.len)
+        return;
+    const char *folder = arena_cstr(l->arena, c->static_folder);
+    if (!folder || stat(folder, &st) != 0 || !S_ISDIR(st.st_mode))
+        refuse(l, "static.folder", "must be a folder");
+    struct slice path = c->static_path;
+    if (!slice_eq(path, SLICE("/")) && (!is_path_prefix(path) || slice_ends(path, SLICE("/")) ||
+                                        slice_find(path, '{') != SIZE_MAX))
+        refuse(l, "static.path", "must be / or a path such as /static");
+    if (slice_eq(path, SLICE("/api")) || slice_starts(path, SLICE("/api/")))
+        refuse(l, "static.path", "must not be a path of the API");
+    if (c->static_fallback.len && !is_plain_name(c->static_fallback))
+        refuse(l, "static.fallback", "must be the name of a file in the folder");
+}
+
 static void check_whole(struct loading *l)
 {
     struct config *c = &l->config;
@@ -674,6 +702,7 @@ static void check_whole(struct loading *l)
         refuse(l, "database.url",
                "must start with sqlite: (PostgreSQL is not part of this version)");
     rate_config_check(c, l->arena, l->diag);
+    check_static(l);
     check_secret(l, "admin_key", c->admin_key);
     check_secret(l, "secret", c->secret);
     check_signatures(l);

@@ -91,6 +91,12 @@ struct config {
     int64_t overload_interval_us;
     int64_t overload_in_flight;
     bool overload_adaptive;
+
+    struct slice static_folder;
+    struct slice static_path;
+    struct slice static_fallback;
+    int64_t static_max_age_us;
+
     bool compression;
     int64_t compression_bytes_min;
     struct slice compression_types;

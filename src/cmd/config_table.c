@@ -213,6 +213,23 @@ const struct config_key config_keys[] = {
     { "overload.adaptive", "PURLIN_OVERLOAD_ADAPTIVE", CONFIG_BOOLEAN,
       offsetof(struct config, overload_adaptive), "off", NULL, 0, 0, false, false,
       "Lower that number by itself while answers take much longer than they do without company." },
+
+    { "static.folder", "PURLIN_STATIC_FOLDER", CONFIG_TEXT, offsetof(struct config, static_folder),
+      "", NULL, 0, 4096, false, false,
+      "Folder of static files to serve; empty: none. Names with a hash (`app.3f9a0c11.js`) may be "
+      "kept for ever." },
+    { "static.path", "PURLIN_STATIC_PATH", CONFIG_TEXT, offsetof(struct config, static_path),
+      "/static", NULL, 1, 512, false, false,
+      "Path of that folder; `/` serves a front end from the root." },
+    { "static.fallback", "PURLIN_STATIC_FALLBACK", CONFIG_TEXT,
+      offsetof(struct config, static_fallback), "", NULL, 0, 512, false, false,
+      "File of the folder that answers who asks for a page that is not there (`index.html`, for a "
+      "front end that routes by itself)." },
+    { "static.max_age", "PURLIN_STATIC_MAX_AGE", CONFIG_DURATION,
+      offsetof(struct config, static_max_age_us), "0s", NULL, 0, 31536000 * SECOND, false, false,
+      "How long clients may keep files without a hash in their name (pages aside); 0 has them ask "
+      "each time, for a 304." },
+
     { "compression.enabled", "PURLIN_COMPRESSION", CONFIG_BOOLEAN,
       offsetof(struct config, compression), "on", NULL, 0, 0, false, false,
       "Compress answers with zstd, br or gzip, as the client accepts.", true },

@@ -388,9 +388,6 @@ static enum status send_held(struct task *task, struct http_request *req, struct
     }
     if (c.coding != HTTP__IDENTITY)
         http_header_add(req, SLICE("Content-Encoding"), http__coding_name(c.coding));
-    const struct http_files_options *o = &files->options;
-    for (unsigned i = 0; i < o->page_headers_len && is_page(&c); i++)
-        http_header_add(req, o->page_headers[i].name, o->page_headers[i].value);
     return send_content(task, req, &c);
 }
 

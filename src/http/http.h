@@ -497,8 +497,6 @@ struct http_files_options {
     struct slice
         fallback;      /* a file that answers who asks for a page that is not there; empty: none */
     int64_t max_age_s; /* how long names without a hash may be kept; 0: ask each time */
-    const struct net_header *page_headers; /* of HTML */
-    unsigned page_headers_len;
 };
 /*
  * Serve a folder: GET and HEAD of what is in it, "index.html" for folders, hidden names do not

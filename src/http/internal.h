@@ -101,7 +101,6 @@ struct http_app {
     struct http__signatures *signatures;
     struct arena *arena; /* for what lives as long */
     struct http_files *files; /* a list */
-    struct slice fixed;       /* header lines of every answer */
     struct http_policy *policies;
     struct http__standards *standards; /* of each policy */
     unsigned policies_len;             /* at least 1 */

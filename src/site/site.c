@@ -1,10 +1,6 @@
 #include "site/site.h"
 
 #include <dirent.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -17,49 +13,34 @@
 #include "resource/resource.h"
 
 #define SITE_FILES_MAX 64u
-#define SITE_FILE_BYTES_MAX ((size_t)4 << 20)
 #define OPENAPI_BYTES_MAX ((size_t)8 << 20)
-
-struct site_file {
-    struct slice name; /* without folder */
-    struct slice path;
-    const char *type;
-};
 
 struct site {
     struct site_options options;
     struct http_app *app;
     struct arena *arena;
-    struct site_file web[SITE_FILES_MAX];
+    struct http_files *web_files, *swagger_files; /* NULL: the folder is missing */
+    struct slice web[SITE_FILES_MAX];             /* names */
     unsigned web_len;
-    struct site_file swagger[SITE_FILES_MAX];
+    struct slice swagger[SITE_FILES_MAX];
     unsigned swagger_len;
 };
 
-static const char *type_of(struct slice name)
+/* What pages are made of; packages have other files too. */
+static bool is_served(struct slice name)
 {
-    static const struct {
-        const char *suffix, *type;
-    } types[] = {
-        { ".html", "text/html; charset=utf-8" },
-        { ".css", "text/css; charset=utf-8" },
-        { ".js", "text/javascript; charset=utf-8" },
-        { ".svg", "image/svg+xml" },
-        { ".png", "image/png" },
-        { ".ico", "image/x-icon" },
-        { ".json", "application/json" },
-        { ".txt", "text/plain; charset=utf-8" },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(types); i++)
-        if (slice_ends(name, slice_cstr(types[i].suffix)))
-            return types[i].type;
-    return NULL;
+    static const char *const suffixes[] = { ".html", ".css", ".js",   ".svg",
+                                            ".png",  ".ico", ".json", ".txt" };
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++)
+        if (slice_ends(name, slice_cstr(suffixes[i])))
+            return true;
+    return false;
 }
 
 /* The plain files of a folder whose types are served and whose names begin so; a missing folder has
  * none. */
 static unsigned list_files(struct arena *arena, struct slice folder, struct slice prefix,
-                           struct site_file *files)
+                           struct slice *names)
 {
     char *path = arena_cstr(arena, folder);
     DIR *dir = path ? opendir(path) : NULL;
@@ -68,86 +49,22 @@ static unsigned list_files(struct arena *arena, struct slice folder, struct slic
         return 0;
     for (struct dirent *entry; len < SITE_FILES_MAX && (entry = readdir(dir));) {
         struct slice name = slice_cstr(entry->d_name);
-        const char *type = type_of(name);
-        if (!type || name.data[0] == '.' || !slice_starts(name, prefix))
+        if (!is_served(name) || name.data[0] == '.' || !slice_starts(name, prefix))
             continue;
-        struct site_file *file = &files[len];
-        if (arena_copy(arena, name, &file->name) != STATUS_OK)
+        if (arena_copy(arena, name, &names[len]) != STATUS_OK)
             break;
-        file->path = arena_printf(arena, "%s/%s%c", path, entry->d_name, 0);
-        file->type = type;
         len++;
     }
     (void)closedir(dir);
     return len;
 }
 
-static const struct site_file *find_file(const struct site_file *files, unsigned len,
-                                         struct slice name)
+static bool has_file(const struct slice *names, unsigned len, struct slice name)
 {
     for (unsigned i = 0; i < len; i++)
-        if (slice_eq(files[i].name, name))
-            return &files[i];
-    return NULL;
-}
-
-/* -- reading a file off the loop
- * ------------------------------------------------------------------------ */
-
-struct file_read_job {
-    struct arena *arena;
-    const struct site_file *file;
-    struct slice etag, body;
-    enum status status;
-};
-
-static void read_file(void *arg)
-{
-    struct file_read_job *job = arg;
-    struct stat st;
-    job->status = STATUS_NOT_FOUND;
-    int fd = open(job->file->path.data, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size <= SITE_FILE_BYTES_MAX) {
-        size_t size = (size_t)st.st_size, got = 0;
-        char *data = arena_alloc(job->arena, size ? size : 1);
-        while (data && got < size) {
-            ssize_t n = read(fd, data + got, size - got);
-            if (n <= 0)
-                break;
-            got += (size_t)n;
-        }
-        if (data && got == size) {
-            job->body = slice_of(data, size);
-            job->etag = arena_printf(job->arena, "\"%llx-%zx\"",
-                                     (unsigned long long)st.st_mtim.tv_sec * 1000000000ull +
-                                         (unsigned long long)st.st_mtim.tv_nsec,
-                                     size);
-            job->status = STATUS_OK;
-        }
-    }
-    (void)close(fd);
-}
-
-static enum status send_file(struct task *task, struct http_request *req,
-                             const struct site_file *file)
-{
-    struct file_read_job job = { .arena = task_arena(task), .file = file };
-    enum status st = task_offload(task, read_file, &job);
-    if (st == STATUS_OK)
-        st = job.status;
-    if (st != STATUS_OK)
-        return problem_set(task, st, "site/no-file", "There is no such page.");
-    const struct net_header *match = net_header_get(http_net(req), NET_HEADER_IF_NONE_MATCH);
-    http_header_add(req, SLICE("ETag"), job.etag);
-    http_header_add(req, SLICE("Cache-Control"), SLICE("no-cache"));
-    if (match && http_etag_matches(match->value, job.etag, true)) {
-        http_send_empty(req, 304);
-        return STATUS_OK;
-    }
-    http_send(req, 200, file->type, job.body);
-    return STATUS_OK;
+        if (slice_eq(names[i], name))
+            return true;
+    return false;
 }
 
 /* -- routes
@@ -214,43 +131,40 @@ static enum status root_json(struct task *task, struct http_request *req, struct
 static enum status get_root(struct task *task, struct http_request *req, void *arg)
 {
     struct site *site = arg;
-    const struct site_file *index = find_file(site->web, site->web_len, SLICE("index.html"));
-    if (!index || !wants_html(req))
+    if (!has_file(site->web, site->web_len, SLICE("index.html")) || !wants_html(req))
         return root_json(task, req, site);
     http_header_add(req, SLICE("Vary"), SLICE("Accept"));
-    return send_file(task, req, index);
+    return http_files_send(task, req, site->web_files, SLICE("index.html"));
 }
 
 static enum status get_web(struct task *task, struct http_request *req, void *arg)
 {
     struct site *site = arg;
     struct slice name = http_path_param(req, SLICE("file"));
-    const struct site_file *file = find_file(site->web, site->web_len, name);
-    if (!file)
+    if (!has_file(site->web, site->web_len, name))
         return problem_set(task, STATUS_NOT_FOUND, "site/no-file", "There is no such page.");
-    return send_file(task, req, file);
+    return http_files_send(task, req, site->web_files, name);
 }
 
 static enum status get_docs(struct task *task, struct http_request *req, void *arg)
 {
     struct site *site = arg;
-    const struct site_file *page = find_file(site->web, site->web_len, SLICE("docs.html"));
-    if (!page || !find_file(site->swagger, site->swagger_len, SLICE("swagger-ui-bundle.js")))
+    if (!has_file(site->web, site->web_len, SLICE("docs.html")) ||
+        !has_file(site->swagger, site->swagger_len, SLICE("swagger-ui-bundle.js")))
         return problem_set(
             task, STATUS_UNAVAILABLE, "site/no-swagger-ui",
             "Swagger UI is not installed: run script/setup, or set PURLIN_SWAGGER_UI to the "
             "folder of swagger-ui-dist. The document itself is at /openapi.json.");
-    return send_file(task, req, page);
+    return http_files_send(task, req, site->web_files, SLICE("docs.html"));
 }
 
 static enum status get_swagger(struct task *task, struct http_request *req, void *arg)
 {
     struct site *site = arg;
     struct slice name = http_path_param(req, SLICE("file"));
-    const struct site_file *file = find_file(site->swagger, site->swagger_len, name);
-    if (!file)
+    if (!has_file(site->swagger, site->swagger_len, name))
         return problem_set(task, STATUS_NOT_FOUND, "site/no-file", "There is no such file.");
-    return send_file(task, req, file);
+    return http_files_send(task, req, site->swagger_files, name);
 }
 
 static const char *method_name(enum net_method method)
@@ -367,7 +281,8 @@ static enum status add_routes(struct site *site)
     };
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         const char *reason;
-        if (routes[i].docs && !site->options.docs)
+        bool is_root = routes[i].fn == get_root;
+        if ((routes[i].docs && !site->options.docs) || (is_root && site->options.no_root))
             continue;
         enum status st =
             http_route_add(site->app,
@@ -409,6 +324,18 @@ static enum status add_version_documents(struct site *site)
     return st;
 }
 
+/* The names that are served of a folder, and the folder; a missing one has none. */
+static enum status open_folder(struct site *site, struct slice folder, struct slice prefix,
+                               struct slice *names, unsigned *names_len, struct http_files **files)
+{
+    const char *reason;
+    *names_len = list_files(site->arena, folder, prefix, names);
+    if (*names_len == 0)
+        return STATUS_OK;
+    return http_files_add(site->app, &(struct http_files_options){ .folder = folder }, files,
+                          &reason);
+}
+
 enum status site_open(struct http_app *app, const struct site_options *options, struct site **ret)
 {
     struct arena *arena = arena_new(NULL, (size_t)1 << 20);
@@ -420,10 +347,13 @@ enum status site_open(struct http_app *app, const struct site_options *options, 
     site->arena = arena;
     site->app = app;
     site->options = *options;
-    site->web_len = list_files(arena, options->web, SLICE(""), site->web);
-    /* The package has other files too. */
-    site->swagger_len = list_files(arena, options->swagger, SLICE("swagger-ui"), site->swagger);
-    enum status st = add_routes(site);
+    enum status st =
+        open_folder(site, options->web, SLICE(""), site->web, &site->web_len, &site->web_files);
+    if (st == STATUS_OK)
+        st = open_folder(site, options->swagger, SLICE("swagger-ui"), site->swagger,
+                         &site->swagger_len, &site->swagger_files);
+    if (st == STATUS_OK)
+        st = add_routes(site);
     if (st == STATUS_OK)
         st = add_version_documents(site);
     if (st != STATUS_OK) {

@@ -1,8 +1,7 @@
 /*
  * site/site.h - The pages and documents for people: `/` (what is here), `/docs` (interactive API),
- * `/openapi.json`. Files come from two folders, read at the time of a request in the offload pool;
- * names are checked against a list made at start, so no path from outside ever reaches the file
- * system.
+ * `/openapi.json`. Files come from two folders (http_files_send); names are checked against a list
+ * made at start, so no path from outside ever reaches the file system.
  */
 #pragma once
 
@@ -21,8 +20,9 @@ struct site;
 struct site_options {
     struct slice web; /* folder of index.html and what it needs */
     struct slice
-        swagger; /* folder of swagger-ui-dist; may be missing: /docs then says how to get it */
-    bool docs;   /* serve /docs and /openapi.json */
+        swagger;  /* folder of swagger-ui-dist; may be missing: /docs then says how to get it */
+    bool docs;    /* serve /docs and /openapi.json */
+    bool no_root; /* "/" is somebody else's */
     struct resource_engine *engine;
 };
 

@@ -9,6 +9,7 @@
  *   /json    POST, PUT: a JSON body, parsed and written back
  *   /error   GET: 500
  *   /tls     GET: what TLS knows of the connection; 404 in clear
+ *   /static/ GET: the files under the folder STATIC_DIR, when it is set
  *   /csrf    GET: a CSRF token for the session cookie that was sent, and its cookie
  *   /validate
  *            POST: {"schema", "instance"} -> {"valid"}: JSON Schema 2020-12, formats asserted; 422
@@ -218,6 +219,17 @@ static bool add_routes(struct http_app *app, char *big_text)
     return true;
 }
 
+static bool add_static(struct http_app *app)
+{
+    const char *folder = getenv("STATIC_DIR");
+    const char *reason;
+    const struct http_files_options options = { .folder = slice_cstr(folder), .path = "/static" };
+    if (!folder || http_files_add(app, &options, NULL, &reason) == STATUS_OK)
+        return true;
+    (void)fprintf(stderr, "purlin-conformance: STATIC_DIR: %s\n", reason);
+    return false;
+}
+
 /* -- the program
  * ----------------------------------------------------------------------------------------- */
 
@@ -316,11 +328,13 @@ int main(void)
     struct loop *loop;
     struct http_app *app;
     static char big_text[BIG_BYTES];
-    if (loop_new(NULL, &loop) != STATUS_OK)
+    struct offload *offload;
+    if (loop_new(NULL, &loop) != STATUS_OK || offload_new(2, 64, &offload) != STATUS_OK)
         return 1;
+    loop_offload_set(loop, offload);
     memset(big_text, 'b', BIG_BYTES);
     if (http_app_new(&(struct http_options){ .access_log = false }, &app) != STATUS_OK ||
-        !add_routes(app, big_text))
+        !add_routes(app, big_text) || !add_static(app))
         return 1;
     struct proxy_client *proxy = proxy_client_open(app, loop);
     if (!proxy)
@@ -329,6 +343,7 @@ int main(void)
     proxy_client_close(proxy);
     http_app_free(app);
     loop_free(loop);
+    offload_free(offload);
     net_tls_free(tls);
     return rc;
 }
