@@ -178,7 +178,7 @@ enum status http__stream_begin_sized(struct task *task, struct http_request *req
     struct net_head head;
     if (!head_begin(req, content_type))
         return STATUS_INTERNAL;
-    head_finish(req, status, &head);
+    head_finish(req, status, content_type, &head);
     extend_deadline(task);
     req->streaming = true;
     return net_stream_begin(req->x, &head, length);
@@ -191,7 +191,7 @@ enum status http__send_file(struct task *task, struct http_request *req, int sta
     struct net_head head;
     if (!head_begin(req, content_type))
         return STATUS_INTERNAL;
-    head_finish(req, status, &head);
+    head_finish(req, status, content_type, &head);
     extend_deadline(task);
     return net_send_file(task, req->x, &head, file, offset, length);
 }
