@@ -381,7 +381,6 @@ enum status net_stream_begin(struct net_exchange *x, const struct net_head *head
  * does not read. */
 enum status net_stream_write(struct task *task, struct net_exchange *x, struct slice piece);
 void net_stream_end(struct net_exchange *x);
-/* Give up: close the connection (HTTP/2: reset the stream) without (the rest of) an answer. */
 /* An open file that is sent from; zero but for fd at first. One loop's. */
 struct net_file {
     int fd;
@@ -400,7 +399,7 @@ enum status net_send_file(struct task *task, struct net_exchange *x, const struc
 /* The same as the next bytes of a stream. */
 enum status net_stream_file(struct task *task, struct net_exchange *x, struct net_file *file,
                             int64_t offset, int64_t length);
-/* Give up: close the connection without (the rest of) an answer. */
+/* Give up: close the connection (HTTP/2: reset the stream) without (the rest of) an answer. */
 void net_abort(struct net_exchange *x);
 /* For on_done. */
 int net_sent_status(const struct net_exchange *x);

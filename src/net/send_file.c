@@ -261,7 +261,7 @@ static enum status send_by_hand(struct task *task, struct net_exchange *x, struc
 /* Is what leaves the socket what is in the file? */
 static bool kernel_can(const struct net_exchange *x)
 {
-    return !net_is_secure(x);
+    return !net_is_secure(x) && !x->stream;
 }
 
 enum status net_stream_file(struct task *task, struct net_exchange *x, struct net_file *file,
