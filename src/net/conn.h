@@ -66,6 +66,7 @@ struct net__block {
 struct net__peer {
     struct address address;
     bool has_address; /* a unix socket's peer has none */
+    bool is_secure;   /* as a proxy told: it had this over TLS */
 };
 
 enum net__state {
@@ -169,6 +170,8 @@ struct net__listener {
     uint64_t path_device, path_inode;
 };
 
+struct net__greeting; /* net/greeting.c */
+
 struct net_server {
     struct loop *loop;
     struct net_server_options options;
@@ -182,6 +185,10 @@ struct net_server {
     int64_t sweep_every_us;
     struct net_conn *conns; /* open ones */
     unsigned conns_len;
+    struct net__greeting *greetings; /* of proxies: their header has not come yet */
+    unsigned greetings_len;
+    struct net__greeting *free_greetings;
+    unsigned free_greetings_len;
     unsigned handles_len; /* conns and the listener, until libuv closed them and they were freed */
     struct net_conn *free_conns;
     unsigned free_conns_len;
@@ -217,6 +224,14 @@ const char *net__listener_open(struct net_server *s, enum status *ret_status);
 /* Stop listening in a way that loses nothing. */
 void net__listener_retire(struct net_server *s);
 void net__listener_close(struct net_server *s);
+
+/* -- greeting.c -- */
+/* `fd` has been accepted from a proxy: a connection once its header has come. */
+void net__greeting_open(struct net_server *s, int fd, const struct net__peer *peer,
+                        const struct net__ticket *ticket);
+void net__greetings_sweep(struct net_server *s, int64_t now_us);
+void net__greetings_close(struct net_server *s);
+void net__greetings_free(struct net_server *s);
 
 /* -- conn.c -- */
 /* `fd` has been accepted and is the connection's from here on. */

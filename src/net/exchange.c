@@ -135,6 +135,11 @@ const struct address *net_peer_address(struct net_exchange *x)
     return x->conn->peer.has_address ? &x->conn->peer.address : NULL;
 }
 
+bool net_was_secure(const struct net_exchange *x)
+{
+    return x->conn->peer.is_secure;
+}
+
 struct slice net_http_version(const struct net_exchange *x)
 {
     if (x->stream)

@@ -271,10 +271,12 @@ enum net_header_id net__header_id(const char *name, size_t len)
         break;
     case 16:
         IS(CONTENT_ENCODING, "content-encoding");
+        IS(X_FORWARDED_HOST, "x-forwarded-host");
         break;
     case 17:
         IS(TRANSFER_ENCODING, "transfer-encoding");
         IS(IF_MODIFIED_SINCE, "if-modified-since");
+        IS(X_FORWARDED_PROTO, "x-forwarded-proto");
         break;
     case 19:
         IS(IF_UNMODIFIED_SINCE, "if-unmodified-since");
@@ -449,4 +451,9 @@ const struct net_refusal *net__parse_head(struct arena *arena, char *data, size_
     if (!refusal)
         refusal = check_meaning(&p.llhttp, request);
     return refusal;
+}
+
+bool net_authority_is_valid(struct slice authority)
+{
+    return net__authority_is_valid(authority);
 }

@@ -70,6 +70,14 @@ static void pause_for(struct net_server *s, int64_t us)
     loop_timer_start(s->loop, &l->timer, us, on_pause_over);
 }
 
+static bool sends_header(const struct net_server *s, const struct net__peer *peer)
+{
+    const struct address_set *proxies = s->options.proxies;
+    if (!proxies)
+        return false;
+    return peer->has_address ? address_set_has(proxies, &peer->address) : proxies->has_unix;
+}
+
 static void admit(struct net_server *s, int fd, const struct sockaddr_storage *from)
 {
     struct net__peer peer = { 0 };
@@ -83,7 +91,10 @@ static void admit(struct net_server *s, int fd, const struct sockaddr_storage *f
         (void)close(fd);
         return;
     }
-    net__conn_open(s, fd, &peer, &ticket, verdict == NET_REFUSED_OVER);
+    if (verdict == NET_ADMITTED && sends_header(s, &peer))
+        net__greeting_open(s, fd, &peer, &ticket);
+    else
+        net__conn_open(s, fd, &peer, &ticket, verdict == NET_REFUSED_OVER);
 }
 
 static int accept_one(const struct net__listener *l, struct sockaddr_storage *from)

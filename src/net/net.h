@@ -73,6 +73,8 @@ enum net_header_id {
     NET_HEADER_TRACESTATE,
     NET_HEADER_X_API_KEY,
     NET_HEADER_X_FORWARDED_FOR,
+    NET_HEADER_X_FORWARDED_PROTO,
+    NET_HEADER_X_FORWARDED_HOST,
     NET_HEADER_FORWARDED,
     NET_HEADER_UPGRADE,
     NET_HEADER_ID_COUNT
@@ -108,6 +110,8 @@ static inline const struct net_header *net_header_get(const struct net_request *
 {
     return r->by_id[id] < 0 ? NULL : &r->headers[r->by_id[id]];
 }
+/* A host as in Host: a name or [IPv6] of harmless characters, perhaps with a port. */
+bool net_authority_is_valid(struct slice authority);
 /* The first header of that (lower-case) name, or SLICE_NULL. */
 struct slice net_header_find(const struct net_request *r, struct slice name);
 
@@ -205,6 +209,9 @@ struct net_server_options {
     unsigned mode;     /* of that socket's file. 0: 0660 */
     int fd;            /* > 0: a listening socket to take over, instead of making one */
     bool is_lent;      /* that socket outlives this process (systemd holds it): it is only closed */
+    /* Peers that begin each connection with a PROXY header, in which they tell whose it is; that of
+     * others is theirs. NULL: nobody does. Outlives the server. */
+    const struct address_set *proxies;
     unsigned accept_rate;  /* connections a second; more wait in the kernel. 0: as they come */
     struct net_gate *gate; /* NULL: one of its own, by limits.connections_max */
     struct net_tls *tls;   /* speak TLS; NULL: in clear. Must outlive the server */
@@ -331,6 +338,8 @@ struct net_tls_info {
 };
 /* False when the exchange is not secure. Texts are in its arena. */
 bool net_tls_info(struct net_exchange *x, struct net_tls_info *ret);
+/* A PROXY header says that the proxy had it over TLS. */
+bool net_was_secure(const struct net_exchange *x);
 struct loop *net_loop(struct net_exchange *x);
 int64_t net_started_us(const struct net_exchange *x); /* monotonic, first byte of the head */
 /* Monotonic, when the whole head was taken up. Free of charge: for whoever needs "now" at the start

@@ -65,7 +65,8 @@ static void on_sweep(struct loop_timer *timer)
         next = c->next;
         net__conn_sweep(c, now_us);
     }
-    if (s->conns)
+    net__greetings_sweep(s, now_us);
+    if (s->conns || s->greetings)
         loop_timer_start(s->loop, timer, s->sweep_every_us, on_sweep);
 }
 
@@ -148,6 +149,7 @@ static void server_free(struct net_server *s)
         next = b->next;
         free(b);
     }
+    net__greetings_free(s);
     if (s->owns_gate)
         net_gate_free(s->gate);
     net__secure_server_fini(s);
@@ -232,7 +234,7 @@ int net_server_fd(const struct net_server *server)
 
 unsigned net_server_connections(const struct net_server *server)
 {
-    return server->conns_len;
+    return server->conns_len + server->greetings_len;
 }
 
 /* -- draining and closing
@@ -280,7 +282,8 @@ void net_server_lend(struct net_server *s)
 
 bool net_server_is_drained(const struct net_server *s)
 {
-    return s->draining && s->listener.state == NET__LISTENER_CLOSED && s->conns_len == 0;
+    return s->draining && s->listener.state == NET__LISTENER_CLOSED && s->conns_len == 0 &&
+           s->greetings_len == 0;
 }
 
 void net_server_close(struct net_server *s, void (*done)(void *arg), void *arg)
@@ -292,6 +295,7 @@ void net_server_close(struct net_server *s, void (*done)(void *arg), void *arg)
     s->handles_len++; /* ours, while the others go */
     net__listener_close(s);
     loop_timer_stop(s->loop, &s->rest);
+    net__greetings_close(s);
     for (struct net_conn *c = s->conns, *next; c; c = next) {
         next = c->next;
         net__conn_close(c);
