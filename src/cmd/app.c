@@ -241,6 +241,8 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
     if (st == STATUS_OK)
         st = edge_policies(c, app->arena, &http);
     if (st == STATUS_OK)
+        st = edge_clients(c, app->arena, &http);
+    if (st == STATUS_OK)
         st = open_limits(app, &http.rate);
     if (c->limits_enabled)
         http.overload = (struct http_overload_options){

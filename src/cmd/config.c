@@ -552,7 +552,8 @@ static void read_file(struct loading *l, const struct yaml_node **ret_routes)
 
 static bool is_loopback(struct slice host)
 {
-    return slice_starts(host, SLICE("127.")) || slice_eq(host, SLICE("::1"));
+    return slice_starts(host, SLICE("127.")) || slice_eq(host, SLICE("::1")) ||
+           slice_eq(host, SLICE("localhost"));
 }
 
 static bool is_address(struct slice text)
@@ -610,12 +611,43 @@ static bool parse_mode(struct slice text, int64_t *ret)
     return mode <= 0777;
 }
 
+static bool is_host_pattern(struct slice text)
+{
+    if (slice_eq(text, SLICE("*")))
+        return true;
+    if (slice_starts(text, SLICE("*.")))
+        text = slice_from(text, 2);
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        bool is_alnum = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+        if (!is_alnum && c != '-' && c != '.' && c != '_' && c != ':')
+            return false;
+    }
+    return text.len > 0;
+}
+
+static void check_hosts(struct loading *l)
+{
+    struct slice rest = l->config.hosts, part;
+    while (l->config.hosts.len && slice_split(&rest, ',', &part)) {
+        struct slice text = slice_trim(part);
+        if (!is_host_pattern(text))
+            diag_add(l->diag, SLICE("configuration"), 0, 0, SLICE("server.hosts"), SLICE_NULL,
+                     "`%.*s` is no name such as example.org or *.example.org", SLICE_ARG(text));
+    }
+}
+
 static void check_listeners(struct loading *l)
 {
     struct config *c = &l->config;
     read_addresses(l, SLICE("server.trusted_proxies"), c->trusted_proxies, &c->proxies);
     if (!parse_mode(c->unix_mode_text, &c->unix_mode))
         refuse(l, "server.unix_mode", "must be octal permissions such as 0660");
+    check_hosts(l);
+    if (c->proxy_protocol && !c->proxies.len && !c->proxies.has_unix)
+        refuse(l, "server.proxy_protocol",
+               "is on, but nobody is trusted to send the header: name the proxies in "
+               "server.trusted_proxies");
     if (!c->clear && !c->unix_path.len && !config_has_tls(c))
         refuse(l, "server.clear", "is off, and nothing else is listened on");
 }
@@ -714,6 +746,9 @@ static void check_whole(struct loading *l)
         return;
     if (!c->limits_enabled)
         refuse(l, "limits.enabled", "production refuses to run with limits off");
+    if ((c->clear || config_has_tls(c)) && !is_loopback(c->host) && !c->hosts.len)
+        refuse(l, "server.hosts",
+               "production asks for the names it answers to, such as api.example.org; `*` is any");
     if (!c->clear || is_loopback(c->host) || c->trusted_proxies.len)
         return;
     if (!config_has_tls(c))

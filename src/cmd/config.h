@@ -39,7 +39,10 @@ struct config {
     int64_t request_timeout_us;
     struct slice trusted_proxies; /* comma-separated */
     struct address_set proxies;   /* the same, read */
-    bool clear;                   /* the clear port is opened */
+    bool proxy_protocol;
+    struct slice forwarded; /* auto, forwarded, x-forwarded, off */
+    struct slice hosts;     /* comma-separated */
+    bool clear;             /* the clear port is opened */
     struct slice unix_path;
     struct slice unix_mode_text;
     int64_t unix_mode; /* the same, read */

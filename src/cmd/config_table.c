@@ -51,6 +51,23 @@ const struct config_key config_keys[] = {
       "TLS. Production asks for it "
       "unless the server listens on loopback only." },
 
+    { "server.proxy_protocol", "PURLIN_PROXY_PROTOCOL", CONFIG_BOOLEAN,
+      offsetof(struct config, proxy_protocol), "off", NULL, 0, 0, false, false,
+      "Trusted proxies begin each connection with a PROXY header (version 1 or 2), before TLS if "
+      "there is TLS; a connection of theirs without one is closed. That of other peers is taken as "
+      "it is." },
+    { "server.forwarded", "PURLIN_FORWARDED", CONFIG_CHOICE, offsetof(struct config, forwarded),
+      "auto", "auto|forwarded|x-forwarded|off", 0, 0, false, false,
+      "Which headers of trusted proxies tell the client's address, scheme and host: `Forwarded` or "
+      "`X-Forwarded-*`. `auto` takes the one that is there, and neither when both are there and "
+      "disagree." },
+    { "server.hosts", "PURLIN_HOSTS", CONFIG_TEXT, offsetof(struct config, hosts), "", NULL, 0,
+      4096, false, false,
+      "Names (comma-separated) that are answered to: `example.org`, `*.example.org`, or `*` for "
+      "any; "
+      "others get 421. Empty is any in development; production asks for it unless the server "
+      "listens on loopback only. Health checks may use an address as well." },
+
     { "limits.enabled", "PURLIN_LIMITS", CONFIG_BOOLEAN, offsetof(struct config, limits_enabled),
       "on", NULL, 0, 0, false, false,
       "Rate limits and the shedding of load, contracts' limits included; `off` is for benchmarks "

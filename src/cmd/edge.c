@@ -140,3 +140,30 @@ enum status edge_policies(const struct config *config, struct arena *arena,
     options->policies_len = len;
     return STATUS_OK;
 }
+
+enum status edge_clients(const struct config *config, struct arena *arena,
+                         struct http_options *options)
+{
+    static const struct {
+        const char *name;
+        enum http_forwarded mode;
+    } modes[] = { { "auto", HTTP_FORWARDED_AUTO },
+                  { "forwarded", HTTP_FORWARDED_RFC7239 },
+                  { "x-forwarded", HTTP_FORWARDED_X },
+                  { "off", HTTP_FORWARDED_OFF } };
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        if (slice_eq(config->forwarded, slice_cstr(modes[i].name)))
+            options->forwarded = modes[i].mode;
+    }
+    options->proxies = &config->proxies;
+    struct slice rest = config->hosts, part;
+    if (!config->hosts.len)
+        return STATUS_OK;
+    struct slice *hosts = arena_array_of(arena, struct slice, config->hosts.len / 2 + 1);
+    if (!hosts)
+        return STATUS_EXHAUSTED;
+    while (slice_split(&rest, ',', &part))
+        hosts[options->hosts_len++] = slice_trim(part); /* each is one byte and a comma at least */
+    options->hosts = hosts;
+    return STATUS_OK;
+}

@@ -24,3 +24,7 @@ enum status edge_policies(const struct config *config, struct arena *arena,
  */
 enum status edge_signature_keys(const struct config *config, struct arena *arena, struct diag *diag,
                                 struct http_options *options);
+/* Who is trusted to speak for whom, and the names that are answered to. `config` outlives the app.
+ * EXHAUSTED. */
+enum status edge_clients(const struct config *config, struct arena *arena,
+                         struct http_options *options);

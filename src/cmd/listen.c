@@ -70,6 +70,8 @@ static struct net_server_options common_options(const struct listen *l)
                    .window_updates_max = (unsigned)c->http2_window_updates,
                    .empty_frames_max = (unsigned)c->http2_empty_frames },
     };
+    if (c->proxy_protocol)
+        options.proxies = &c->proxies;
     if (c->accept_rate)
         options.accept_rate = MAX((unsigned)c->accept_rate / l->loops_len, 1u);
     http_app_serve(l->app->http, &options);

@@ -62,7 +62,7 @@ static void write_json(struct http_request *req)
     buf_put_lit(&b, ",\"bytes\":");
     buf_put_i64(&b, net_sent_bytes(req->x));
     buf_put_lit(&b, ",\"client_ip\":\"");
-    buf_put_slice(&b, net_peer(req->x));
+    buf_put_slice(&b, http_client_ip(req));
     buf_putc(&b, '"');
     if (req->caller.has_user) {
         char user[UUID_TEXT_LEN];
@@ -86,7 +86,8 @@ static void write_pretty(struct http_request *req)
                LOG_TEXT("method", r->method_text), LOG_TEXT("path", r->path),
                LOG_I64("status", status),
                LOG_DOUBLE("duration_ms", (double)req->duration_us / 1000),
-               LOG_I64("bytes", net_sent_bytes(req->x)), LOG_TEXT("request_id", req->request_id));
+               LOG_I64("bytes", net_sent_bytes(req->x)), LOG_TEXT("client_ip", http_client_ip(req)),
+               LOG_TEXT("request_id", req->request_id));
 }
 
 static void done(struct http_request *req)

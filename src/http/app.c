@@ -114,7 +114,7 @@ static struct http_request *request_new(struct http_app *app, struct net_exchang
     struct http_request *req = arena_alloc(net_arena(x), sizeof(*req));
     if (!req)
         return NULL;
-    memset(req, 0, offsetof(struct http_request, values));
+    memset(req, 0, offsetof(struct http_request, client_text));
     req->x = x;
     req->app = app;
     req->policy = http_policy_of(app, net_request_of(x)->path);

@@ -17,9 +17,11 @@
 
 static const struct http__step *const chain[] = {
     &http__step_metrics,       /* first: counts what any later step refuses */
+    &http__step_client,        /* whose it is, for all that follow */
     &http__step_trace,         /* before everything that may log */
     &http__step_request_id,    /* takes the trace's id when that is new */
     &http__step_overload,      /* before anything that costs time */
+    &http__step_host,          /* is it meant for us at all? */
     &http__step_https,         /* before anything looks at what was sent in clear */
     &http__step_cors,          /* preflights have no credentials: before all that asks for some */
     &http__step_deprecation,   /* what is gone is gone for everybody */

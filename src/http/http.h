@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/buf.h"
 #include "base/slice.h"
 #include "base/status.h"
@@ -287,11 +288,25 @@ struct http_policy {
     struct http_signature_policy signature;
 };
 
+/* Which headers of trusted proxies are believed. */
+enum http_forwarded {
+    HTTP_FORWARDED_AUTO,    /* the family that is there; both only when they agree */
+    HTTP_FORWARDED_RFC7239, /* Forwarded */
+    HTTP_FORWARDED_X,       /* X-Forwarded-For, -Proto, -Host */
+    HTTP_FORWARDED_OFF
+};
+
 struct http_options {
-    struct metrics *metrics; /* may be NULL */
-    struct slice admin_key;  /* PURLIN_ADMIN_KEY; empty: none. X-API-Key or Authorization: Bearer
-                                equal to it -> role admin */
-    bool development;        /* Server-Timing, causes in 500 answers stay out even so */
+    struct metrics *metrics;           /* may be NULL */
+    const struct address_set *proxies; /* whose word is taken on whom they speak for; outlives the
+                                          app; may be NULL */
+    enum http_forwarded forwarded;
+    const struct slice *hosts; /* "example.org", "*.example.org", "*"; others get 421; outlive the
+                                  app */
+    unsigned hosts_len;        /* 0: any */
+    struct slice admin_key;    /* PURLIN_ADMIN_KEY; empty: none. X-API-Key or Authorization: Bearer
+                                  equal to it -> role admin */
+    bool development;          /* Server-Timing, causes in 500 answers stay out even so */
     bool access_log;
     struct slice
         problem_base;    /* prefix of problem type URIs; default "https://purlin.dev/problems/" */
@@ -387,6 +402,15 @@ http_route_of(const struct http_request *req); /* NULL before routing or unmatch
  * "/api/v1/posts/{id}" for a handler that serves many resources by one pattern. Takes few values;
  * outlives the request (or lives in its arena). */
 void http_route_label_set(struct http_request *req, struct slice label);
+/*
+ * Whose request it is: the peer, or whom a trusted proxy names (http/client_address.c). The text is
+ * canonical: "192.0.2.1", "2001:db8::1"; "unix" for a peer without an address, whose value is NULL.
+ */
+struct slice http_client_ip(const struct http_request *req);
+const struct address *http_client_address(const struct http_request *req);
+/* "https" or "http", as the client wrote it; the host (with a port, if it wrote one) likewise. */
+struct slice http_client_scheme(const struct http_request *req);
+struct slice http_client_host(const struct http_request *req);
 /* The policy that holds for a path, and for a request. Never NULL. */
 const struct http_policy *http_policy_of(const struct http_app *app, struct slice path);
 const struct http_policy *http_policy(const struct http_request *req);

@@ -25,7 +25,7 @@ static struct slice without_port(struct slice host)
 static struct slice location_of(struct http_request *req, unsigned port)
 {
     const struct net_request *r = http_net(req);
-    struct slice host = without_port(r->host);
+    struct slice host = without_port(http_client_host(req));
     struct buf out;
     buf_init(&out, http_arena(req), host.len + r->target.len + 24, 128 * 1024);
     buf_printf(&out, "https://%.*s", SLICE_ARG(host));
@@ -44,10 +44,10 @@ static struct slice location_of(struct http_request *req, unsigned port)
 static bool before(struct http_request *req)
 {
     unsigned port = __atomic_load_n(&req->app->https_port, __ATOMIC_RELAXED);
-    if (!port || net_is_secure(req->x) || slice_eq(net_peer(req->x), SLICE("unix")) ||
-        is_exempt(req))
+    if (!port || slice_eq(http_client_scheme(req), SLICE("https")) ||
+        slice_eq(net_peer(req->x), SLICE("unix")) || is_exempt(req))
         return true;
-    struct slice location = http_net(req)->host.len ? location_of(req, port) : SLICE_NULL;
+    struct slice location = http_client_host(req).len ? location_of(req, port) : SLICE_NULL;
     if (!location.len) { /* HTTP/1.0 without a Host: there is no name to send it to */
         http__send_simple(req, STATUS_INVALID, 400, "http/https-required",
                           "This is served by https only.");

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/metric.h"
 #include "base/slice.h"
 #include "fiber/task.h"
@@ -112,6 +113,8 @@ struct http_app {
     uint8_t admin_digest[HTTP__DIGEST_BYTES];
     bool draining;       /* atomic */
     unsigned https_port; /* atomic; 0: requests in clear are answered in clear */
+
+    bool told_unlisted, told_conflict; /* atomic; http/client_address.c */
     unsigned steps_len;
     struct {
         const char *name;
@@ -150,6 +153,8 @@ struct http_request {
     struct http__label *label;        /* NULL: the route's, or the one of unmatched paths */
     struct task *task;
     struct task_caller caller;
+    struct slice client_ip, client_scheme, client_host;
+    struct address client_address;
     struct slice request_id;
     struct slice trace_id;
     const struct http_signature_key *signature_key; /* NULL: not signed */
@@ -171,6 +176,7 @@ struct http_request {
     bool has_key; /* an API key was accepted; key_id names it */
     bool key_presented;
     bool key_failed;
+    bool has_client_address;
     bool query_parsed;
     bool trace_is_ours; /* made here: nobody sent one */
     bool sampled;
@@ -188,6 +194,7 @@ struct http_request {
     char request_id_text[32];
     char trace_text[56]; /* version-trace-span-flags, as sent back */
     /* From here on nothing is cleared when a request begins. */
+    char client_text[ADDRESS_TEXT_MAX];
     struct slice values[HTTP_PARAMS_MAX];
     struct net_header headers[1 + HTTP__HEADERS_MAX + HTTP__STEP_HEADERS_MAX];
 };
@@ -210,8 +217,10 @@ struct http__step {
 };
 
 extern const struct http__step http__step_metrics;
+extern const struct http__step http__step_client;
 extern const struct http__step http__step_trace;
 extern const struct http__step http__step_request_id;
+extern const struct http__step http__step_host;
 extern const struct http__step http__step_https;
 extern const struct http__step http__step_cors;
 extern const struct http__step http__step_deprecation;
@@ -382,6 +391,23 @@ void http__send_simple(struct http_request *req, enum status st, int http_status
 void http__send_options(struct http_request *req, unsigned allow);
 /* "GET, HEAD, OPTIONS" in the request's arena. */
 struct slice http__allow(struct http_request *req, unsigned allow);
+
+/* Of a name without port. `pattern`: "example.org", "*.example.org" or "*". */
+bool http__host_matches(struct slice pattern, struct slice name);
+
+/* What proxies say of one hop, the last of HTTP__HOPS_MAX in the order of the header. */
+struct http__hop {
+    struct slice node, proto, host; /* data NULL: not said */
+};
+#define HTTP__HOPS_MAX 24u
+struct http__hops {
+    struct http__hop items[HTTP__HOPS_MAX];
+    unsigned len;
+};
+/* Add the hops of one header. RFC 7239; false: malformed. */
+bool http__forwarded_parse(struct slice value, struct http__hops *hops);
+/* Each entry as a node. */
+void http__x_forwarded_parse(struct slice value, struct http__hops *hops);
 
 /* W3C trace context: version 00, or the known part of a higher version. */
 struct http__trace {

@@ -121,7 +121,7 @@ void http__rate_limits_free(struct http__rate_limits *limits)
 
 static bool client_of(struct http_request *req, struct address *ret)
 {
-    const struct address *client = net_peer_address(req->x);
+    const struct address *client = http_client_address(req);
     if (!client)
         return false; /* a unix socket, whose peers have no address */
     *ret = address_subscriber(client);
@@ -379,7 +379,7 @@ static bool is_exempt(struct http_request *req)
         if (http__has_role(&req->caller, limits->exempt_roles[i]))
             return true;
     }
-    const struct address *client = limits->options.exempt ? net_peer_address(req->x) : NULL;
+    const struct address *client = limits->options.exempt ? http_client_address(req) : NULL;
     return client && address_set_has(limits->options.exempt, client);
 }
 

@@ -92,7 +92,7 @@ static struct slice name_principal(const struct resource_call *call)
     }
     if (caller && caller->roles_len > 0)
         return arena_printf(call->arena, "role:%.*s", SLICE_ARG(caller->roles[0]));
-    return arena_printf(call->arena, "from:%.*s", SLICE_ARG(net_peer(http_exchange(call->req))));
+    return arena_printf(call->arena, "from:%.*s", SLICE_ARG(http_client_ip(call->req)));
 }
 
 static void hash_part(crypto_generichash_state *state, struct slice part)

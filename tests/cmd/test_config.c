@@ -112,19 +112,20 @@ static void test_defaults(void **state)
 static void test_file_of_every_type(void **state)
 {
     struct fixture *f = *state;
-    struct slice got = load(f,
-                            "env: production\n"
-                            "server: { host: localhost, port: 9000, grace: 500ms, trusted_proxies: "
-                            "[10.0.0.0/8, '::1'] }\n"
-                            "limits:\n"
-                            "  body_bytes: 2MiB\n"
-                            "  idle_timeout: 2m\n"
-                            "  header_bytes: 4096\n"
-                            "database: { url: \"sqlite:/tmp/x.db\", wal_bytes: 1 GiB }\n"
-                            "admin_key: \"0123456789abcdef\"\n"
-                            "api: { require_if_match: yes }\n"
-                            "log: { level: warn, access: off }\n",
-                            NULL, NULL);
+    struct slice got = load(
+        f,
+        "env: production\n"
+        "server: { host: localhost, port: 9000, grace: 500ms, hosts: [a.example], trusted_proxies: "
+        "[10.0.0.0/8, '::1'] }\n"
+        "limits:\n"
+        "  body_bytes: 2MiB\n"
+        "  idle_timeout: 2m\n"
+        "  header_bytes: 4096\n"
+        "database: { url: \"sqlite:/tmp/x.db\", wal_bytes: 1 GiB }\n"
+        "admin_key: \"0123456789abcdef\"\n"
+        "api: { require_if_match: yes }\n"
+        "log: { level: warn, access: off }\n",
+        NULL, NULL);
     check_text("complaints", got, SLICE(""));
     const struct config *c = &f->config;
     assert_true(config_is_production(c));
@@ -254,6 +255,12 @@ static void test_problems(void **state)
           "server.trusted_proxies: ::1/129 has a prefix length" },
         { "proxy of no prefix", "server: { trusted_proxies: '10.0.0.1/8' }\n",
           "server.trusted_proxies: 10.0.0.1/8 has bits set behind its prefix" },
+        { "a name that is none", "server: { hosts: 'example.org, http://x' }\n",
+          "server.hosts: `http://x` is no name" },
+        { "a star inside", "server: { hosts: 'a.*.org' }\n", "server.hosts: `a.*.org` is no name" },
+        { "an empty name", "server: { hosts: 'example.org,' }\n", "server.hosts: `` is no name" },
+        { "headers from nobody", "server: { proxy_protocol: on }\n",
+          "server.proxy_protocol: is on, but nobody is trusted" },
         { "unix mode", "server: { unix_mode: 0888 }\n", "server.unix_mode: must be octal" },
         { "unix mode too much", "server: { unix_mode: 1777 }\n",
           "server.unix_mode: must be octal" },
@@ -331,23 +338,32 @@ static void test_production_refuses(void **state)
     } cases[] = {
         { "safe", "env: production\n", "" },
         { "a proxy in front",
-          "env: production\nserver: { host: 0.0.0.0, trusted_proxies: 10.0.0.1 }\n", "" },
+          "env: production\nserver: { host: 0.0.0.0, trusted_proxies: 10.0.0.1, hosts: example.org "
+          "}\n",
+          "" },
+        { "names are not asked of loopback", "env: production\nserver: { hosts: '' }\n", "" },
+        { "any name, by intent",
+          "env: production\nserver: { host: 0.0.0.0, trusted_proxies: 10.0.0.1, hosts: '*' }\n",
+          "" },
+        { "no names", "env: production\nserver: { host: 0.0.0.0, trusted_proxies: 10.0.0.1 }\n",
+          "configuration: server.hosts: production asks for the names it answers to, such as "
+          "api.example.org; `*` is any\n" },
         { "loopback of v6", "env: production\nserver: { host: '::1' }\n", "" },
-        { "public without TLS", "env: production\nserver: { host: 0.0.0.0 }\n",
+        { "public without TLS", "env: production\nserver: { host: 0.0.0.0, hosts: example.org }\n",
           "configuration: server.trusted_proxies: production refuses a public address without TLS: "
           "set tls.cert and tls.key, name the proxy that terminates TLS, or listen "
           "on 127.0.0.1\n" },
         { "TLS with a redirect",
-          "env: production\nserver: { host: 0.0.0.0 }\n"
+          "env: production\nserver: { host: 0.0.0.0, hosts: example.org }\n"
           "tls: { cert: a.pem, key: a.key }\n",
           "" },
         { "TLS and clear",
-          "env: production\nserver: { host: 0.0.0.0 }\n"
+          "env: production\nserver: { host: 0.0.0.0, hosts: example.org }\n"
           "tls: { cert: a.pem, key: a.key, redirect: off }\n",
           "configuration: tls.redirect: production refuses to serve in clear on a public address: "
           "leave the redirect on, or set server.clear to off\n" },
         { "TLS alone",
-          "env: production\nserver: { host: 0.0.0.0, clear: off }\n"
+          "env: production\nserver: { host: 0.0.0.0, hosts: example.org, clear: off }\n"
           "tls: { cert: a.pem, key: a.key, redirect: off }\n",
           "" },
         { "limits off", "env: production\nlimits: { enabled: off }\n",
