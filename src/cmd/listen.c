@@ -8,20 +8,34 @@
 #include "base/macros.h"
 #include "base/metric.h"
 #include "cmd/app.h"
+#include "cmd/inherit.h"
 #include "fiber/loop.h"
 #include "http/http.h"
 #include "net/net.h"
 
 enum place_kind { PLACE_HTTP, PLACE_HTTPS, PLACE_UNIX };
 
+static const enum inherit_kind kinds[] = {
+    [PLACE_HTTP] = INHERIT_HTTP,
+    [PLACE_HTTPS] = INHERIT_HTTPS,
+    [PLACE_UNIX] = INHERIT_UNIX,
+};
+
 /* Something to listen on, on every loop. */
 struct place {
     enum place_kind kind;
     struct net_server_options options; /* port: the real one, once opened */
+    struct inherit_socket **given;     /* what it was handed; none: its sockets are made here */
+    unsigned given_len;
+};
+
+struct server {
+    struct net_server *net;
+    const struct place *place;
 };
 
 struct worker {
-    struct net_server **servers;
+    struct server *servers;
     unsigned servers_len;
     unsigned closing; /* servers not closed yet, and one for listen_close itself */
     void (*done)(void *arg);
@@ -30,6 +44,7 @@ struct worker {
 
 struct listen {
     struct app *app;
+    struct inherit *inherit;
     struct loop *const *loops;
     struct worker *workers; /* one a loop */
     unsigned loops_len;
@@ -85,10 +100,61 @@ static struct place *place_add(struct listen *l, enum place_kind kind)
     return p;
 }
 
+/* Whether a socket that was handed over is one of this place. The service manager's are whatever
+ * the address; those of the process before have to be where the configuration is now. */
+static bool belongs(const struct inherit_socket *s, const struct place *p)
+{
+    struct address host;
+    if (s->is_taken || s->kind != kinds[p->kind])
+        return false;
+    if (s->is_lent)
+        return true;
+    if (p->kind == PLACE_UNIX) /* bound beside its path, and moved there */
+        return p->options.path.len && slice_starts(s->path, p->options.path);
+    return address_parse(p->options.host, &host) && address_eq(&host, &s->address) &&
+           (p->options.port == 0 || p->options.port == s->port);
+}
+
+static void give_sockets(struct listen *l, struct place *p)
+{
+    struct inherit *in = l->inherit;
+    p->given = arena_array_of(l->app->arena, struct inherit_socket *, in->len + 1);
+    for (unsigned i = 0; i < in->len; i++) {
+        struct inherit_socket *s = &in->sockets[i];
+        if (!belongs(s, p))
+            continue;
+        s->is_taken = true;
+        p->given[p->given_len++] = s;
+    }
+    if (!p->given_len)
+        return;
+    const struct inherit_socket *first = p->given[0];
+    p->options.is_lent = first->is_lent;
+    p->options.port = first->port;
+    if (first->is_lent && first->kind == INHERIT_UNIX)
+        p->options.path = first->path;
+    char text[ADDRESS_TEXT_MAX];
+    if (first->is_lent && first->kind != INHERIT_UNIX)
+        p->options.host =
+            arena_printf(l->app->arena, "%s", address_format(&first->address, text).data);
+}
+
+/* Did the service manager bring a socket of this kind? */
+static bool is_given(const struct listen *l, enum inherit_kind kind)
+{
+    for (unsigned i = 0; i < l->inherit->len; i++) {
+        if (l->inherit->sockets[i].is_lent && l->inherit->sockets[i].kind == kind)
+            return true;
+    }
+    return false;
+}
+
 static void plan(struct listen *l)
 {
     const struct config *c = &l->app->config;
-    if (c->clear) {
+    /* A socket unit says where to listen; the default address besides would surprise. */
+    bool has_clear = l->inherit->is_activated ? is_given(l, INHERIT_HTTP) : c->clear;
+    if (has_clear) {
         struct place *p = place_add(l, PLACE_HTTP);
         p->options.host = c->host;
         p->options.port = (unsigned)c->port;
@@ -101,11 +167,13 @@ static void plan(struct listen *l)
         p->options.port = (unsigned)c->tls_port;
         p->options.reuse_port = true;
     }
-    if (c->unix_path.len) {
+    if (c->unix_path.len || is_given(l, INHERIT_UNIX)) {
         struct place *p = place_add(l, PLACE_UNIX);
         p->options.path = c->unix_path;
         p->options.mode = (unsigned)c->unix_mode;
     }
+    for (unsigned i = 0; i < l->places_len; i++)
+        give_sockets(l, &l->places[i]);
 }
 
 static struct slice place_url(const struct listen *l, const struct place *p)
@@ -127,8 +195,9 @@ static int open_server(struct listen *l, struct place *p, unsigned loop, int fd)
     struct net_server_options options = p->options;
     const char *reason = "";
     options.fd = fd;
-    if (net_server_open(l->loops[loop], &options, &w->servers[w->servers_len], &reason) !=
-        STATUS_OK) {
+    struct server *server = &w->servers[w->servers_len];
+    server->place = p;
+    if (net_server_open(l->loops[loop], &options, &server->net, &reason) != STATUS_OK) {
         if (p->kind == PLACE_UNIX)
             (void)fprintf(stderr, "purlin serve: cannot listen on %.*s: %s\n",
                           SLICE_ARG(options.path), reason);
@@ -152,12 +221,28 @@ static int share_fd(struct listen *l, struct place *p, unsigned loop, int fd)
     return open_server(l, p, loop, copy);
 }
 
+/* Each socket that was handed over is watched by one loop; loops that are left over make one of
+ * their own where the kernel allows, or share. */
+static int open_given(struct listen *l, struct place *p)
+{
+    int code = CMD_OK;
+    bool can_add = p->given[0]->reuse_port && !p->options.is_lent;
+    for (unsigned i = p->given_len; i < l->loops_len && code == CMD_OK; i++)
+        code =
+            can_add ? open_server(l, p, i, 0) : share_fd(l, p, i, p->given[i % p->given_len]->fd);
+    for (unsigned i = 0; i < p->given_len && code == CMD_OK; i++)
+        code = open_server(l, p, i % l->loops_len, p->given[i]->fd);
+    return code;
+}
+
 static int open_place(struct listen *l, struct place *p)
 {
+    if (p->given_len)
+        return open_given(l, p);
     int code = open_server(l, p, 0, 0);
     if (code != CMD_OK)
         return code;
-    const struct net_server *first = l->workers[0].servers[l->workers[0].servers_len - 1];
+    const struct net_server *first = l->workers[0].servers[l->workers[0].servers_len - 1].net;
     p->options.port = net_server_port(first); /* the others take the same */
     for (unsigned i = 1; i < l->loops_len && code == CMD_OK; i++)
         code = p->kind == PLACE_UNIX ? share_fd(l, p, i, net_server_fd(first))
@@ -256,12 +341,22 @@ static void redirect(const struct listen *l)
     }
 }
 
-int listen_open(struct app *app, struct loop *const *loops, unsigned loops_len,
-                struct listen **ret_listen)
+static void make_room(struct listen *l)
+{
+    unsigned most = 0;
+    for (unsigned i = 0; i < l->places_len; i++)
+        most += l->places[i].given_len / l->loops_len + 1;
+    l->workers = arena_array_of(l->app->arena, struct worker, l->loops_len);
+    for (unsigned i = 0; i < l->loops_len; i++)
+        l->workers[i].servers = arena_array_of(l->app->arena, struct server, most);
+}
+
+int listen_open(struct app *app, struct inherit *inherit, struct loop *const *loops,
+                unsigned loops_len, struct listen **ret_listen)
 {
     const struct config *c = &app->config;
     struct listen *l = arena_new_of(app->arena, struct listen);
-    *l = (struct listen){ .app = app, .loops = loops, .loops_len = loops_len };
+    *l = (struct listen){ .app = app, .inherit = inherit, .loops = loops, .loops_len = loops_len };
     const struct net_gate_options gate = {
         .connections_max = (unsigned)c->connections,
         .per_address_max = (unsigned)c->connections_per_address,
@@ -273,12 +368,11 @@ int listen_open(struct app *app, struct loop *const *loops, unsigned loops_len,
     }
     declare_figures(l);
     plan(l);
-    l->workers = arena_array_of(app->arena, struct worker, loops_len);
-    for (unsigned i = 0; i < loops_len; i++)
-        l->workers[i].servers = arena_array_of(app->arena, struct net_server *, l->places_len);
+    make_room(l);
     int code = CMD_OK;
     for (unsigned i = 0; i < l->places_len && code == CMD_OK; i++)
         code = open_place(l, &l->places[i]);
+    inherit_close_rest(inherit);
     redirect(l);
     *ret_listen = l;
     return code;
@@ -309,6 +403,32 @@ unsigned listen_urls(const struct listen *l, struct slice urls[LISTEN_PLACES_MAX
     return l->places_len;
 }
 
+/* -- a successor
+ * ------------------------------------------------------------------------------------------ */
+
+unsigned listen_handover(const struct listen *l, struct buf *out, int *fds, unsigned fds_max)
+{
+    unsigned len = 0;
+    for (unsigned i = 0; i < l->loops_len; i++) {
+        for (unsigned j = 0; j < l->workers[i].servers_len; j++) {
+            const struct server *server = &l->workers[i].servers[j];
+            if (len == fds_max)
+                return 0;
+            fds[len] = net_server_fd(server->net);
+            inherit_put(out, fds[len++], kinds[server->place->kind],
+                        server->place->options.is_lent);
+        }
+    }
+    return len;
+}
+
+void listen_lend(struct listen *l, unsigned loop)
+{
+    struct worker *w = &l->workers[loop];
+    for (unsigned i = 0; i < w->servers_len; i++)
+        net_server_lend(w->servers[i].net);
+}
+
 /* -- the end
  * --------------------------------------------------------------------------------------------- */
 
@@ -316,14 +436,14 @@ void listen_drain(struct listen *l, unsigned loop)
 {
     struct worker *w = &l->workers[loop];
     for (unsigned i = 0; i < w->servers_len; i++)
-        net_server_drain(w->servers[i]);
+        net_server_drain(w->servers[i].net);
 }
 
 bool listen_is_drained(const struct listen *l, unsigned loop)
 {
     const struct worker *w = &l->workers[loop];
     for (unsigned i = 0; i < w->servers_len; i++) {
-        if (!net_server_is_drained(w->servers[i]))
+        if (!net_server_is_drained(w->servers[i].net))
             return false;
     }
     return true;
@@ -334,7 +454,7 @@ unsigned listen_connections(const struct listen *l, unsigned loop)
     const struct worker *w = &l->workers[loop];
     unsigned open = 0;
     for (unsigned i = 0; i < w->servers_len; i++)
-        open += net_server_connections(w->servers[i]);
+        open += net_server_connections(w->servers[i].net);
     return open;
 }
 
@@ -354,6 +474,6 @@ void listen_close(struct listen *l, unsigned loop, void (*done)(void *arg), void
     w->done = done;
     w->arg = arg;
     for (unsigned i = 0; i < len; i++)
-        net_server_close(w->servers[i], one_closed, w);
+        net_server_close(w->servers[i].net, one_closed, w);
     one_closed(w);
 }

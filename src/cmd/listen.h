@@ -13,13 +13,15 @@
 #include "base/slice.h"
 
 struct app;
+struct buf;
+struct inherit;
 struct listen;
 struct loop;
 
-/* Open every place on every loop, before the loops run. Returns an exit status, having said what is
- * wrong. */
-int listen_open(struct app *app, struct loop *const *loops, unsigned loops_len,
-                struct listen **ret_listen);
+/* Open every place on every loop, before the loops run, on the sockets in `inherit` as far as they
+ * go. Returns an exit status, having said what is wrong. */
+int listen_open(struct app *app, struct inherit *inherit, struct loop *const *loops,
+                unsigned loops_len, struct listen **ret_listen);
 /* After the loops have ended. */
 void listen_free(struct listen *listen);
 
@@ -28,6 +30,13 @@ unsigned listen_port(const struct listen *listen);
 #define LISTEN_PLACES_MAX 4u
 /* "http://127.0.0.1:8000", "unix:/run/purlin.sock"; in the app's arena. Returns how many. */
 unsigned listen_urls(const struct listen *listen, struct slice urls[LISTEN_PLACES_MAX]);
+
+/* What a successor has to be told to go on with the sockets (cmd/inherit.h): appended to `out`; the
+ * descriptors that it needs go to `fds`. Returns how many; 0 when they are more than fds_max.
+ * Before anything is drained, any thread. */
+unsigned listen_handover(const struct listen *listen, struct buf *out, int *fds, unsigned fds_max);
+/* A successor has the sockets now: draining leaves them to it. On the loop's own thread. */
+void listen_lend(struct listen *listen, unsigned loop);
 
 /* Of all servers of one loop; on its own thread. */
 void listen_drain(struct listen *listen, unsigned loop);

@@ -24,8 +24,11 @@
 #include "base/macros.h"
 #include "cmd/app.h"
 #include "cmd/client.h"
+#include "cmd/inherit.h"
 #include "cmd/listen.h"
+#include "cmd/notify.h"
 #include "cmd/tls.h"
+#include "cmd/upgrade.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
 #include "fiber/loop.h"
@@ -59,7 +62,10 @@ struct server {
     struct tls_watch *tls_watch;
     unsigned serving; /* atomic: loops whose connections have not all ended */
     bool stopping, reloading;
-    uv_signal_t signals[3]; /* SIGTERM, SIGINT, SIGHUP; on the first loop */
+    struct inherit inherit;
+    struct upgrade upgrade;
+    bool has_successor;     /* it has the listening sockets; atomic */
+    uv_signal_t signals[4]; /* SIGTERM, SIGINT, SIGHUP, SIGUSR2; on the first loop */
     struct loop_timer drain_delay;
 };
 
@@ -98,6 +104,8 @@ static void worker_drain(struct loop_post *post)
 {
     struct worker *w = CONTAINER_OF(post, struct worker, drain);
     w->give_up_us = clock_mono_us() + w->server->app->config.grace_us;
+    if (__atomic_load_n(&w->server->has_successor, __ATOMIC_ACQUIRE))
+        listen_lend(w->server->listen, loop_index(w->loop));
     listen_drain(w->server->listen, loop_index(w->loop));
     loop_timer_start(w->loop, &w->look, DRAIN_LOOK_EVERY_US, worker_look);
 }
@@ -122,10 +130,33 @@ static void on_stop(uv_signal_t *handle, int number)
         _exit(CMD_FAILED);
     }
     s->stopping = true;
+    upgrade_cancel(&s->upgrade);
+    notify_send("STOPPING=1");
     tls_watch_stop(s->tls_watch);
     log_info("server.stopping", LOG_I64("signal", number));
     http_app_draining_set(s->app->http, true);
     loop_timer_start(s->loops[0], &s->drain_delay, s->app->config.drain_delay_us, drain_all);
+}
+
+/* -- handing over
+ * ----------------------------------------------------------------------------------------- */
+
+/* Readiness stays as it is: who asks over a kept connection asks for the service, which goes on. */
+static void on_successor_ready(void *arg)
+{
+    struct server *s = arg;
+    s->stopping = true;
+    tls_watch_stop(s->tls_watch);
+    __atomic_store_n(&s->has_successor, true, __ATOMIC_RELEASE);
+    loop_timer_start(s->loops[0], &s->drain_delay, 0, drain_all);
+}
+
+static void on_upgrade(uv_signal_t *handle, int number)
+{
+    struct server *s = handle->data;
+    (void)number;
+    if (!s->stopping)
+        upgrade_start(&s->upgrade);
 }
 
 /* -- reloading
@@ -154,6 +185,7 @@ static void reload_work(void *arg)
 {
     struct server *s = arg;
     struct app next;
+    notify_send("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
     int code = app_open_config(&next, &s->common);
     if (code == CMD_OK)
         code = app_open_contracts(&next);
@@ -184,6 +216,7 @@ static void reload_work(void *arg)
                   LOG_CSTR("kept", "the configuration and contracts in force"));
     }
     app_close(&next);
+    notify_send("READY=1");
 }
 
 static void reload_task(struct task *task, void *arg)
@@ -268,7 +301,9 @@ static void watch_signals(struct server *s)
     static const struct {
         int number;
         uv_signal_cb fn;
-    } watched[] = { { SIGTERM, on_stop }, { SIGINT, on_stop }, { SIGHUP, on_reload } };
+    } watched[] = {
+        { SIGTERM, on_stop }, { SIGINT, on_stop }, { SIGHUP, on_reload }, { SIGUSR2, on_upgrade }
+    };
     (void)signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < ARRAY_LEN(watched); i++) {
         (void)uv_signal_init(loop_uv(s->loops[0]), &s->signals[i]);
@@ -325,6 +360,8 @@ static void announce(struct server *s, int64_t begun_us)
              LOG_U64("port", listen_port(s->listen)), LOG_U64("loops", s->len),
              LOG_I64("pid", getpid()), LOG_TEXT("env", c->env),
              LOG_DOUBLE("start_ms", (double)(clock_mono_us() - begun_us) / 1e3));
+    inherit_ready(&s->inherit);
+    notify_send("READY=1\nMAINPID=%d", (int)getpid());
     if (!c->admin_key.len)
         log_info("server.no_admin",
                  LOG_CSTR("hint", "set PURLIN_ADMIN_KEY to have an administrator"));
@@ -347,8 +384,13 @@ static int serve_with(struct server *s, int64_t begun_us)
         code = clients_open(s->app, "serve", s->loops, s->len);
     if (code == CMD_OK)
         code = listen_open(s->app, s->loops, s->len, &s->listen);
+        code = listen_open(s->app, &s->inherit, s->loops, s->len, &s->listen);
     if (code != CMD_OK)
         return code;
+    s->upgrade.loop = s->loops[0];
+    s->upgrade.listen = s->listen;
+    s->upgrade.on_ready = on_successor_ready;
+    s->upgrade.arg = s;
     watch_signals(s);
     tls_watch_start(s->app, s->loops[0], &s->tls_watch);
     announce(s, begun_us);
@@ -375,6 +417,14 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
         app_close(&app);
         return code;
     }
+    (void)signal(SIGUSR2, SIG_IGN); /* until it means something */
+    struct slice reason;
+    if (!inherit_read(app.arena, &server.inherit, &reason)) {
+        (void)fprintf(stderr, "purlin serve: %.*s\n", SLICE_ARG(reason));
+        app_close(&app);
+        return CMD_FAILED;
+    }
+    upgrade_init(&server.upgrade, app.arena, argc, argv);
     start_log(&app.config);
     loop_install_overflow_handler();
     raise_descriptors();

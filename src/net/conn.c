@@ -259,8 +259,10 @@ void net__conn_take(struct net_conn *c, char *place, size_t len)
         c->in->end += (uint32_t)len;
     switch (c->state) {
     case NET__HEAD:
-        if (c->scan.at == 0)
+        if (c->scan.at == 0) {
+            c->gap_us = c->active_us - c->since_us;
             c->since_us = c->active_us;
+        }
         net__conn_run(c);
         break;
     case NET__BUSY:
@@ -534,9 +536,7 @@ static void sweep_head(struct net_conn *c, int64_t now_us)
     const struct net_limits *l = &c->server->limits;
     int64_t waited_us = now_us - c->since_us;
     if (net__conn_unread(c).len == 0) {
-        bool is_over = waited_us > l->idle_timeout_us ||
-                       (c->server->draining && (c->served || waited_us > CLOCK_SECOND));
-        if (is_over)
+        if (waited_us > l->idle_timeout_us)
             net__conn_finish(c);
         return;
     }

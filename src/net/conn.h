@@ -96,6 +96,7 @@ struct net_conn {
     size_t out_bytes;  /* in those blocks and not yet taken by libuv's callback */
     size_t write_seen; /* libuv's queue at the last sweep: did it shrink? */
     int64_t since_us;  /* start of what its state waits for */
+    int64_t gap_us;    /* how long it was silent before the last request */
     int64_t active_us; /* last byte read; in LINGER and DRAIN too */
     int64_t write_us;  /* last progress of writing */
     int64_t eof_us;    /* when the peer shut down its side; 0: it has not */

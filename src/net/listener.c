@@ -358,6 +358,17 @@ static void remove_path(struct net__listener *l)
     l->path = NULL;
 }
 
+/* A unix socket that was handed over: its file is ours to remove from now on. */
+static void adopt_path(struct net__listener *l, struct slice path)
+{
+    struct stat st;
+    l->path = strndup(path.data, path.len);
+    if (l->path && lstat(l->path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+        l->path_device = st.st_dev;
+        l->path_inode = st.st_ino;
+    }
+}
+
 static void close_descriptors(struct net__listener *l)
 {
     remove_path(l);
@@ -385,6 +396,8 @@ const char *net__listener_open(struct net_server *s, enum status *ret_status)
     }
     set_nodelay(l->fd);
     read_port(l);
+    if (s->options.fd > 0 && s->options.path.len && !l->is_lent)
+        adopt_path(l, s->options.path);
     l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC); /* without it: pauses instead */
     l->poll.data = s;
     s->handles_len++;

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -12,9 +13,13 @@
 #include "net/h2.h"
 
 #define FREE_BLOCKS_MAX 32u
-/* Without a request for so long, a kept connection may be closed while draining: longer than a
- * round trip on this machine, and in the world. */
+/* Silent for so long, a kept connection may be closed while draining: at least a round trip, on
+ * this machine or in the world, and a few times as long as it was before its last request. */
 #define REST_NEAR_US (50 * CLOCK_MS)
+#define REST_FAR_US (1 * CLOCK_SECOND)
+#define REST_MAX_US (2 * CLOCK_SECOND)
+#define REST_GAPS 4
+#define REST_LOOK_US (25 * CLOCK_MS)
 #define REST_FAR_US (1 * CLOCK_SECOND)
 #define SWEEP_US (1 * CLOCK_SECOND)
 #define SWEEP_MIN_US (10 * CLOCK_MS)
@@ -244,10 +249,19 @@ unsigned net_server_connections(const struct net_server *server)
  * close before that is to lose it. */
 static bool is_resting(const struct net_conn *c, int64_t now_us)
 {
-    if (c->state != NET__HEAD || !c->served || net__conn_unread(c).len > 0)
+    if (c->state != NET__HEAD || net__conn_unread(c).len > 0)
         return false;
+    /* One that has not asked anything yet was made in order to ask. */
     bool is_near = !c->peer.has_address || address_is_loopback(&c->peer.address);
-    return now_us - c->since_us >= (is_near ? REST_NEAR_US : REST_FAR_US);
+    int64_t least_us = is_near && c->served ? REST_NEAR_US : REST_FAR_US;
+    if (now_us - c->since_us < MIN(MAX(least_us, REST_GAPS * c->gap_us), REST_MAX_US))
+        return false;
+    /* Its next request may lie in the socket already: a loop that was held up runs its timers
+     * before it reads. */
+    uv_os_fd_t fd;
+    char byte;
+    return uv_fileno((const uv_handle_t *)&c->tcp, &fd) != 0 ||
+           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
 static void on_rest(struct loop_timer *timer)
@@ -256,14 +270,14 @@ static void on_rest(struct loop_timer *timer)
     int64_t now_us = loop_now_us(s->loop);
     for (struct net_conn *c = s->conns, *next; c; c = next) {
         next = c->next;
-        /* Fresh ones get their first answer, busy ones the one they wait for. */
+        /* Busy ones get the answer they wait for. */
         if (c->state == NET__H2)
             net__h2_drain(c);
         else if (is_resting(c, now_us))
             net__conn_finish(c);
     }
     if (s->conns)
-        loop_timer_start(s->loop, timer, REST_NEAR_US / 2, on_rest);
+        loop_timer_start(s->loop, timer, REST_LOOK_US, on_rest);
 }
 
 void net_server_drain(struct net_server *s)
