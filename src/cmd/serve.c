@@ -383,7 +383,6 @@ static int serve_with(struct server *s, int64_t begun_us)
     if (code == CMD_OK)
         code = clients_open(s->app, "serve", s->loops, s->len);
     if (code == CMD_OK)
-        code = listen_open(s->app, s->loops, s->len, &s->listen);
         code = listen_open(s->app, &s->inherit, s->loops, s->len, &s->listen);
     if (code != CMD_OK)
         return code;

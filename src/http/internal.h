@@ -100,7 +100,7 @@ struct http_app {
     struct http__metrics *metrics;
     struct http__compression *compression;
     struct http__signatures *signatures;
-    struct arena *arena; /* for what lives as long */
+    struct arena *arena;      /* for what lives as long */
     struct http_files *files; /* a list */
     struct http_policy *policies;
     struct http__standards *standards; /* of each policy */
@@ -271,12 +271,12 @@ static inline const struct http__standards *http__standards_of(const struct http
 /* Whether the client speaks TLS. */
 static inline bool http__is_secure(const struct http_request *req)
 {
-    return net_is_secure(req->x);
+    return slice_eq(http_client_scheme(req), SLICE("https"));
 }
 /* The host that the client asked for. */
 static inline struct slice http__host(const struct http_request *req)
 {
-    return http_net(req)->host;
+    return http_client_host(req);
 }
 
 /* http/security_headers.c */
