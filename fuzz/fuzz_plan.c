@@ -51,7 +51,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     diag_init(&diag, arena);
     struct contract_set *set;
     if (contract_set_parse(sources, ARRAY_LEN(sources), &diag, &set) != STATUS_OK ||
-        resource__catalog_new(set, &catalog) != STATUS_OK)
+        resource__catalog_new(set, /* app= */ NULL, &catalog) != STATUS_OK)
         abort();
     arena_free(arena);
     return 0;
