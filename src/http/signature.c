@@ -244,8 +244,8 @@ static struct http__signed signed_of(struct http_request *req)
     const struct net_request *r = http_net(req);
     struct http__signed m = {
         .method = r->method_text,
-        .scheme = net_is_secure(req->x) ? SLICE("https") : SLICE("http"),
-        .authority = r->host,
+        .scheme = http_client_scheme(req),
+        .authority = http_client_host(req),
         .headers = r->headers,
         .headers_len = r->headers_len,
     };

@@ -308,6 +308,36 @@ routes:
   });
 });
 
+describe("signed requests through a proxy", () => {
+  const target = "/api/v1/notes";
+  const uri = [["@method", "GET"], ["@target-uri", `https://api.example.com${target}`]];
+  const parts = [["@method", "GET"], ["@scheme", "https"], ["@authority", "api.example.com"], ["@path", target]];
+  const forwarded = { "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "https", "x-forwarded-host": "API.example.com" };
+  const start = (t, env) =>
+    startPurlin(t, {
+      contracts,
+      config: `routes:\n  - match: ${target}\n    signature: { mode: required }\n`,
+      env: { PURLIN_SIGNATURE_KEYS: `shared:hmac-sha256:${secret}`, ...env },
+    });
+
+  it("that is trusted: what the client wrote is what it signed", async (t) => {
+    const server = await start(t, { TRUSTED_PROXIES: "127.0.0.0/8" });
+    for (const covered of [uri, parts]) {
+      const answer = await server.get(target, { headers: { ...forwarded, ...signMessage(covered) } });
+      assert.equal(answer.status, 200, answer.text);
+    }
+    assert.equal((await server.get(target, { headers: signMessage(uri) })).body.code, "signature_invalid");
+  });
+
+  it("that is not: its word changes nothing", async (t) => {
+    const server = await start(t, {});
+    for (const covered of [uri, parts]) {
+      const answer = await server.get(target, { headers: { ...forwarded, ...signMessage(covered) } });
+      assert.equal(answer.body.code, "signature_invalid", answer.text);
+    }
+  });
+});
+
 describe("keys of signatures", () => {
   const rows = [
     ["no algorithm", "a", /signature\.keys: a: must be id:algorithm:secret/],
