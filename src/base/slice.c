@@ -12,6 +12,17 @@ static inline unsigned char lower(unsigned char c)
     return c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;
 }
 
+char *slice_dup(struct slice s)
+{
+    char *copy = malloc(s.len + 1);
+    if (!copy)
+        return NULL;
+    if (s.len)
+        memcpy(copy, s.data, s.len);
+    copy[s.len] = '\0';
+    return copy;
+}
+
 bool slice_eq_nocase(struct slice a, struct slice b)
 {
     if (a.len != b.len)

@@ -107,6 +107,9 @@ size_t utf8_sequence(struct slice s);
 /* Number of code points in valid UTF-8. */
 size_t utf8_count(struct slice s);
 
+/* A NUL-terminated copy on the heap, for what lives as long as the process; NULL without memory. */
+char *slice_dup(struct slice s);
+
 /*
  * Edit distance of two short names, for "did you mean"; names longer than 63 bytes give a large
  * number.

@@ -17,7 +17,7 @@
 #include "base/problem.h"
 #include "net/tls_engine.h"
 
-#define PATH_BYTES 4096u
+#define PATH_BYTES ((size_t)2048)
 
 /* -- contexts
  * ------------------------------------------------------------------------------------------------

@@ -286,7 +286,7 @@ static const char *make_unix(struct net_server *s, enum status *ret_status)
         *ret_status = STATUS_INVALID;
         return "the path is too long for a unix socket (about 100 bytes)";
     }
-    l->path = strndup(path.data, path.len);
+    l->path = slice_dup(path);
     if (!l->path)
         return "the machine is out of memory";
     const char *reason = look_at(l->path);
@@ -362,7 +362,7 @@ static void remove_path(struct net__listener *l)
 static void adopt_path(struct net__listener *l, struct slice path)
 {
     struct stat st;
-    l->path = strndup(path.data, path.len);
+    l->path = slice_dup(path);
     if (l->path && lstat(l->path, &st) == 0 && S_ISSOCK(st.st_mode)) {
         l->path_device = st.st_dev;
         l->path_inode = st.st_ino;

@@ -51,7 +51,7 @@ static struct expiry *expiry_of(struct net_tls *tls, struct slice file)
     for (unsigned i = 0; i < ARRAY_LEN(tls->expiries); i++) {
         struct expiry *e = &tls->expiries[i];
         if (!e->file) {
-            e->file = strndup(file.data, file.len);
+            e->file = slice_dup(file);
             if (e->file)
                 metric_callback(tls->metrics, tls->expiry_metric, &file, seconds_left, e);
             return e->file ? e : NULL;

@@ -101,7 +101,7 @@ enum status net__tls_init_server(struct net__tls_engine *e, SSL_CTX *ctx)
     return st;
 }
 
-static bool expect_host(SSL *ssl, const char *host)
+static bool expect_host(SSL *ssl, char *host)
 {
     unsigned char address[16];
     bool is_address =

@@ -308,6 +308,7 @@ static bool open_tls(struct net_tls **ret)
     const struct net_tls_options options = {
         .certificates = &certificate,
         .certificates_len = 1,
+        .h2 = true,
         .client_ca_file = slice_cstr(getenv("TLS_CLIENT_CA")),
         .client_auth = getenv("TLS_CLIENT_CA") ? NET_TLS_CLIENT_OPTIONAL : NET_TLS_CLIENT_OFF,
     };

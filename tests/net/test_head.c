@@ -294,6 +294,8 @@ static void test_header_ids_are_all_found(void **state)
         "tracestate",
         "x-api-key",
         "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
         "forwarded",
         "upgrade",
     };
