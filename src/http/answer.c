@@ -99,7 +99,7 @@ static void head_finish(struct http_request *req, int status, const char *conten
     http__chain_after(req, status);
     *ret_head = (struct net_head){
         .status = status,
-        .fixed = http__fixed_headers(req, status, content_type),
+        .fixed = http__fixed_headers(req, status, content_type ? content_type : req->represents),
         .headers = req->headers,
         .headers_len = req->headers_len,
     };

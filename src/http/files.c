@@ -378,6 +378,7 @@ static enum status send_held(struct task *task, struct http_request *req, struct
     const struct http_validators validators = { .etag = c.etag, .modified_us = c.modified_us };
     switch (http_conditions(req, &validators)) {
     case HTTP_NOT_MODIFIED:
+        req->represents = c.type;
         http_send_empty(req, 304);
         return STATUS_OK;
     case HTTP_PRECONDITION_FAILED:

@@ -150,7 +150,10 @@ struct http_request {
     struct http_app *app;
     const struct http__route *route;
     const struct http_policy *policy; /* never NULL */
-    struct http__label *label;        /* NULL: the route's, or the one of unmatched paths */
+    /* The type of what a 304 is about, or NULL: browsers replace the headers that they keep by its.
+     */
+    const char *represents;
+    struct http__label *label; /* NULL: the route's, or the one of unmatched paths */
     struct task *task;
     struct task_caller caller;
     struct slice client_ip, client_scheme, client_host;

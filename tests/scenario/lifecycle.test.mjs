@@ -22,7 +22,10 @@ function workplace(t, contracts = { things: things() }) {
     folder,
     contractsFolder,
     env,
-    run: (args, more = {}) => runPurlin(args, { env: { ...env, ...more }, cwd: folder }),
+    run: (args, more = {}) => {
+      const limits = more.PURLIN_ENV === "production" ? { PURLIN_LIMITS: "on" } : {}; // off is refused there
+      return runPurlin(args, { env: { ...env, ...limits, ...more }, cwd: folder });
+    },
     contract: (name, text) => writeFileSync(path.join(contractsFolder, `${name}.yaml`), text),
   };
 }
