@@ -215,10 +215,11 @@ static struct slice name_of(struct http_request *req, const struct http_rate *ra
         buf_put(&b, digits, sizeof(digits));
     } else if (by & (HTTP_RATE_BY_IP | HTTP_RATE_BY_USER | HTTP_RATE_BY_KEY)) {
         buf_put_lit(&b, "ip ");
-        if (client_of(req, &client))
+        if (client_of(req, &client)) {
             buf_put_slice(&b, address_format(&client, text));
-        if (b.len > 3 && !client.is_v4)
-            buf_put_lit(&b, "/64");
+            if (!client.is_v4)
+                buf_put_lit(&b, "/64");
+        }
     } else if (!(by & HTTP_RATE_BY_TENANT)) {
         buf_put_lit(&b, "everybody");
     }
