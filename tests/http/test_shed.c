@@ -57,8 +57,10 @@ static void play(struct play *p, double load, unsigned seconds)
     for (unsigned i = 0; i < seconds * 1000; i++) {
         double before = p->shed.level;
         p->arriving += load;
-        for (; p->arriving >= 1; p->arriving -= 1)
+        while (p->arriving >= 1) {
             arrive(p);
+            p->arriving -= 1;
+        }
         p->step_max = MAX(p->step_max, MAX(p->shed.level - before, before - p->shed.level));
         p->idle_ms += p->wait_ms < 1;
         p->wait_ms = MAX(p->wait_ms - 1, 0.0);
