@@ -127,9 +127,11 @@ static const char page_schema[] =
     "\"total\":{\"type\":\"integer\",\"description\":\"Only when asked for with count=.\"},"
     "\"total_is\":{\"type\":\"string\",\"enum\":[\"exact\",\"at_least\"]}}}";
 
-static const struct {
+struct parameter {
     const char *component, *name, *schema, *description;
-} list_parameters[] = {
+};
+
+static const struct parameter list_parameters[] = {
     { "Limit", "limit", "{\"type\":\"integer\",\"minimum\":1,\"default\":20}", "How many rows." },
     { "Cursor", "cursor", "{\"type\":\"string\"}",
       "Where to go on: page.next or page.prev of an answer." },
@@ -146,23 +148,25 @@ static const struct {
       "Adds page.total." },
 };
 
+static void put_parameter(struct json_out *o, const char *in, const struct parameter *p)
+{
+    json_out_key(o, slice_cstr(p->component));
+    json_out_object(o);
+    json_out_kv(o, "name", p->name);
+    json_out_kv(o, "in", in);
+    json_out_kv(o, "description", p->description);
+    json_out_key(o, SLICE("schema"));
+    json_out_raw(o, slice_cstr(p->schema));
+    json_out_end(o);
+}
+
 static void put_parameter_components(struct json_out *o, bool ages)
 {
     json_out_key(o, SLICE("parameters"));
     json_out_object(o);
-    for (size_t i = 0; i < ARRAY_LEN(list_parameters); i++) {
-        json_out_key(o, slice_cstr(list_parameters[i].component));
-        json_out_object(o);
-        json_out_kv(o, "name", list_parameters[i].name);
-        json_out_kv(o, "in", "query");
-        json_out_kv(o, "description", list_parameters[i].description);
-        json_out_key(o, SLICE("schema"));
-        json_out_raw(o, slice_cstr(list_parameters[i].schema));
-        json_out_end(o);
-    }
-    static const struct {
-        const char *component, *name, *schema, *description;
-    } headers[] = {
+    for (size_t i = 0; i < ARRAY_LEN(list_parameters); i++)
+        put_parameter(o, "query", &list_parameters[i]);
+    static const struct parameter headers[] = {
         { "IfMatch", "If-Match", "{\"type\":\"string\"}", "The ETag that the change is based on." },
         { "IfNoneMatch", "If-None-Match", "{\"type\":\"string\"}",
           "The ETag that the client has; 304 when it is current." },
@@ -174,16 +178,8 @@ static void put_parameter_components(struct json_out *o, bool ages)
           "or "
           "an API key." },
     };
-    for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
-        json_out_key(o, slice_cstr(headers[i].component));
-        json_out_object(o);
-        json_out_kv(o, "name", headers[i].name);
-        json_out_kv(o, "in", "header");
-        json_out_kv(o, "description", headers[i].description);
-        json_out_key(o, SLICE("schema"));
-        json_out_raw(o, slice_cstr(headers[i].schema));
-        json_out_end(o);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(headers); i++)
+        put_parameter(o, "header", &headers[i]);
     json_out_key(o, SLICE("Id"));
     json_out_raw(
         o,

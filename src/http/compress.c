@@ -117,11 +117,6 @@ void http__compression_free(struct http__compression *c)
     free(c);
 }
 
-const struct http__coder_limits *http__coder_limits_of(const struct http_app *app)
-{
-    return &app->compression->limits;
-}
-
 struct http__coders *http__coders_of(struct http_request *req)
 {
     struct http__compression *c = req->app->compression;

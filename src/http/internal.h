@@ -318,7 +318,6 @@ void http__rate_limits_free(struct http__rate_limits *limits);
 /* http/compress.c */
 struct http__compression *http__compression_new(const struct http_options *options);
 void http__compression_free(struct http__compression *c);
-const struct http__coder_limits *http__coder_limits_of(const struct http_app *app);
 /* Of this request's loop; NULL when there are none. */
 struct http__coders *http__coders_of(struct http_request *req);
 struct slice http__accept_encoding(const struct http_request *req); /* data NULL: none */
