@@ -13,9 +13,11 @@
 #define DIGITS_MAX 16u
 
 enum state {
-    SIZE, /* the first state: a zeroed decoder is ready */
+    SIZE,      /* the first state: a zeroed decoder is ready */
+    EXT_SPACE, /* bad whitespace, which is to be parsed (RFC 9110 5.6.3): a ";" has to follow */
     EXT_NAME_FIRST,
     EXT_NAME,
+    EXT_NAME_SPACE,
     EXT_VALUE_FIRST,
     EXT_VALUE,
     EXT_QUOTED,
@@ -46,11 +48,18 @@ static bool is_field_text(unsigned char c)
     return c == '\t' || (c >= 0x20 && c != 0x7f);
 }
 
+static bool is_space(unsigned char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 /* After a size or an extension: the next extension or the end of the line. */
 static uint8_t after_extension(unsigned char c)
 {
     if (c == ';')
         return EXT_NAME_FIRST;
+    if (is_space(c))
+        return EXT_SPACE;
     return c == '\r' ? SIZE_LF : BAD;
 }
 
@@ -68,13 +77,29 @@ static uint8_t size_step(struct net__chunk *ch, unsigned char c)
 static uint8_t extension_step(uint8_t state, unsigned char c)
 {
     switch (state) {
+    case EXT_SPACE:
+        if (is_space(c))
+            return EXT_SPACE;
+        return c == ';' ? EXT_NAME_FIRST : BAD;
     case EXT_NAME_FIRST:
+        if (is_space(c))
+            return EXT_NAME_FIRST;
         return net__is_token[c] ? EXT_NAME : BAD;
     case EXT_NAME:
         if (net__is_token[c])
             return EXT_NAME;
+        if (is_space(c))
+            return EXT_NAME_SPACE;
         return c == '=' ? EXT_VALUE_FIRST : after_extension(c);
+    case EXT_NAME_SPACE:
+        if (is_space(c))
+            return EXT_NAME_SPACE;
+        if (c == '=')
+            return EXT_VALUE_FIRST;
+        return c == ';' ? EXT_NAME_FIRST : BAD;
     case EXT_VALUE_FIRST:
+        if (is_space(c))
+            return EXT_VALUE_FIRST;
         if (c == '"')
             return EXT_QUOTED;
         return net__is_token[c] ? EXT_VALUE : BAD;

@@ -73,7 +73,18 @@ static const struct {
     { "1\r\nx\n0\r\n\r\n", NET__PIECE_BAD, "x", 0 },
     { "1\r\nx\r0\r\n\r\n", NET__PIECE_BAD, "x", 0 },
     { "1;\r\nx", NET__PIECE_BAD, "", 0 },
-    { "1; a\r\nx", NET__PIECE_BAD, "", 0 },
+    { "1 ; a = b\t;c\t=\t\"d\" ;e\r\nx\r\n0 ;z\r\n\r\n", NET__PIECE_END, "x", 0 },
+    { "1\t\r\nx", NET__PIECE_BAD, "", 0 },
+    { "1 a\r\nx", NET__PIECE_BAD, "", 0 },
+    { "1 =a\r\nx", NET__PIECE_BAD, "", 0 },
+    { "1;a \r\nx", NET__PIECE_BAD, "", 0 },
+    { "1;a b\r\nx", NET__PIECE_BAD, "", 0 },
+    { "1;a=b \r\nx", NET__PIECE_BAD, "", 0 },
+    { "1;a=b c\r\nx", NET__PIECE_BAD, "", 0 },
+    { "1;a=\"b\" \r\nx", NET__PIECE_BAD, "", 0 },
+    { "1; \r\nx", NET__PIECE_BAD, "", 0 },
+    { "1;a= \r\nx", NET__PIECE_BAD, "", 0 },
+    { "1 \n;a\r\nx", NET__PIECE_BAD, "", 0 },
     { "1;a=\r\nx", NET__PIECE_BAD, "", 0 },
     { "1;a=\"b\r\nx", NET__PIECE_BAD, "", 0 },
     { "1;a=\"b\"c\r\nx", NET__PIECE_BAD, "", 0 },
@@ -125,6 +136,10 @@ static void test_chunk_bounds_what_is_not_data(void **state)
     struct net__chunk chunk = { 0 };
     assert_int_equal(feed(&chunk, "1;a", 1), NET__PIECE_MORE);
     assert_int_equal(feed(&chunk, "aaaaaaaaaa", 1000), NET__PIECE_BAD);
+    struct net__chunk spaces = { 0 };
+    assert_int_equal(feed(&spaces, "1", 1), NET__PIECE_MORE);
+    assert_int_equal(feed(&spaces, "  \t", 80), NET__PIECE_MORE);
+    assert_int_equal(feed(&spaces, "  \t", 10), NET__PIECE_BAD);
     struct net__chunk trailers = { 0 };
     assert_int_equal(feed(&trailers, "0\r\n", 1), NET__PIECE_MORE);
     assert_int_equal(feed(&trailers, "A: b\r\n", 100), NET__PIECE_MORE);
