@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/address.h"
 #include "base/arena.h"
 #include "base/macros.h"
 
@@ -157,12 +158,13 @@ enum status net__path_normalise(struct arena *arena, struct slice raw, struct sl
 /* -- authority
  * ------------------------------------------------------------------------------------------- */
 
-/* reg-name without ";", which is refused as in paths. */
+/* reg-name without what no name has and somebody may take for two: ";" as in paths, "," as of two
+ * Host lines that were joined, escapes. */
 static const bool is_host_char[256] = {
     ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['.'] = true,
     ['_'] = true,         ['~'] = true,         ['!'] = true,         ['$'] = true, ['&'] = true,
     ['\''] = true,        ['('] = true,         [')'] = true,         ['*'] = true, ['+'] = true,
-    [','] = true,         ['='] = true,         ['%'] = true,
+    ['='] = true,
 };
 
 static bool port_is_valid(struct slice port)
@@ -182,12 +184,12 @@ bool net__authority_is_valid(struct slice authority)
 {
     size_t i = 0;
     if (authority.len && authority.data[0] == '[') {
-        while (++i < authority.len && authority.data[i] != ']') {
-            char c = authority.data[i];
-            if (hex_value(c) < 0 && c != ':' && c != '.')
-                return false;
-        }
-        if (i < 3 || i == authority.len)
+        struct address unused;
+        i = slice_find(authority, ']');
+        if (i == SIZE_MAX)
+            return false;
+        struct slice inner = slice_of(authority.data + 1, i - 1);
+        if (slice_find(inner, ':') == SIZE_MAX || !address_parse(inner, &unused))
             return false;
         i++;
     } else {
