@@ -379,6 +379,18 @@ static const struct net_refusal *index_headers(char *data, struct net_request *r
     return NULL;
 }
 
+/* Is it a list of codings whose last one is chunked? Else nobody knows where the body ends (RFC
+ * 9112 6.3). */
+static bool ends_in_chunked(struct slice codings)
+{
+    const size_t len = sizeof("chunked") - 1;
+    if (codings.len <= len ||
+        !slice_eq_nocase(slice_from(codings, codings.len - len), SLICE("chunked")))
+        return false;
+    struct slice before = slice_trim(slice_head(codings, codings.len - len));
+    return before.len > 1 && before.data[before.len - 1] == ',';
+}
+
 static const struct net_refusal *check_framing(const llhttp_t *llhttp, struct net_request *r,
                                                struct net__framing *framing)
 {
@@ -388,13 +400,8 @@ static const struct net_refusal *check_framing(const llhttp_t *llhttp, struct ne
         /* RFC 9112 6.1: with Content-Length, or in HTTP/1.0, the framing cannot be trusted. */
         if (net_header_get(r, NET_HEADER_CONTENT_LENGTH) || r->version_minor == 0)
             return &net__malformed;
-        if (!slice_eq_nocase(coding->value, SLICE("chunked"))) {
-            bool ends_chunked =
-                coding->value.len > 7 &&
-                slice_eq_nocase(slice_from(coding->value, coding->value.len - 7), SLICE("chunked"));
-            char before = ends_chunked ? coding->value.data[coding->value.len - 8] : 0;
-            return before == ',' || before == ' ' ? &net__coding : &net__malformed;
-        }
+        if (!slice_eq_nocase(coding->value, SLICE("chunked")))
+            return ends_in_chunked(coding->value) ? &net__coding : &net__malformed;
         framing->chunked = true;
         r->content_length = -1;
     } else if (llhttp->content_length > (uint64_t)INT64_MAX) {
@@ -415,8 +422,10 @@ static const struct net_refusal *check_meaning(const llhttp_t *llhttp, struct ne
         return &net__malformed;
     if (host && !r->host.data) /* an absolute-form target wins: RFC 9112 3.2.2 */
         r->host = host->value;
-    r->keep_alive = r->version_minor > 0 ? !(llhttp->flags & F_CONNECTION_CLOSE)
-                                         : (llhttp->flags & F_CONNECTION_KEEP_ALIVE) != 0;
+    /* llhttp takes Proxy-Connection for Connection, which it is not (RFC 9112 C.2.2). */
+    unsigned flags = net_header_get(r, NET_HEADER_CONNECTION) ? llhttp->flags : 0;
+    r->keep_alive = r->version_minor > 0 ? !(flags & F_CONNECTION_CLOSE)
+                                         : (flags & F_CONNECTION_KEEP_ALIVE) != 0;
     const struct net_header *expect = net_header_get(r, NET_HEADER_EXPECT);
     if (expect && r->version_minor > 0) { /* 1.0 did not have it: RFC 9110 10.1.1 */
         if (!slice_eq_nocase(expect->value, SLICE("100-continue")))

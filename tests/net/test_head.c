@@ -149,6 +149,9 @@ static const struct {
     { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked, chunked\r\n\r\n", 400 },
     { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked, gzip\r\n\r\n", 400 },
     { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", 501 },
+    { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip , \tchunked\r\n\r\n", 501 },
+    { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip chunked\r\n\r\n", 400 },
+    { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: : chunked\r\n\r\n", 400 },
     { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip\r\n\r\n", 400 },
     { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n", 400 },
     { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: \x0b"
@@ -253,6 +256,8 @@ static void test_head_keep_alive(void **state)
         { "GET / HTTP/1.1\r\n" HOST "Connection: closed\r\n\r\n", true },
         { "GET / HTTP/1.0\r\n\r\n", false },
         { "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true },
+        { "GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n", false },
+        { "GET / HTTP/1.1\r\n" HOST "Proxy-Connection: close\r\n\r\n", true },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct head h = read_head(slice_cstr(rows[i].in), 1000);
