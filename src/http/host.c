@@ -47,8 +47,24 @@ static bool is_allowed(const struct http_request *req, struct slice name)
     return is_quiet && address_parse(name, &unused);
 }
 
+/* An https URL asked for in clear: only a gateway, which had it over TLS, may do that (RFC
+ * 9110 7.4). */
+static bool is_misdirected(const struct http_request *req)
+{
+    struct slice target = http_net(req)->target;
+    if (LIKELY(slice_starts(target, SLICE("/"))) ||
+        !slice_eq_nocase(slice_head(target, 6), SLICE("https:")))
+        return false;
+    return !slice_eq(http_client_scheme(req), SLICE("https")) && !http__peer_is_trusted(req);
+}
+
 static bool before(struct http_request *req)
 {
+    if (UNLIKELY(!req->refused && is_misdirected(req))) {
+        http__send_simple(req, STATUS_INVALID, 421, "http/misdirected",
+                          "An https URL is not served over a connection in clear.");
+        return false;
+    }
     if (req->app->options.hosts_len == 0 || req->refused ||
         is_allowed(req, name_of(http_client_host(req))))
         return true;

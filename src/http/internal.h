@@ -397,6 +397,9 @@ struct slice http__allow(struct http_request *req, unsigned allow);
 /* Of a name without port. `pattern`: "example.org", "*.example.org" or "*". */
 bool http__host_matches(struct slice pattern, struct slice name);
 
+/* Is the peer a proxy of ours (server.trusted_proxies)? */
+bool http__peer_is_trusted(const struct http_request *req);
+
 /* What proxies say of one hop, the last of HTTP__HOPS_MAX in the order of the header. */
 struct http__hop {
     struct slice node, proto, host; /* data NULL: not said */

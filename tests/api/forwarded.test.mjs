@@ -59,6 +59,14 @@ suite("a peer that nobody trusts", {}, (own) => {
     ["whatever Forwarded says", { Forwarded: "for=203.0.113.9" }, "127.0.0.1"],
     ["whatever both say", { Forwarded: "for=203.0.113.9", "X-Forwarded-For": "203.0.113.9" }, "127.0.0.1"],
   ]);
+  it("asks for no https URL in clear (RFC 9110 7.4)", async () => {
+    for (const target of ["https://h/api/v1/things", "HTTPS://h/health/live"]) {
+      const answer = await ask(own.server, target, {});
+      assert.equal(answer.status, 421);
+      assert.match(answer.body.type, /http\/misdirected$/);
+    }
+    assert.equal((await ask(own.server, "http://h/api/v1/things", {})).status, 200);
+  });
   it("and is named once as a proxy that may be missing in the list", () => {
     const lines = own.server.log.filter((entry) => entry.msg === "http.unlisted_proxy");
     assert.equal(lines.length, 1);
@@ -90,6 +98,9 @@ suite("a trusted proxy", { TRUSTED_PROXIES: "127.0.0.0/8, 10.0.0.0/8, 2001:db8:f
     ["is far away", { "X-Forwarded-For": `203.0.113.9, ${Array(23).fill("10.0.0.1").join(", ")}` }, "203.0.113.9"],
     ["is farther away than anybody goes", { "X-Forwarded-For": `203.0.113.9, ${Array(300).fill("10.0.0.1").join(",")}` }, "10.0.0.1"],
   ]);
+  it("may ask for an https URL, which it had over TLS", async () => {
+    assert.equal((await ask(own.server, "https://h/api/v1/things", {})).status, 200);
+  });
   it("is told once that its headers disagree", () => {
     assert.equal(own.server.log.filter((entry) => entry.msg === "http.forwarded_conflict").length, 1);
     assert.equal(own.server.log.filter((entry) => entry.msg === "http.unlisted_proxy").length, 0);
