@@ -5,6 +5,7 @@
  * (PEM files) it listens there too, and with TLS_CLIENT_CA it takes certificates of clients.
  *
  *   /echo    any method: 200 with the request's body and type, up to 1 MiB
+ *   /echoed  GET: how many bodies /echo has read to their end: what it answered, whoever saw it
  *   /big     GET: 200 kB
  *   /json    POST, PUT: a JSON body, parsed and written back
  *   /error   GET: 500
@@ -41,14 +42,21 @@
 
 static enum status echo(struct task *task, struct http_request *req, void *arg)
 {
-    (void)arg;
+    unsigned *echoed = arg;
     struct slice body, type = http_content_type(req);
     enum status st = http_body(task, req, NULL, &body);
     if (st != STATUS_OK)
         return st;
+    *echoed += 1;
     const char *sent = type.len ? arena_cstr(http_arena(req), type) : NULL;
     http_send(req, 200, sent ? sent : "application/octet-stream", body);
     return STATUS_OK;
+}
+
+static void echo_count(struct http_request *req, void *arg)
+{
+    const unsigned *echoed = arg;
+    http_send(req, 200, "text/plain", arena_printf(http_arena(req), "%u", *echoed));
 }
 
 static void big(struct http_request *req, void *arg)
@@ -186,7 +194,7 @@ static void tls_info(struct http_request *req, void *arg)
     http_send_json(req, 200, buf_slice(&out));
 }
 
-static bool add_routes(struct http_app *app, char *big_text)
+static bool add_routes(struct http_app *app, char *big_text, unsigned *echoed)
 {
     const struct http_route routes[] = {
         { .method = NET_METHOD_GET,
@@ -194,6 +202,10 @@ static bool add_routes(struct http_app *app, char *big_text)
           .handle_inline = live,
           .quiet = true },
         { .method = NET_METHOD_GET, .pattern = "/big", .handle_inline = big, .arg = big_text },
+        { .method = NET_METHOD_GET,
+          .pattern = "/echoed",
+          .handle_inline = echo_count,
+          .arg = echoed },
         { .method = NET_METHOD_POST, .pattern = "/json", .handler = json_back },
         { .method = NET_METHOD_PUT, .pattern = "/json", .handler = json_back },
         { .method = NET_METHOD_POST, .pattern = "/validate", .handler = validate },
@@ -211,6 +223,7 @@ static bool add_routes(struct http_app *app, char *big_text)
             .method = (enum net_method)m,
             .pattern = "/echo",
             .handler = echo,
+            .arg = echoed,
             .body_bytes_max = ECHO_BYTES_MAX,
         };
         if (http_route_add(app, &route, &reason) != STATUS_OK)
@@ -329,13 +342,14 @@ int main(void)
     struct loop *loop;
     struct http_app *app;
     static char big_text[BIG_BYTES];
+    unsigned echoed = 0; /* by the one loop there is */
     struct offload *offload;
     if (loop_new(NULL, &loop) != STATUS_OK || offload_new(2, 64, &offload) != STATUS_OK)
         return 1;
     loop_offload_set(loop, offload);
     memset(big_text, 'b', BIG_BYTES);
     if (http_app_new(&(struct http_options){ .access_log = false }, &app) != STATUS_OK ||
-        !add_routes(app, big_text) || !add_static(app))
+        !add_routes(app, big_text, &echoed) || !add_static(app))
         return 1;
     struct proxy_client *proxy = proxy_client_open(app, loop);
     if (!proxy)

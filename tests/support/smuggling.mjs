@@ -1,0 +1,505 @@
+/*
+ * tests/support/smuggling.mjs - Requests over HTTP/1.1 that two programs in a row might read in two ways: the table, and a client that
+ * sends bytes as they are and takes answers apart.
+ *
+ * A row is [name, RFC section, bytes, what must come back]. What must come back is a list of answers, each a status, the text that
+ * /echo read as the body (200), or head(...) of either when it answers HEAD; the connection then goes on with what follows.
+ * refused(status) ends it instead: one answer that says "Connection: close", and no byte behind it is a request any more. `atOnce`: only
+ * what has come is looked at, so not in pieces. `holds`: what hides behind the bytes waits for the first answer. `half`: the client ends
+ * its side behind them.
+ */
+import { connect } from "node:net";
+
+export const hidden = "GET /echo?hidden HTTP/1.1\r\nHost: h\r\n\r\n";
+export const last = "GET /health/live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+
+const refused = (status, ...before) => ({ answers: [...before, status], ends: true });
+const served = (...answers) => ({ answers, ends: false });
+const unfinished = { answers: [], ends: true, half: true }; // more is waited for; the client says that no more comes
+const head = (answer) => ({ head: answer });
+const interim = (status) => ({ interim: status });
+
+/* A request of these lines; `line` without its version speaks HTTP/1.1. */
+const request = (line, fields = [], body = "") =>
+  `${/ HTTP\/\S*$/.test(line) ? line : `${line} HTTP/1.1`}\r\n${["Host: h", ...fields].map((f) => `${f}\r\n`).join("")}\r\n${body}`;
+const post = (fields, body = "") => request("POST /echo", [fields].flat(), body);
+const get = (...fields) => request("GET /echo", fields);
+const bare = (text) => `${text}\r\n`; // a head without the Host that request() adds
+const line = (text) => `${text}\r\nHost: h\r\n\r\n`; // a request line as it is
+const host = (...values) => bare(`GET /echo HTTP/1.1\r\n${values.map((v) => `Host:${v}\r\n`).join("")}`);
+const target = (text) => line(`GET ${text} HTTP/1.1`);
+const chunked = "Transfer-Encoding: chunked";
+const chunks = (text) => post(chunked, text);
+const three = "3\r\nabc\r\n0\r\n\r\n"; // "abc" in one chunk
+const length = (text, body = "abc") => post(`Content-Length:${text}`, body);
+const coding = (text, body = three) => post(`Transfer-Encoding:${text}`, body);
+const inside = post([`Content-Length: ${hidden.length}`], hidden); // a body that looks like a request is a body
+
+export const cases = {
+  "Content-Length beside Transfer-Encoding": [
+    ["length first, body by chunks", "9112 6.1", post(["Content-Length: 3", chunked], three), refused(400)],
+    ["coding first", "9112 6.1", post([chunked, "Content-Length: 3"], three), refused(400)],
+    ["CL.TE: the length covers what hides behind the last chunk", "9112 6.1", post([`Content-Length: ${5 + hidden.length}`, chunked], `0\r\n\r\n${hidden}`), refused(400)],
+    ["TE.CL: the chunk covers what hides behind the length", "9112 6.1", post(["Content-Length: 4", chunked], `${hidden.length.toString(16)}\r\n${hidden}\r\n0\r\n\r\n`), refused(400)],
+    ["a length of 0", "9112 6.1", post(["Content-Length: 0", chunked], three), refused(400)],
+    ["a coding nobody knows", "9112 6.1", post(["Content-Length: 3", "Transfer-Encoding: xchunked"], "abc"), refused(400)],
+    ["identity", "9112 6.1", post(["Content-Length: 3", "Transfer-Encoding: identity"], "abc"), refused(400)],
+    ["an empty coding", "9112 6.1", post(["Content-Length: 3", "Transfer-Encoding:"], "abc"), refused(400)],
+    ["names in other cases", "9110 5.1", post(["CONTENT-LENGTH: 3", "tRANSFER-eNCODING: CHUNKED"], three), refused(400)],
+    ["a field between them", "9112 6.1", post(["Content-Length: 3", "A: b", chunked], three), refused(400)],
+    ["of a GET", "9112 6.1", request("GET /echo", ["Content-Length: 3", chunked], three), refused(400)],
+    ["in HTTP/1.0", "9112 6.1", request("POST /echo HTTP/1.0", ["Content-Length: 3", chunked], three), refused(400)],
+    ["nominated by Connection, which names only fields of a hop", "9110 7.6.1", post(["Connection: content-length", "Content-Length: 3", chunked], three), refused(400)],
+  ],
+  "Content-Length": [
+    ["as it should be", "9112 6.2", length(" 3"), served("abc")],
+    ["a body that is a request", "9112 6.3", inside, served(hidden)],
+    ["no space before the value", "9110 5.5", length("3"), served("abc")],
+    ["spaces around the value", "9110 5.5", length("   3  "), served("abc")],
+    ["a tab before the value", "9110 5.5", length("\t3"), served("abc")],
+    ["a tab behind the value: optional white space, and not worth a doubt", "9110 5.5", length(" 3\t"), refused(400)],
+    ["a leading zero", "9110 8.6", length(" 03"), served("abc")],
+    ["many leading zeros", "9110 8.6", length(` ${"0".repeat(60)}3`), served("abc")],
+    ["twice, equal", "9110 8.6", post(["Content-Length: 3", "Content-Length: 3"], "abc"), refused(400)],
+    ["twice, the second longer", "9110 8.6", post(["Content-Length: 3", "Content-Length: 60"], "abc"), refused(400)],
+    ["twice, the second 0", "9110 8.6", post(["Content-Length: 3", "Content-Length: 0"], "abc"), refused(400)],
+    ["twice, 0 and 0", "9110 8.6", post(["Content-Length: 0", "Content-Length: 0"]), refused(400)],
+    ["twice, apart and in other cases", "9110 5.1", post(["Content-Length: 3", "A: b", "content-length: 60"], "abc"), refused(400)],
+    ["3,3", "9110 8.6", length(" 3,3"), refused(400)],
+    ["3, 3", "9110 8.6", length(" 3, 3"), refused(400)],
+    ["3, 60", "9110 8.6", length(" 3, 60"), refused(400)],
+    ["3,", "9110 8.6", length(" 3,"), refused(400)],
+    ["3 3", "9110 8.6", length(" 3 3"), refused(400)],
+    ["+3", "9110 8.6", length(" +3"), refused(400)],
+    ["-1", "9110 8.6", length(" -1"), refused(400)],
+    ["-0", "9110 8.6", length(" -0", ""), refused(400)],
+    ["0x3", "9110 8.6", length(" 0x3"), refused(400)],
+    ["3.0", "9110 8.6", length(" 3.0"), refused(400)],
+    ["3e0", "9110 8.6", length(" 3e0"), refused(400)],
+    ["3;a", "9110 8.6", length(" 3;a"), refused(400)],
+    ['"3"', "9110 8.6", length(' "3"'), refused(400)],
+    ["3 in full-width digits", "9110 8.6", length(" \xef\xbc\x93"), refused(400)],
+    ["a vertical tab before it", "9110 5.5", length(" \x0b3"), refused(400)],
+    ["a form feed behind it", "9110 5.5", length(" 3\x0c"), refused(400)],
+    ["a non-breaking space before it", "9110 5.5", length(" \xa03"), refused(400)],
+    ["a NUL behind it", "9110 5.5", length(" 3\0"), refused(400)],
+    ["empty", "9110 8.6", length("", ""), refused(400)],
+    ["a space alone", "9110 8.6", length(" ", ""), refused(400)],
+    ["20 digits", "9110 8.6", length(" 99999999999999999999"), refused(400)],
+    ["2^63", "9110 8.6", length(" 9223372036854775808"), refused(400)],
+    ["2^64 + 3", "9110 8.6", length(" 18446744073709551619"), refused(400)],
+    ["2^32 + 3 is what it says", "9110 8.6", length(" 4294967299"), refused(413)],
+    ["more than is taken", "9110 15.5.14", length(" 1048577"), refused(413)],
+    ["more than comes", "9112 8", length(" 1000"), unfinished],
+    ["nominated by Connection: it still counts", "9110 7.6.1", post(["Connection: content-length", "Content-Length: 3"], "abc"), served("abc")],
+    ["Connection: keep-alive, Content-Length", "9110 7.6.1", post(["Connection: keep-alive, Content-Length", `Content-Length: ${hidden.length}`], hidden), served(hidden)],
+    ["Content_Length is another field", "9110 5.1", post(["Content_Length: 60", "Content-Length: 3"], "abc"), served("abc")],
+    ["none: a POST without a body", "9112 6.3", post([], ""), served("")],
+    ["Content-Length with a colon in its value", "9110 8.6", length(": 3"), refused(400)],
+  ],
+  "Transfer-Encoding": [
+    ["as it should be", "9112 7.1", coding(" chunked"), served("abc")],
+    ["a chunk that is a request", "9112 7.1", coding(" chunked", `${hidden.length.toString(16)}\r\n${hidden}\r\n0\r\n\r\n`), served(hidden)],
+    ["CHUNKED", "9112 7", coding(" CHUNKED"), served("abc")],
+    ["spaces around", "9110 5.5", coding("  chunked "), served("abc")],
+    ["tabs around", "9110 5.5", coding("\tchunked\t"), served("abc")],
+    ["chunked, identity", "9112 6.3", coding(" chunked, identity"), refused(400)],
+    ["chunked, gzip", "9112 6.3", coding(" chunked, gzip"), refused(400)],
+    ["identity", "9112 6.3", coding(" identity"), refused(400)],
+    ["identity, chunked", "9112 6.1", coding(" identity, chunked"), refused(501)],
+    ["gzip, chunked", "9112 6.1", coding(" gzip, chunked"), refused(501)],
+    ["gzip", "9112 6.3", coding(" gzip"), refused(400)],
+    ["chunked, chunked", "9112 6.1", coding(" chunked, chunked"), refused(400)],
+    ["chunked,", "9110 5.6.1", coding(" chunked,"), refused(400)],
+    [", chunked", "9110 5.6.1", coding(" , chunked"), refused(400)],
+    ["chunked chunked", "9112 6.3", coding(" chunked chunked"), refused(400)],
+    ["xchunked", "9112 6.3", coding(" xchunked"), refused(400)],
+    ["chunkedx", "9112 6.3", coding(" chunkedx"), refused(400)],
+    ["x-chunked", "9112 6.3", coding(" x-chunked"), refused(400)],
+    ["chunked;q=1", "9112 7", coding(" chunked;q=1"), refused(400)],
+    ["chunked;", "9112 7", coding(" chunked;"), refused(400)],
+    ['"chunked"', "9112 7", coding(' "chunked"'), refused(400)],
+    ["'chunked'", "9112 7", coding(" 'chunked'"), refused(400)],
+    ["chun ked", "9112 7", coding(" chun ked"), refused(400)],
+    [": chunked", "9112 7", coding(": chunked"), refused(400)],
+    ["a vertical tab before it", "9110 5.5", coding(" \x0bchunked"), refused(400)],
+    ["a form feed before it", "9110 5.5", coding(" \x0cchunked"), refused(400)],
+    ["a non-breaking space before it", "9110 5.5", coding(" \xa0chunked"), refused(400)],
+    ["a byte past ASCII behind it", "9112 7", coding(" chunked\xff"), refused(400)],
+    ["a NUL behind it", "9110 5.5", coding(" chunked\0"), refused(400)],
+    ["a control byte inside", "9110 5.5", coding(" chun\x01ked"), refused(400)],
+    ["k in Kelvin", "9112 7", coding(" chun\xe2\x84\xaaed"), refused(400)],
+    ["empty", "9112 6.3", coding(""), refused(400)],
+    ["twice", "9112 6.1", post([chunked, chunked], three), refused(400)],
+    ["twice, the first none", "9112 6.1", post(["Transfer-Encoding: identity", chunked], three), refused(400)],
+    ["twice, the second none", "9112 6.1", post([chunked, "Transfer-Encoding: x"], three), refused(400)],
+    ["twice, the second empty", "9112 6.1", post([chunked, "Transfer-Encoding:"], three), refused(400)],
+    ["in HTTP/1.0", "9112 6.1", request("POST /echo HTTP/1.0", [chunked], three), refused(400)],
+    ["in HTTP/1.0 that stays", "9112 6.1", request("POST /echo HTTP/1.0", [chunked, "Connection: keep-alive"], three), refused(400)],
+    ["folded", "9112 5.2", post(["Transfer-Encoding:\r\n chunked"], three), refused(400)],
+    ["folded by a tab", "9112 5.2", post(["Transfer-Encoding:\r\n\tchunked"], three), refused(400)],
+    ["folded inside", "9112 5.2", post(["Transfer-Encoding: chun\r\n ked"], three), refused(400)],
+    ["a second line that continues another field", "9112 5.2", post(["A: b\r\n Transfer-Encoding: chunked"], three), refused(400)],
+    ["a space before the colon", "9112 5.1", post(["Transfer-Encoding : chunked"], three), refused(400)],
+    ["a tab before the colon", "9112 5.1", post(["Transfer-Encoding\t: chunked"], three), refused(400)],
+    ["a CR before the colon", "9112 5.1", post(["Transfer-Encoding\r: chunked"], three), refused(400)],
+    ["no colon", "9112 5", post(["Transfer-Encoding chunked"], three), refused(400)],
+    ["a NUL in the name", "9110 5.1", post(["Transfer-Encoding\0: chunked"], three), refused(400)],
+    ["a byte past ASCII in the name", "9110 5.1", post(["Transfer-Encoding\xff: chunked"], three), refused(400)],
+    ["behind a bare CR", "9112 2.2", post(["A: b\rTransfer-Encoding: chunked"], three), refused(400)],
+    ["behind a bare LF", "9112 2.2", post(["A: b\nTransfer-Encoding: chunked"], three), refused(400)],
+    ["Transfer_Encoding is another field: what follows is the next request, and none", "9110 5.1", post(["Transfer_Encoding: chunked"], three), refused(400, "")],
+    ["Transfer-Encodin is another field", "9110 5.1", post(["Transfer-Encodin: chunked", "Content-Length: 3"], "abc"), served("abc")],
+    ["TE is another field", "9110 10.1.4", post(["TE: chunked", "Content-Length: 3"], "abc"), served("abc")],
+    ["X-Transfer-Encoding is another field", "9110 5.1", post(["X-Transfer-Encoding: chunked", "Content-Length: 3"], "abc"), served("abc")],
+    ["Content-Encoding: chunked is no framing", "9110 8.4", post(["Content-Encoding: chunked", "Content-Length: 3"], "abc"), served(415)],
+  ],
+  "chunk sizes": [
+    ["upper and lower case", "9112 7.1", chunks("A\r\n0123456789\r\nb\r\n0123456789a\r\n0\r\n\r\n"), served("01234567890123456789a")],
+    ["leading zeros", "9112 7.1", chunks("0003\r\nabc\r\n000\r\n\r\n"), served("abc")],
+    ["16 digits", "9112 7.1", chunks("0000000000000003\r\nabc\r\n0\r\n\r\n"), served("abc")],
+    ["17 digits", "9112 7.1", chunks("00000000000000003\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["zeros without end", "9112 7.1", chunks(`${"0".repeat(100000)}3\r\nabc\r\n0\r\n\r\n`), refused(400)],
+    ["0x3", "9112 7.1", chunks("0x3\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["+3", "9112 7.1", chunks("+3\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["-3", "9112 7.1", chunks("-3\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a space before", "9112 7.1", chunks(" 3\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a space behind", "9112 7.1.1", chunks("3 \r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a tab behind", "9112 7.1.1", chunks("3\t\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["3_0", "9112 7.1", chunks("3_0\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["3h", "9112 7.1", chunks("3h\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["3.", "9112 7.1", chunks("3.\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["empty", "9112 7.1", chunks("\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["an empty line before it", "9112 7.1", chunks("\r\n3\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["an extension alone", "9112 7.1", chunks(";a=b\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a NUL", "9112 7.1", chunks("3\0\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["2^63", "9112 7.1", chunks("8000000000000000\r\nabc"), refused(400)],
+    ["2^64 - 1", "9112 7.1", chunks("ffffffffffffffff\r\nabc"), refused(400)],
+    ["2^64 + 3: 17 digits that wrap to 3", "9112 7.1", chunks("10000000000000003\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["2^32 + 3: nine digits that wrap to 3 in 32 bits", "9112 7.1", chunks("100000003\r\nabc\r\n0\r\n\r\n"), unfinished],
+    ["a bare LF behind", "9112 2.2", chunks("3\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a bare CR behind", "9112 2.2", chunks("3\rabc\r\n0\r\n\r\n"), refused(400)],
+    ["CR CR LF", "9112 2.2", chunks("3\r\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["LF CR", "9112 2.2", chunks("3\n\rabc\r\n0\r\n\r\n"), refused(400)],
+    ["bare LF everywhere", "9112 2.2", chunks("3\nabc\n0\n\n"), refused(400)],
+    ["no line end behind the data", "9112 7.1", chunks("3\r\nabc0\r\n\r\n"), refused(400)],
+    ["a bare LF behind the data", "9112 7.1", chunks("3\r\nabc\n0\r\n\r\n"), refused(400)],
+    ["a bare CR behind the data", "9112 7.1", chunks("3\r\nabc\r0\r\n\r\n"), refused(400)],
+    ["two bytes that are no line end behind the data", "9112 7.1", chunks("3\r\nabcxx0\r\n\r\n"), refused(400)],
+    ["more data than the size", "9112 7.1", chunks("3\r\nabcd\r\n0\r\n\r\n"), refused(400)],
+    ["less data than the size", "9112 7.1", chunks("5\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a last chunk that ends by LF", "9112 7.1", chunks("3\r\nabc\r\n0\n\r\n"), refused(400)],
+    ["a body that ends by LF", "9112 7.1", chunks("3\r\nabc\r\n0\r\n\n"), refused(400)],
+    ["a body that ends by CR and something", "9112 7.1", chunks("3\r\nabc\r\n0\r\n\rx"), refused(400)],
+    ["a body of no chunks", "9112 7.1", chunks("0\r\n\r\n"), served("")],
+    ["a chunk that does not end", "9112 8", chunks(`fff\r\nabc\r\n0\r\n\r\n`), unfinished],
+  ],
+  "chunk extensions": [
+    ["a name", "9112 7.1.1", chunks("3;a\r\nabc\r\n0;z\r\n\r\n"), served("abc")],
+    ["a value", "9112 7.1.1", chunks("3;a=b;c=d\r\nabc\r\n0\r\n\r\n"), served("abc")],
+    ["a quoted value", "9112 7.1.1", chunks('3;a="b; \\" c"\r\nabc\r\n0\r\n\r\n'), served("abc")],
+    ["spaces where they are bad and parsed", "9110 5.6.3", chunks('3 ; a = b\t;c\t="d" ;e\r\nabc\r\n0 ;z\r\n\r\n'), served("abc")],
+    ["a space at the end", "9112 7.1.1", chunks("3;a \r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a space inside a value", "9112 7.1.1", chunks("3;a=b c\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["no name", "9112 7.1.1", chunks("3;\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["no value", "9112 7.1.1", chunks("3;a=\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a bare LF inside (TERM.EXT)", "9112 2.2", chunks("3;a\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a bare CR inside", "9112 2.2", chunks("3;a\rb\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a bare LF in quotes", "9110 5.6.4", chunks('3;a="\n"\r\nabc\r\n0\r\n\r\n'), refused(400)],
+    ["a line end in quotes", "9110 5.6.4", chunks('3;a="\r\n"\r\nabc\r\n0\r\n\r\n'), refused(400)],
+    ["an escaped line end", "9110 5.6.4", chunks('3;a="\\\r\n"\r\nabc\r\n0\r\n\r\n'), refused(400)],
+    ["a quote that stays open", "9110 5.6.4", chunks('3;a="b\r\nabc\r\n0\r\n\r\n'), refused(400)],
+    ["something behind the quotes", "9112 7.1.1", chunks('3;a="b"c\r\nabc\r\n0\r\n\r\n'), refused(400)],
+    ["a NUL", "9112 7.1.1", chunks("3;a\0\r\nabc\r\n0\r\n\r\n"), refused(400)],
+    ["a control byte in quotes", "9110 5.6.4", chunks('3;a="\x01"\r\nabc\r\n0\r\n\r\n'), refused(400)],
+    ["200 bytes", "9112 7.1.1", chunks(`3;a=${"b".repeat(200)}\r\nabc\r\n0\r\n\r\n`), served("abc")],
+    ["300 bytes", "9112 7.1.1", chunks(`3;a=${"b".repeat(300)}\r\nabc\r\n0\r\n\r\n`), refused(400)],
+    ["on and on", "9112 7.1.1", chunks(`3${";a".repeat(50000)}\r\nabc\r\n0\r\n\r\n`), refused(400)],
+    ["spaces on and on", "9112 7.1.1", chunks(`3${" ".repeat(50000)};a\r\nabc\r\n0\r\n\r\n`), refused(400)],
+  ],
+  "trailers": [
+    ["one", "9112 7.1.2", chunks("3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"), served("abc")],
+    ["Transfer-Encoding has no effect", "9110 6.5.1", chunks(`3\r\nabc\r\n0\r\n${chunked}\r\n\r\n`), served("abc")],
+    ["Content-Length has no effect", "9110 6.5.1", chunks("3\r\nabc\r\n0\r\nContent-Length: 60\r\n\r\n"), served("abc")],
+    ["Host has no effect", "9110 6.5.1", chunks("3\r\nabc\r\n0\r\nHost: other\r\n\r\n"), served("abc")],
+    ["Connection has no effect", "9110 6.5.1", chunks("3\r\nabc\r\n0\r\nConnection: close\r\n\r\n"), served("abc")],
+    ["a request line is no trailer", "9112 7.1.2", chunks(`3\r\nabc\r\n0\r\n${hidden}`), refused(400)],
+    ["folded", "9112 5.2", chunks("3\r\nabc\r\n0\r\nA: b\r\n c\r\n\r\n"), refused(400)],
+    ["a space before the colon", "9112 5.1", chunks("3\r\nabc\r\n0\r\nA : b\r\n\r\n"), refused(400)],
+    ["no name", "9112 5", chunks("3\r\nabc\r\n0\r\n: b\r\n\r\n"), refused(400)],
+    ["no colon", "9112 5", chunks("3\r\nabc\r\n0\r\nA\r\n\r\n"), refused(400)],
+    ["a bare LF", "9112 2.2", chunks("3\r\nabc\r\n0\r\nA: b\n\r\n"), refused(400)],
+    ["a bare CR", "9112 2.2", chunks("3\r\nabc\r\n0\r\nA: b\rC: d\r\n\r\n"), refused(400)],
+    ["a NUL", "9110 5.5", chunks("3\r\nabc\r\n0\r\nA: \0\r\n\r\n"), refused(400)],
+    ["8,000 bytes", "9112 7.1.2", chunks(`3\r\nabc\r\n0\r\n${"A: bcdef\r\n".repeat(800)}\r\n`), served("abc")],
+    ["9,000 bytes", "9112 7.1.2", chunks(`3\r\nabc\r\n0\r\n${"A: bcdef\r\n".repeat(900)}\r\n`), refused(400)],
+  ],
+  "lines of the head": [
+    ["an empty line before the request", "9112 2.2", `\r\n${get()}`, served("")],
+    ["two empty lines", "9112 2.2", `\r\n\r\n${get()}`, served("")],
+    ["a third empty line", "9112 2.2", `\r\n\r\n\r\n${get()}`, refused(400)],
+    ["an empty line behind a body", "9112 2.2", `${length(" 3")}\r\n${get()}`, served("abc", "")],
+    ["an empty line that is an LF", "9112 2.2", `\n${get()}`, refused(400)],
+    ["an empty line that is a CR", "9112 2.2", `\r${get()}`, refused(400)],
+    ["a space before the request", "9112 3", ` ${get()}`, refused(400)],
+    ["LF behind the request line", "9112 2.2", "GET /echo HTTP/1.1\nHost: h\r\n\r\n", refused(400)],
+    ["LF behind a field", "9112 2.2", "GET /echo HTTP/1.1\r\nHost: h\n\r\n", refused(400)],
+    ["LF as the empty line", "9112 2.2", "GET /echo HTTP/1.1\r\nHost: h\r\n\n", refused(400)],
+    ["LF everywhere", "9112 2.2", "GET /echo HTTP/1.1\nHost: h\n\n", refused(400)],
+    ["LF LF inside the head", "9112 2.2", get("A: b\n\nC: d"), refused(400)],
+    ["CR inside a value", "9112 2.2", get("A: b\rc"), refused(400)],
+    ["CR CR LF", "9112 2.2", get("A: b\r"), refused(400)],
+    ["CR inside the request line", "9112 2.2", "GET /echo\r HTTP/1.1\r\nHost: h\r\n\r\n", refused(400)],
+    ["CR behind the version", "9112 2.2", "GET /echo HTTP/1.1\r\r\nHost: h\r\n\r\n", refused(400)],
+    ["CR LF CR and a request in place of the empty line", "9112 2.2", `GET /echo HTTP/1.1\r\nHost: h\r\n\r${hidden}`, refused(400)],
+    ["folded by a space", "9112 5.2", get("A: b\r\n c"), refused(400)],
+    ["folded by a tab", "9112 5.2", get("A: b\r\n\tc"), refused(400)],
+    ["a fold that is blank", "9112 5.2", get("A: b\r\n "), refused(400)],
+    ["a space before the first field", "9112 2.2", "GET /echo HTTP/1.1\r\n Host: h\r\n\r\n", refused(400)],
+    ["a space before a name", "9112 5", get(" Content-Length: 3"), refused(400)],
+    ["an empty name", "9112 5", get(": b"), refused(400)],
+    ["a line without a colon", "9112 5", get("Abc"), refused(400)],
+    ["a space before the colon", "9112 5.1", get("A : b"), refused(400)],
+    ["a space inside a name", "9110 5.1", get("A b: c"), refused(400)],
+    ["a tab inside a name", "9110 5.1", get("A\tb: c"), refused(400)],
+    ["a NUL in a name", "9110 5.1", get("A\0: b"), refused(400)],
+    ["a control byte in a name", "9110 5.1", get("A\x01: b"), refused(400)],
+    ["a byte past ASCII in a name", "9110 5.1", get("\xc3\xa9: b"), refused(400)],
+    ["parentheses in a name", "9110 5.1", get("A(b): c"), refused(400)],
+    ["a slash in a name", "9110 5.1", get("A/b: c"), refused(400)],
+    ["a name in quotes", "9110 5.1", get('"A": b'), refused(400)],
+    ["every character of a token in a name", "9110 5.6.2", get("!#$%&'*+-.^_`|~aZ09: b"), served("")],
+    ["a NUL in a value", "9110 5.5", get("A: b\0c"), refused(400)],
+    ["a control byte in a value", "9110 5.5", get("A: b\x01c"), refused(400)],
+    ["a backspace in a value", "9110 5.5", get("A: b\x08"), refused(400)],
+    ["DEL in a value", "9110 5.5", get("A: b\x7f"), refused(400)],
+    ["a tab in a value", "9110 5.5", get("A: b\tc"), served("")],
+    ["bytes past ASCII in a value", "9110 5.5", get("A: caf\xc3\xa9 \xff"), served("")],
+    ["an empty value", "9110 5.5", get("A:"), served("")],
+  ],
+  "the request line": [
+    ["two spaces before the target", "9112 3", line("GET  /echo HTTP/1.1"), refused(400)],
+    ["two spaces before the version", "9112 3", line("GET /echo  HTTP/1.1"), refused(400)],
+    ["a space behind the version", "9112 3", line("GET /echo HTTP/1.1 "), refused(400)],
+    ["tabs for spaces", "9112 3", line("GET\t/echo\tHTTP/1.1"), refused(400)],
+    ["a tab before the version", "9112 3", line("GET /echo\tHTTP/1.1"), refused(400)],
+    ["a vertical tab for a space", "9112 3", line("GET\x0b/echo HTTP/1.1"), refused(400)],
+    ["a space inside the target", "9112 3.2", target("/echo /x"), refused(400)],
+    ["a version inside the target", "9112 3.2", target("/echo HTTP/1.1 /x"), refused(400)],
+    ["no target", "9112 3", line("GET HTTP/1.1"), refused(400)],
+    ["no method", "9112 3", line("/echo HTTP/1.1"), refused(400)],
+    ["a NUL in the method", "9110 9.1", line("G\0T /echo HTTP/1.1"), refused(400)],
+    ["a quote before the method", "9110 9.1", line('"GET /echo HTTP/1.1'), refused(400)],
+    ["a colon in the method", "9110 9.1", line("GET: /echo HTTP/1.1"), refused(400)],
+    ["a method in lower case is another one", "9110 9.1", line("get /echo HTTP/1.1"), refused(501)],
+    ["a method nobody knows", "9110 9.1", line("BREW /echo HTTP/1.1"), refused(501)],
+    ["TRACE", "9110 9.3.8", line("TRACE /echo HTTP/1.1"), refused(501)],
+    ["CONNECT", "9110 9.3.6", line("CONNECT h:80 HTTP/1.1"), refused(501)],
+    ["CONNECT of a path", "9110 9.3.6", line("CONNECT /echo HTTP/1.1"), refused(501)],
+    ["HTTP/0.9", "1945 4.1", "GET /echo\r\n", refused(400)],
+    ["HTTP/0.9 by name", "9110 15.6.6", line("GET /echo HTTP/0.9"), refused(505)],
+    ["HTTP/1.0", "9112 2.3", "GET /echo HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", served("")],
+    ["HTTP/1.2 is read as HTTP/1.1", "9110 2.5", line("GET /echo HTTP/1.2"), served("")],
+    ["HTTP/2.0", "9110 15.6.6", line("GET /echo HTTP/2.0"), refused(505)],
+    ["HTTP/3.0", "9110 15.6.6", line("GET /echo HTTP/3.0"), refused(505)],
+    ["HTTP/2", "9112 2.3", line("GET /echo HTTP/2"), refused(400)],
+    ["HTTP/1", "9112 2.3", line("GET /echo HTTP/1"), refused(400)],
+    ["HTTP/1.10", "9112 2.3", line("GET /echo HTTP/1.10"), refused(400)],
+    ["HTTP/01.1", "9112 2.3", line("GET /echo HTTP/01.1"), refused(400)],
+    ["HTTP/1,1", "9112 2.3", line("GET /echo HTTP/1,1"), refused(400)],
+    ["HTTP/ 1.1", "9112 2.3", line("GET /echo HTTP/ 1.1"), refused(400)],
+    ["http/1.1", "9112 2.3", line("GET /echo http/1.1"), refused(400)],
+    ["HTTPS/1.1", "9112 2.3", line("GET /echo HTTPS/1.1"), refused(400)],
+    ["ICE/1.0", "9112 2.3", line("GET /echo ICE/1.0"), refused(400)],
+    ["the preface of HTTP/2 in the middle of a connection", "9113 3.4", `${get()}PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, refused(505, "")],
+    ["an answer", "9112 4", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", refused(400)],
+  ],
+  "Host": [
+    ["none", "9112 3.2", bare("GET /echo HTTP/1.1\r\n"), refused(400)],
+    ["none in HTTP/1.0", "9112 3.2", bare("GET /echo HTTP/1.0\r\nConnection: keep-alive\r\n"), served("")],
+    ["none beside an absolute target", "9112 3.2", bare("GET http://h/echo HTTP/1.1\r\n"), refused(400)],
+    ["twice, equal", "9112 3.2", host(" h", " h"), refused(400)],
+    ["twice, different", "9112 3.2", host(" h", " other"), refused(400)],
+    ["twice, apart and in other cases", "9112 3.2", bare("GET /echo HTTP/1.1\r\nHost: h\r\nA: b\r\nhOST: other\r\n"), refused(400)],
+    ["twice, one behind a space", "9112 2.2", bare("GET /echo HTTP/1.1\r\nHost: h\r\n Host: other\r\n"), refused(400)],
+    ["twice in HTTP/1.0", "9112 3.2", bare("GET /echo HTTP/1.0\r\nHost: h\r\nHost: other\r\n"), refused(400)],
+    ["empty", "9110 4.2.1", host(""), refused(400)],
+    ["a port alone", "9110 4.2.1", host(" :80"), refused(400)],
+    ["with a port", "9110 7.2", host(" h:8000"), served("")],
+    ["with an empty port", "3986 3.2.3", host(" h:"), served("")],
+    ["with a port that is none", "3986 3.2.3", host(" h:80x"), refused(400)],
+    ["with a port past 65535", "9110 4.2", host(" h:65616"), refused(400)],
+    ["with two ports", "3986 3.2.3", host(" h:80:80"), refused(400)],
+    ["user information", "9110 4.2.4", host(" user@h"), refused(400)],
+    ["user and password", "9110 4.2.4", host(" user:password@h"), refused(400)],
+    ["a space", "9110 7.2", host(" h other"), refused(400)],
+    ["a tab", "9110 7.2", host(" h\tother"), refused(400)],
+    ["a comma", "9110 7.2", host(" h,other"), refused(400)],
+    ["a list", "9110 7.2", host(" h, other"), refused(400)],
+    ["a path", "9110 7.2", host(" h/path"), refused(400)],
+    ["a query", "9110 7.2", host(" h?query"), refused(400)],
+    ["a fragment", "9110 7.2", host(" h#fragment"), refused(400)],
+    ["a URL", "9110 7.2", host(" http://h"), refused(400)],
+    ["a backslash", "9110 7.2", host(" h\\other"), refused(400)],
+    ["a semicolon", "9110 7.2", host(" h;other"), refused(400)],
+    ["an escape", "9110 4.2.3", host(" h%2eother"), refused(400)],
+    ["an escaped NUL", "9110 4.2.3", host(" h%00"), refused(400)],
+    ["quotes", "9110 7.2", host(' "h"'), refused(400)],
+    ["angle brackets", "9110 7.2", host(" <h>"), refused(400)],
+    ["bytes past ASCII", "9110 7.2", host(" caf\xc3\xa9"), refused(400)],
+    ["an address", "9110 7.2", host(" 127.0.0.1:80"), served("")],
+    ["an address of IPv6", "3986 3.2.2", host(" [::1]:80"), served("")],
+    ["brackets around none", "3986 3.2.2", host(" [:::::]"), refused(400)],
+    ["brackets around IPv4", "3986 3.2.2", host(" [127.0.0.1]"), refused(400)],
+    ["a bracket that stays open", "3986 3.2.2", host(" [::1"), refused(400)],
+    ["IPv6 without brackets", "3986 3.2.2", host(" ::1"), refused(400)],
+  ],
+  "targets": [
+    ["absolute", "9112 3.2.2", target("http://h/echo"), served("")],
+    ["absolute, its host in upper case", "9110 4.2.3", target("HTTP://H/echo"), served("")],
+    ["absolute and another Host: the target's wins", "9112 3.2.2", bare("GET http://h/echo HTTP/1.1\r\nHost: other\r\n"), served("")],
+    ["absolute and a Host that is none", "9112 3.2", bare("GET http://h/echo HTTP/1.1\r\nHost: a@b\r\n"), refused(400)],
+    ["absolute with user information", "9110 4.2.4", target("http://user@h/echo"), refused(400)],
+    ["absolute with a comma", "9110 7.2", target("http://h,other/echo"), refused(400)],
+    ["absolute without a host", "9110 4.2.1", target("http:///echo"), refused(400)],
+    ["absolute with a backslash", "3986 3.2", target("http://h\\@other/echo"), refused(400)],
+    ["absolute https in clear", "9110 7.4", target("https://h/echo"), served(421)],
+    ["absolute with a scheme that is not served", "9110 7.4", target("ftp://h/echo"), refused(400)],
+    ["http:/echo", "9112 3.2", target("http:/echo"), refused(400)],
+    ["javascript:", "9112 3.2", target("javascript:alert(1)"), refused(400)],
+    ["authority form of GET", "9112 3.2.3", target("h:80"), refused(400)],
+    ["a name alone", "9112 3.2", target("h"), refused(400)],
+    ["* of GET", "9112 3.2.4", target("*"), refused(400)],
+    ["* of POST", "9112 3.2.4", request("POST *", ["Content-Length: 3"], "abc"), refused(400)],
+    ["* of OPTIONS", "9112 3.2.4", request("OPTIONS *"), served(204)],
+    ["*/ of OPTIONS", "9112 3.2.4", request("OPTIONS */"), refused(400)],
+    ["a fragment", "9112 3.2", target("/echo#x"), refused(400)],
+    ["a fragment in the query", "9112 3.2", target("/echo?a#x"), refused(400)],
+    ["a backslash", "3986 3.3", target("/echo\\x"), refused(400)],
+    ["a backslash first", "3986 3.3", target("\\echo"), refused(400)],
+    ["an encoded backslash", "3986 2.2", target("/echo%5cx"), refused(400)],
+    ["//host/path", "9112 3.2.1", target("//h/echo"), refused(400)],
+    ["an empty segment", "3986 3.3", target("/a//echo"), refused(400)],
+    ["/..", "3986 5.2.4", target("/../echo"), refused(400)],
+    ["/x/.. is resolved", "3986 5.2.4", target("/x/../echo"), served("")],
+    ["/..%2f", "3986 2.2", target("/x/..%2fecho"), refused(400)],
+    ["%2e%2e", "3986 2.3", target("/x/%2e%2e/echo"), refused(400)],
+    ["%2F", "3986 2.2", target("/x%2Fecho"), refused(400)],
+    [";", "3986 3.3", target("/echo;x=1"), refused(400)],
+    ["%3b", "3986 2.2", target("/echo%3bx"), refused(400)],
+    ["encoded CR LF", "3986 2.1", target("/echo%0d%0aX:%20y"), refused(400)],
+    ["encoded NUL", "3986 2.1", target("/echo%00"), refused(400)],
+    ["half an escape", "3986 2.1", target("/echo%2"), refused(400)],
+    ["an escape that is none", "3986 2.1", target("/echo%zz"), refused(400)],
+    ["%u002f", "3986 2.1", target("/echo%u002f"), refused(400)],
+    ["an overlong slash", "3629 3", target("/x/..%c0%afecho"), refused(400)],
+    ["an escaped letter is the letter", "3986 6.2.2.2", target("/%65cho"), served("")],
+    ["a letter escaped twice is not", "3986 2.4", target("/%2565cho"), served(404)],
+    ["a NUL", "9112 3.2", target("/echo\0"), refused(400)],
+    ["a control byte", "9112 3.2", target("/echo\x01"), refused(400)],
+    ["DEL", "9112 3.2", target("/echo\x7f"), refused(400)],
+    ["bytes past ASCII", "9112 3.2", target("/caf\xc3\xa9"), refused(400)],
+    ["a query of bytes past ASCII", "9112 3.2", target("/echo?\xc3\xa9"), refused(400)],
+    ["quotes", "9112 3.2", target('/"echo"'), refused(400)],
+    ["angle brackets", "9112 3.2", target("/<echo>"), refused(400)],
+    ["8 KiB and more", "9110 4.1", target(`/echo?${"a".repeat(9000)}`), refused(414)],
+  ],
+  "bodies where none are expected": [
+    ["GET", "9110 9.3.1", request("GET /echo", [`Content-Length: ${hidden.length}`], hidden), served(hidden)],
+    ["GET that does not read it", "9110 9.3.1", request("GET /big", [`Content-Length: ${hidden.length}`], hidden), served(200)],
+    ["GET in chunks", "9110 9.3.1", request("GET /big", [chunked], three), served(200)],
+    ["HEAD", "9110 9.3.2", request("HEAD /big", [`Content-Length: ${hidden.length}`], hidden), served(head(200))],
+    ["HEAD in chunks", "9110 9.3.2", request("HEAD /big", [chunked], three), served(head(200))],
+    ["DELETE", "9110 9.3.5", request("DELETE /echo", [`Content-Length: ${hidden.length}`], hidden), served(hidden)],
+    ["OPTIONS", "9110 9.3.7", request("OPTIONS /echo", [`Content-Length: ${hidden.length}`], hidden), served(hidden)],
+    ["OPTIONS *", "9110 9.3.7", request("OPTIONS *", [`Content-Length: ${hidden.length}`], hidden), served(204)],
+    ["of a path that is not there", "9112 9.3", request("POST /nowhere", [`Content-Length: ${hidden.length}`], hidden), served(404)],
+    ["of a method that is not allowed", "9112 9.3", request("POST /big", [`Content-Length: ${hidden.length}`], hidden), served(405)],
+    ["in bad chunks nobody reads", "9112 9.3", request("POST /nowhere", [chunked], "3\r\nabcd\r\n0\r\n\r\n"), { answers: [404], ends: true, late: true }],
+    ["GET with a body, pipelined", "9112 9.3.2", request("GET /echo", ["Content-Length: 3"], "abc") + request("GET /echo", ["Content-Length: 3"], "def") + get(), served("abc", "def", "")],
+    ["HEAD, then GET", "9112 9.3.2", request("HEAD /echo", ["Content-Length: 3"], "abc") + length(" 3", "def"), served(head("abc"), "def")],
+    ["bodies of both framings, pipelined", "9112 9.3.2", chunks(three) + length(" 3", "def") + chunks("0\r\n\r\n"), served("abc", "def", "")],
+    ["a good one, then a bad one", "9112 9.3.2", length(" 3") + length(" 3, 3") + get(), refused(400, "abc")],
+  ],
+  "Expect": [
+    ["100-continue and the body", "9110 10.1.1", post(["Content-Length: 3", "Expect: 100-continue"], "abc"), { ...served("abc"), interims: true }],
+    ["in other cases", "9110 10.1.1", post(["Content-Length: 3", "eXPECT: 100-CONTINUE"], "abc"), { ...served("abc"), interims: true }],
+    ["without a body", "9110 10.1.1", get("Expect: 100-continue"), served("")],
+    ["a length of 0", "9110 10.1.1", post(["Content-Length: 0", "Expect: 100-continue"]), served("")],
+    ["in HTTP/1.0 it is ignored", "9110 10.1.1", request("POST /echo HTTP/1.0", ["Content-Length: 3", "Expect: x", "Connection: keep-alive"], "abc"), served("abc")],
+    ["something else", "9110 10.1.1", post(["Content-Length: 3", "Expect: y"], "abc"), refused(417)],
+    ["empty", "9110 10.1.1", post(["Content-Length: 3", "Expect:"], "abc"), refused(417)],
+    ["a list", "9110 10.1.1", post(["Content-Length: 3", "Expect: 100-continue, 100-continue"], "abc"), refused(417)],
+    ["y 100-continue", "9110 10.1.1", post(["Content-Length: 3", "Expect: y 100-continue"], "abc"), refused(417)],
+    ["100-continue;a", "9110 10.1.1", post(["Content-Length: 3", "Expect: 100-continue;a=b"], "abc"), refused(417)],
+    ["twice", "9110 5.3", post(["Content-Length: 3", "Expect: 100-continue", "Expect: 100-continue"], "abc"), refused(400)],
+    ["folded", "9112 5.2", post(["Content-Length: 3", "Expect:\r\n 100-continue"], "abc"), refused(400)],
+    ["a final answer, and the body came before it", "9110 10.1.1", request("POST /nowhere", ["Content-Length: 3", "Expect: 100-continue"], "abc"), { ...served(404), atOnce: true }],
+    ["a final answer, and only the client knows whether the body comes", "9110 10.1.1", request("POST /nowhere", ["Content-Length: 3", "Expect: 100-continue"]), { ...refused(404), holds: true }],
+    ["the same in chunks", "9110 10.1.1", request("POST /nowhere", [chunked, "Expect: 100-continue"]), { ...refused(404), holds: true }],
+    ["more than is taken", "9110 10.1.1", post(["Content-Length: 1048577", "Expect: 100-continue"], ""), refused(413)],
+  ],
+  "Upgrade and Connection": [
+    ["Upgrade: h2c is not offered, the body is a body", "9113 3.1", post(["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__", `Content-Length: ${hidden.length}`], hidden), served(hidden)],
+    ["Upgrade: h2c in chunks", "9113 3.1", post(["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__", chunked], three), served("abc")],
+    ["Upgrade: h2c without a body, then the preface", "9113 3.1", `${get("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")}PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, refused(505, "")],
+    ["Upgrade: websocket of a route that has none", "9110 7.8", get("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), served("")],
+    ["Upgrade that Connection does not name", "9110 7.8", post(["Upgrade: x", "Content-Length: 3"], "abc"), served("abc")],
+    ["close: nothing behind it is read", "9112 9.6", post(["Connection: close", "Content-Length: 3"], "abc"), { answers: ["abc"], ends: true }],
+    ["close among others", "9112 9.6", get("Connection: keep-alive, close"), { answers: [""], ends: true }],
+    ["close on a second line", "9112 9.6", get("Connection: a", "Connection: close"), { answers: [""], ends: true }],
+    ["close in quotes is another option", "9110 7.6.1", get('Connection: "close"'), served("")],
+    ["HTTP/1.0 ends by itself", "9112 9.3", bare("GET /echo HTTP/1.0\r\n"), { answers: [""], ends: true }],
+    ["options that nominate Host and framing", "9110 7.6.1", post(["Connection: host, content-length, transfer-encoding", "Content-Length: 3"], "abc"), served("abc")],
+    ["Proxy-Connection is nobody's", "9112 C.2.2", get("Proxy-Connection: close"), served("")],
+    ["Keep-Alive is nobody's", "9112 C.2.2", get("Keep-Alive: timeout=1, max=1"), served("")],
+  ],
+};
+
+/* -- the client
+ * --------------------------------------------------------------------------------------------- */
+
+/* Take apart what came: [{ status, fields, body }]; `heads` says which of them answer HEAD. Throws on what is no answer. */
+export function answersOf(bytes, heads = []) {
+  const answers = [];
+  let rest = bytes;
+  while (rest.length) {
+    const end = rest.indexOf("\r\n\r\n");
+    const lines = rest.subarray(0, end).toString("latin1").split("\r\n");
+    const status = Number(/^HTTP\/1\.1 (\d{3})(?: |$)/.exec(lines[0])?.[1]);
+    if (end < 0 || !status) throw new Error(`no answer: ${JSON.stringify(rest.toString("latin1"))}`);
+    const fields = Object.fromEntries(lines.slice(1).map((l) => [l.slice(0, l.indexOf(":")).toLowerCase(), l.slice(l.indexOf(":") + 1).trim()]));
+    const isFinal = status >= 200;
+    const finals = answers.filter((a) => a.status >= 200).length;
+    const hasBody = isFinal && status !== 204 && status !== 304 && !heads[finals];
+    const size = hasBody ? Number(fields["content-length"]) : 0;
+    if (!(size >= 0) || rest.length < end + 4 + size) throw new Error(`an answer without its end: ${lines.join(" | ")}`);
+    answers.push({ status, fields, body: rest.subarray(end + 4, end + 4 + size).toString("latin1") });
+    rest = rest.subarray(end + 4 + size);
+  }
+  return answers;
+}
+
+/* Send the bytes, `step` at a time, and return all that comes until the server closes. With `held`, those follow the first answer. */
+export function exchange({ port, host: address = "127.0.0.1" }, bytes, { step = Infinity, held = "", half = false } = {}) {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: address, noDelay: true });
+    const got = [];
+    socket.on("data", (piece) => got.push(piece));
+    if (held) socket.once("data", () => socket.write(held, "latin1"));
+    socket.setTimeout(15_000, () => socket.destroy(new Error(`still open after 15 seconds; got ${JSON.stringify(Buffer.concat(got).toString("latin1"))}`)));
+    socket.on("error", reject);
+    socket.on("end", () => {
+      socket.destroy();
+      resolve(Buffer.concat(got));
+    });
+    const all = Buffer.from(bytes, "latin1");
+    let at = 0;
+    const more = () => {
+      if (at >= all.length && half) socket.end();
+      if (socket.destroyed || at >= all.length) return;
+      socket.write(all.subarray(at, (at = Math.min(all.length, at + step))), () => setImmediate(more));
+    };
+    more();
+  });
+}
