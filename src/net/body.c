@@ -95,6 +95,15 @@ static enum net__piece next_piece(struct net_exchange *x, struct slice *ret_piec
     return what;
 }
 
+/* Does the chunk that was begun say that it goes past the limit? Then nobody waits for it. (While
+ * its size has digits, it may have more.) */
+static bool chunk_is_too_large(const struct net_exchange *x)
+{
+    const struct net__body *body = &x->conn->body;
+    return !x->stream && body->chunked && body->chunk.digits == 0 &&
+           body->chunk.left > (uint64_t)(x->body_max - x->body_bytes);
+}
+
 enum status net_body_read(struct task *task, struct net_exchange *x, struct slice *ret_piece)
 {
     if (x->body_status != STATUS_OK)
@@ -120,6 +129,8 @@ enum status net_body_read(struct task *task, struct net_exchange *x, struct slic
         case NET__PIECE_MORE:
             break;
         }
+        if (chunk_is_too_large(x))
+            return fail(x, STATUS_TOO_LARGE);
         if (!x->stream)
             net__conn_read_resume(x->conn);
         enum status st = wait_readable(task, x);

@@ -176,7 +176,7 @@ export const cases = {
     ["2^63", "9112 7.1", chunks("8000000000000000\r\nabc"), refused(400)],
     ["2^64 - 1", "9112 7.1", chunks("ffffffffffffffff\r\nabc"), refused(400)],
     ["2^64 + 3: 17 digits that wrap to 3", "9112 7.1", chunks("10000000000000003\r\nabc\r\n0\r\n\r\n"), refused(400)],
-    ["2^32 + 3: nine digits that wrap to 3 in 32 bits", "9112 7.1", chunks("100000003\r\nabc\r\n0\r\n\r\n"), unfinished],
+    ["2^32 + 3: nine digits that wrap to 3 in 32 bits", "9112 7.1", chunks("100000003\r\nabc\r\n0\r\n\r\n"), refused(413)],
     ["a bare LF behind", "9112 2.2", chunks("3\nabc\r\n0\r\n\r\n"), refused(400)],
     ["a bare CR behind", "9112 2.2", chunks("3\rabc\r\n0\r\n\r\n"), refused(400)],
     ["CR CR LF", "9112 2.2", chunks("3\r\r\nabc\r\n0\r\n\r\n"), refused(400)],
