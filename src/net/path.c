@@ -161,10 +161,10 @@ enum status net__path_normalise(struct arena *arena, struct slice raw, struct sl
 /* reg-name without what no name has and somebody may take for two: ";" as in paths, "," as of two
  * Host lines that were joined, escapes. */
 static const bool is_host_char[256] = {
-    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['.'] = true,
-    ['_'] = true,         ['~'] = true,         ['!'] = true,         ['$'] = true, ['&'] = true,
-    ['\''] = true,        ['('] = true,         [')'] = true,         ['*'] = true, ['+'] = true,
-    ['='] = true,
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true,
+    ['.'] = true,         ['_'] = true,         ['~'] = true,         ['!'] = true,
+    ['$'] = true,         ['&'] = true,         ['\''] = true,        ['('] = true,
+    [')'] = true,         ['*'] = true,         ['+'] = true,         ['='] = true,
 };
 
 static bool port_is_valid(struct slice port)
