@@ -68,7 +68,8 @@ struct net__framing {
  * Parse the whole head at data[0..len), which begins with the request line and ends with the empty
  * line and is written to (names become lower case). `headers_max` places for headers are at
  * request->headers. Returns NULL, or why it is refused; the request then holds what was understood
- * so far (method, path). Memory   the request's slices point into data, or into the arena.
+ * all the same (method, path, header fields). Memory   the request's slices point into data, or
+ * into the arena.
  */
 const struct net_refusal *net__parse_head(struct arena *arena, char *data, size_t len,
                                           unsigned headers_max, struct net_request *request,
@@ -80,6 +81,18 @@ enum net_header_id net__header_id(const char *name, size_t len);
 /* Number and index headers[i], whose name is in lower case. False: a second one of a field of which
  * there can be only one. */
 bool net__header_index(struct net_request *request, unsigned i);
+/*
+ * Number and index all headers, whose names are in lower case; lists that readers want in one piece
+ * become one header. NULL, or why the request is refused.
+ *
+ * Memory   what is joined lies in the arena.
+ * Source   RFC 9110 5.3.
+ */
+const struct net_refusal *net__headers_index(struct arena *arena, struct net_request *request);
+/* Make one header of all of that (lower-case) name, in the first one's place: headers behind it
+ * move. False: it does not fit into the arena. */
+bool net__headers_join(struct arena *arena, struct net_request *request, struct slice name,
+                       struct slice separator);
 
 /* -- the target
  * ------------------------------------------------------------------------------------------ */

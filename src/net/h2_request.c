@@ -130,46 +130,6 @@ bool net__h2_field(struct net__stream *st, nghttp2_rcbuf *name, nghttp2_rcbuf *v
  * ------------------------------------------------------------------------------------------------
  */
 
-/* A cookie may come in crumbs, a field each (RFC 9113 8.2.3): one again, in the first one's place.
- */
-static bool join_cookies(struct net__stream *st)
-{
-    struct net_request *r = &st->x->request;
-    size_t len = 0;
-    for (unsigned i = 0; i < r->headers_len; i++) {
-        if (slice_eq(r->headers[i].name, SLICE("cookie")))
-            len += r->headers[i].value.len + 2;
-    }
-    char *text = arena_alloc(st->x->arena, len);
-    if (!text)
-        return false;
-    char *p = text;
-    struct net_header *first = NULL;
-    unsigned kept = 0;
-    for (unsigned i = 0; i < r->headers_len; i++) {
-        struct net_header h = r->headers[i];
-        bool is_crumb = slice_eq(h.name, SLICE("cookie"));
-        if (is_crumb) {
-            if (first) {
-                memcpy(p, "; ", 2);
-                p += 2;
-            }
-            memcpy(p, h.value.data, h.value.len);
-            p += h.value.len;
-        }
-        if (is_crumb && first)
-            continue;
-        r->headers[kept] = h;
-        if (is_crumb)
-            first = &r->headers[kept];
-        kept++;
-    }
-    r->headers_len = kept;
-    if (first)
-        first->value = slice_of(text, (size_t)(p - text));
-    return true;
-}
-
 /* Host as HTTP/1.1 has it, so that whoever looks at header fields finds it: from :authority, which
  * must not differ from a Host beside it (RFC 9113 8.3.1). */
 static const struct net_refusal *set_host(struct net__stream *st)
@@ -234,12 +194,12 @@ const struct net_refusal *net__h2_request_make(struct net__stream *st)
         return &malformed;
     if (net__target_parse(x->arena, st->path, r->method == NET_METHOD_OPTIONS, r) != STATUS_OK)
         return &malformed;
-    if (st->cookies_len > 1 && !join_cookies(st))
+    /* A cookie may come in crumbs, a field each (RFC 9113 8.2.3). */
+    if (st->cookies_len > 1 && !net__headers_join(x->arena, r, SLICE("cookie"), SLICE("; ")))
         return &net__headers_too_large;
-    for (unsigned i = 0; i < r->headers_len; i++) {
-        if (!net__header_index(r, i))
-            return &malformed;
-    }
-    const struct net_refusal *refusal = set_host(st);
+    const struct net_refusal *refusal = net__headers_index(x->arena, r);
+    if (refusal)
+        return refusal == &net__malformed ? &malformed : refusal;
+    refusal = set_host(st);
     return refusal ? refusal : set_body(st);
 }

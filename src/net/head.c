@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/macros.h"
 
 const struct net_refusal net__malformed = { 400, "http/malformed",
@@ -343,10 +344,28 @@ static const llhttp_settings_t head_settings = {
 
 /* Fields of which one request can have only one. */
 static const bool is_singleton[NET_HEADER_ID_COUNT] = {
-    [NET_HEADER_HOST] = true,           [NET_HEADER_CONTENT_TYPE] = true,
-    [NET_HEADER_CONTENT_LENGTH] = true, [NET_HEADER_TRANSFER_ENCODING] = true,
-    [NET_HEADER_EXPECT] = true,         [NET_HEADER_AUTHORIZATION] = true,
-    [NET_HEADER_X_API_KEY] = true,      [NET_HEADER_IDEMPOTENCY_KEY] = true,
+    [NET_HEADER_HOST] = true,
+    [NET_HEADER_CONTENT_TYPE] = true,
+    [NET_HEADER_CONTENT_LENGTH] = true,
+    [NET_HEADER_TRANSFER_ENCODING] = true,
+    [NET_HEADER_EXPECT] = true,
+    [NET_HEADER_AUTHORIZATION] = true,
+    [NET_HEADER_X_API_KEY] = true,
+    [NET_HEADER_IDEMPOTENCY_KEY] = true,
+    [NET_HEADER_ORIGIN] = true,
+    [NET_HEADER_REFERER] = true,
+    [NET_HEADER_RANGE] = true,
+    [NET_HEADER_IF_RANGE] = true,
+    [NET_HEADER_IF_MODIFIED_SINCE] = true,
+    [NET_HEADER_IF_UNMODIFIED_SINCE] = true,
+};
+
+/* Lists that may come on several lines and whose readers ask for one value. (Those of Forwarded and
+ * its kind and of Content-Encoding look at each line.) */
+static const bool is_list[NET_HEADER_ID_COUNT] = {
+    [NET_HEADER_ACCEPT] = true,   [NET_HEADER_ACCEPT_ENCODING] = true,
+    [NET_HEADER_IF_MATCH] = true, [NET_HEADER_IF_NONE_MATCH] = true,
+    [NET_HEADER_PREFER] = true,
 };
 
 bool net__header_index(struct net_request *r, unsigned i)
@@ -355,15 +374,83 @@ bool net__header_index(struct net_request *r, unsigned i)
     h->id = net__header_id(h->name.data, h->name.len);
     if (h->id == NET_HEADER_OTHER)
         return true;
-    if (r->by_id[h->id] < 0)
+    if (r->by_id[h->id] < 0) {
         r->by_id[h->id] = (int16_t)i;
-    else if (is_singleton[h->id])
+        return true;
+    }
+    r->has_split_lists |= is_list[h->id];
+    return !is_singleton[h->id];
+}
+
+bool net__headers_join(struct arena *arena, struct net_request *r, struct slice name,
+                       struct slice separator)
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < r->headers_len; i++) {
+        if (slice_eq(r->headers[i].name, name))
+            len += r->headers[i].value.len + separator.len;
+    }
+    char *text = arena_alloc(arena, len);
+    if (!text)
         return false;
+    char *p = text;
+    struct net_header *first = NULL;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < r->headers_len; i++) {
+        struct net_header h = r->headers[i];
+        bool is_part = slice_eq(h.name, name);
+        if (is_part) {
+            if (first) {
+                memcpy(p, separator.data, separator.len);
+                p += separator.len;
+            }
+            memcpy(p, h.value.data, h.value.len);
+            p += h.value.len;
+        }
+        if (is_part && first)
+            continue;
+        r->headers[kept] = h;
+        if (is_part)
+            first = &r->headers[kept];
+        kept++;
+    }
+    r->headers_len = kept;
+    if (first)
+        first->value = slice_of(text, (size_t)(p - text));
     return true;
 }
 
-/* Lower-case and trim what llhttp found in `data`, number it, index it. */
-static const struct net_refusal *index_headers(char *data, struct net_request *r)
+/* Of each list one line. NULL, or why not. */
+static const struct net_refusal *join_lists(struct arena *arena, struct net_request *r)
+{
+    for (unsigned id = 0; id < NET_HEADER_ID_COUNT; id++) {
+        if (!is_list[id] || r->by_id[id] < 0)
+            continue;
+        struct slice name = r->headers[r->by_id[id]].name;
+        if (!net__headers_join(arena, r, name, SLICE(", ")))
+            return &net__headers_too_large;
+        /* What stood behind has moved. */
+        memset(r->by_id, 0xff, sizeof(r->by_id));
+        for (unsigned i = r->headers_len; i > 0; i--)
+            r->by_id[r->headers[i - 1].id] = (int16_t)(i - 1);
+        r->by_id[NET_HEADER_OTHER] = -1;
+    }
+    r->has_split_lists = false;
+    return NULL;
+}
+
+const struct net_refusal *net__headers_index(struct arena *arena, struct net_request *r)
+{
+    r->has_split_lists = false;
+    for (unsigned i = 0; i < r->headers_len; i++) {
+        if (!net__header_index(r, i))
+            return &net__malformed;
+    }
+    return UNLIKELY(r->has_split_lists) ? join_lists(arena, r) : NULL;
+}
+
+/* Lower-case and trim what llhttp found in `data`. */
+static void trim_headers(char *data, struct net_request *r)
 {
     for (unsigned i = 0; i < r->headers_len; i++) {
         struct net_header *h = &r->headers[i];
@@ -373,10 +460,7 @@ static const struct net_refusal *index_headers(char *data, struct net_request *r
             name[k] = (char)(c | (c >= 'A' && c <= 'Z' ? 0x20 : 0));
         }
         h->value = slice_trim(h->value);
-        if (!net__header_index(r, i))
-            return &net__malformed;
     }
-    return NULL;
 }
 
 /* Is it a list of codings whose last one is chunked? Else nobody knows where the body ends (RFC
@@ -435,6 +519,8 @@ static const struct net_refusal *check_meaning(const llhttp_t *llhttp, struct ne
     return NULL;
 }
 
+static const char line_for_fields[] = "GET / HTTP/1.1\r\n";
+
 const struct net_refusal *net__parse_head(struct arena *arena, char *data, size_t len,
                                           unsigned headers_max, struct net_request *request,
                                           struct net__framing *ret_framing)
@@ -444,17 +530,27 @@ const struct net_refusal *net__parse_head(struct arena *arena, char *data, size_
     const char *line_end = memchr(data, '\r', len);
     if (!line_end)
         return &net__malformed;
-    const struct net_refusal *refusal = parse_line(arena, data, (size_t)(line_end - data), request);
-    if (refusal)
-        return refusal;
+    size_t line_len = (size_t)(line_end - data);
+    const struct net_refusal *refusal = parse_line(arena, data, line_len, request);
 
     struct head_parser p = { .request = request, .headers_max = headers_max };
     llhttp_init(&p.llhttp, HTTP_REQUEST, &head_settings);
     p.llhttp.data = &p;
+    if (UNLIKELY(refusal != NULL)) {
+        /* The fields are read all the same: who asked and from which page also concerns a refusal.
+         * llhttp gets a line that it takes. */
+        (void)llhttp_execute(&p.llhttp, line_for_fields, sizeof(line_for_fields) - 1);
+        line_len += 2;
+        data += line_len;
+        len -= line_len;
+    }
     (void)llhttp_execute(&p.llhttp, data, len); /* `complete` tells */
     if (!p.complete || p.llhttp.error_pos != data + len)
-        return &net__malformed;
-    refusal = index_headers(data, request);
+        return refusal ? refusal : &net__malformed;
+    trim_headers(data, request);
+    const struct net_refusal *of_fields = net__headers_index(arena, request);
+    if (!refusal)
+        refusal = of_fields;
     if (!refusal)
         refusal = check_framing(&p.llhttp, request, ret_framing);
     if (!refusal)

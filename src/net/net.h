@@ -103,6 +103,7 @@ struct net_request {
     bool has_body;
     bool keep_alive;
     bool expects_continue;
+    bool has_split_lists; /* the codec's: some list came on several lines */
 };
 
 static inline const struct net_header *net_header_get(const struct net_request *r,

@@ -246,9 +246,10 @@ enum status net__target_parse(struct arena *arena, struct slice target, bool is_
         size_t end = skip;
         while (end < target.len && target.data[end] != '/' && target.data[end] != '?')
             end++;
-        request->host = slice_of(target.data + skip, end - skip);
-        if (!net__authority_is_valid(request->host))
+        struct slice host = slice_of(target.data + skip, end - skip);
+        if (!net__authority_is_valid(host))
             return STATUS_INVALID;
+        request->host = host;
         rest = slice_from(target, end);
     }
     const char *mark = rest.len ? memchr(rest.data, '?', rest.len) : NULL;

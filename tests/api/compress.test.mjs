@@ -58,6 +58,9 @@ describe("answers are compressed", () => {
       ["", undefined],
       ["gzip;q=0", undefined],
       ["deflate", undefined],
+      [["gzip", "br"], "br"], // on two lines
+      [["zstd;q=0", "br;q=0", "*"], "gzip"],
+      [["identity", ""], undefined],
     ])
       assert.equal((await get(target, accept)).headers["content-encoding"], want, accept);
   });
@@ -67,6 +70,7 @@ describe("answers are compressed", () => {
     const whole = await get(`/api/v1/things/${long.id}`, "br");
     const kept = await get(`/api/v1/things/${long.id}`, "br", { "if-none-match": whole.headers.etag });
     assert.equal(kept.status, 304);
+    assert.equal((await get(`/api/v1/things/${long.id}`, "br", { "if-none-match": ['"other"', whole.headers.etag] })).status, 304);
     assert.equal(kept.headers.etag, whole.headers.etag);
     assert.equal(kept.headers["content-encoding"], undefined);
     const etag = (await get(target)).headers.etag;

@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, it, before, after } from "node:test";
 import { startConformance } from "../support/conformance.mjs";
+import { answersOf, exchange } from "../support/smuggling.mjs";
 import { startPurlin, temporaryFolder, runPurlin, environment, writeContracts, adminKey } from "../support/purlin.mjs";
 
 const contracts = {
@@ -47,6 +48,19 @@ describe("CORS", () => {
       assert.match(answer.headers.get("access-control-allow-headers"), /Content-Type.*X-CSRF-Token/);
       assert.equal(answer.headers.get("access-control-max-age"), "7200");
       assert.match(answer.headers.get("vary"), /Origin/);
+    }
+  });
+
+  it("lets a page of the list read refusals of malformed requests", async () => {
+    for (const [line, status] of [["GET //a HTTP/1.1", 400], ["GET /a%2fb HTTP/1.1", 400], ["BREW / HTTP/1.1", 501], ["GET / HTTP/1.1\r\nHost: h", 400]]) {
+      for (const origin of ["https://app.example.org", "https://evil.example"]) {
+        const bytes = await exchange(server, `${line}\r\nOrigin: ${origin}\r\nHost: h\r\nConnection: close\r\n\r\n`);
+        const [answer, ...more] = answersOf(bytes);
+        assert.equal(more.length, 0);
+        assert.equal(answer.status, status, line);
+        assert.equal(answer.fields["access-control-allow-origin"], origin.includes("app") ? origin : undefined, line);
+        assert.match(answer.fields.vary, /Origin/);
+      }
     }
   });
 

@@ -163,6 +163,13 @@ static const struct {
     { "POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nExpect: a-pony\r\n\r\n", 417 },
     { "POST / HTTP/1.1\r\n" HOST "Content-Type: a/b\r\nContent-Type: c/d\r\n\r\n", 400 },
     { "GET / HTTP/1.1\r\n" HOST "Authorization: a\r\nAuthorization: b\r\n\r\n", 400 },
+    { "GET / HTTP/1.1\r\n" HOST "Origin: a\r\nOrigin: b\r\n\r\n", 400 },
+    { "GET / HTTP/1.1\r\n" HOST "Referer: a\r\nReferer: b\r\n\r\n", 400 },
+    { "GET / HTTP/1.1\r\n" HOST "Range: a\r\nRange: b\r\n\r\n", 400 },
+    { "GET / HTTP/1.1\r\n" HOST "If-Range: a\r\nIf-Range: b\r\n\r\n", 400 },
+    { "GET / HTTP/1.1\r\n" HOST "If-Modified-Since: a\r\nIf-Modified-Since: b\r\n\r\n", 400 },
+    { "GET / HTTP/1.1\r\n" HOST "If-Unmodified-Since: a\r\nIf-Unmodified-Since: a\r\n\r\n", 400 },
+    { "GET / HTTP/1.1\r\n" HOST "Accept: a\r\nAccept: b\r\nCookie: a\r\nCookie: b\r\n\r\n", 0 },
     /* limits: 64 bytes of line, 256 of headers, 8 of them */
     { "GET /3456789012345678901234567890123456789012345678901234 HTTP/1.1\r\n" HOST "\r\n", 414 },
     { "GET /34567890123456789012345678901234567890123456789012345678901234567890", 414 },
@@ -239,6 +246,57 @@ static void test_head_says_what_it_says(void **state)
     assert_null(net_header_get(r, NET_HEADER_EXPECT));
     assert_true(slice_eq(net_header_find(r, SLICE("x-custom")), SLICE("v 1")));
     assert_null(net_header_find(r, SLICE("x-none")).data);
+    arena_free(h.arena);
+}
+
+static void test_head_of_a_bad_line_has_its_fields(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        int refused;
+    } rows[] = {
+        { "GET //a HTTP/1.1", 400 },         { "GET /a#b HTTP/1.1", 400 },
+        { "GET http://u@h/ HTTP/1.1", 400 }, { "BREW / HTTP/1.1", 501 },
+        { "GET / HTTP/2.0", 505 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char in[256];
+        int n = snprintf(in, sizeof(in), "%s\r\n" HOST "ORIGIN:  https://a.example \r\n\r\n",
+                         rows[i].line);
+        struct head h = read_head(slice_of(in, (size_t)n), sizeof(in));
+        const struct net_header *origin = net_header_get(&h.request, NET_HEADER_ORIGIN);
+        if (h.refused != rows[i].refused || !origin || h.request.host.data ||
+            !slice_eq(origin->value, SLICE("https://a.example")))
+            fail_msg("%s: %d", rows[i].line, h.refused);
+        arena_free(h.arena);
+    }
+    /* What is wrong with the line is what is told. */
+    struct head h = read_head(SLICE("BREW / HTTP/1.1\r\n" HOST HOST "\r\n"), 1000);
+    assert_int_equal(h.refused, 501);
+    arena_free(h.arena);
+    h = read_head(SLICE("BREW / HTTP/1.1\r\n" HOST "A b: c\r\n\r\n"), 1000);
+    assert_int_equal(h.refused, 501);
+    arena_free(h.arena);
+}
+
+static void test_head_joins_lists(void **state)
+{
+    (void)state;
+    struct slice in =
+        SLICE("GET / HTTP/1.1\r\nPREFER: a\r\n" HOST "accept-encoding: br;q=0\r\n"
+              "X: y\r\nPrefer:b\r\nAccept-Encoding:\r\nUpgrade: z\r\nprefer: c, d\r\n\r\n");
+    struct head h = read_head(in, in.len);
+    const struct net_request *r = &h.request;
+    assert_int_equal(h.refused, 0);
+    assert_int_equal(r->headers_len, 5);
+    assert_true(slice_eq(net_header_get(r, NET_HEADER_PREFER)->value, SLICE("a, b, c, d")));
+    assert_true(slice_eq(net_header_get(r, NET_HEADER_ACCEPT_ENCODING)->value, SLICE("br;q=0, ")));
+    assert_true(slice_eq(net_header_get(r, NET_HEADER_HOST)->value, SLICE("h")));
+    assert_true(slice_eq(net_header_get(r, NET_HEADER_UPGRADE)->value, SLICE("z")));
+    assert_true(slice_eq(net_header_find(r, SLICE("x")), SLICE("y")));
+    assert_null(net_header_get(r, NET_HEADER_ACCEPT));
+    assert_int_equal(r->by_id[NET_HEADER_OTHER], -1);
     arena_free(h.arena);
 }
 
@@ -322,6 +380,8 @@ int main(void)
         cmocka_unit_test(test_head_refuses_zero_bytes_everywhere),
         cmocka_unit_test(test_head_bounds_header_bytes),
         cmocka_unit_test(test_head_says_what_it_says),
+        cmocka_unit_test(test_head_of_a_bad_line_has_its_fields),
+        cmocka_unit_test(test_head_joins_lists),
         cmocka_unit_test(test_head_keep_alive),
         cmocka_unit_test(test_header_ids_are_all_found),
     };
