@@ -49,6 +49,7 @@ missed = []
 def purlin_server(name="purlin", db=DB, contracts="bench/contracts", env=None):
     return Server(name, [PURLIN, "serve", "--config", "bench/purlin.yaml"], {
         "DATABASE_URL": "sqlite:" + db, "PURLIN_CONTRACTS": contracts, "PURLIN_THREADS": "1", "PURLIN_LIMITS": "off",
+        "PURLIN_LIMITS_CONNECTIONS": "20000", "PURLIN_LIMITS_CONNECTIONS_PER_ADDRESS": "0",  # all come from one
         **(env or {})}, ready="/health/ready")
 
 
@@ -429,6 +430,58 @@ def bench_start():
     verdict("start", "growth, own memory", (last["RssAnon"] - middle["RssAnon"]) / 1024, 1, True, " MiB")
 
 
+IDLE_H2_KIB = 16  # nghttp2's session, its map of streams and two tables: docs/decisions/0031
+
+
+def idle_cost(server, want, connect):
+    """KiB of the server's own for each of so many connections that have had their answer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, want * 2 + 200)), hard))
+    connect(server).close()
+    before = server.memory_kib()["RssAnon"]
+    socks = [connect(server) for _ in range(want)]
+    after = server.memory_kib()["RssAnon"]
+    for s in socks:
+        s.close()
+    return (after - before) / want
+
+
+def h2_frame(kind, flags, stream, payload=b""):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def h2_connect(server):
+    """A connection with prior knowledge that has asked once; what a client says again it puts into the table."""
+
+    def field(name, text):  # literal, to be kept, with a name of the static table
+        return bytes([0x40 | name, len(text)]) + text
+
+    block = (b"\x82\x86" + field(4, b"/health/live") + field(1, f"127.0.0.1:{server.port}".encode())
+             + field(58, b"bench/1") + field(19, b"*/*"))
+    s = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame(4, 0, 0) + h2_frame(1, 5, 1, block))
+    data = b""
+    while True:
+        while len(data) < 9 or len(data) < 9 + int.from_bytes(data[:3], "big"):
+            piece = s.recv(65536)
+            if not piece:
+                raise SystemExit("bench: the server closed a connection of HTTP/2")
+            data += piece
+        length = int.from_bytes(data[:3], "big")
+        kind, flags, stream = data[3], data[4], int.from_bytes(data[5:9], "big")
+        data = data[9 + length:]
+        if kind == 4 and not flags & 1:
+            s.sendall(h2_frame(4, 1, 0))
+        if kind == 0 and stream == 1 and flags & 1:
+            return s
+
+
+def bench_idle_h2():
+    want = 2000
+    with purlin_server() as server:
+        verdict("idle", f"one of HTTP/2, of {want:,}", idle_cost(server, want, h2_connect), IDLE_H2_KIB, True, " KiB")
+
+
 def bench_idle():
     print("\nidle: 10,000 keep-alive connections, each after one request")
     want = 10_000
@@ -450,6 +503,7 @@ def bench_idle():
         for s in socks:
             s.close()
     verdict("idle", f"a connection, of {want:,}", (after - before) / want, 2, True, " KiB")
+    bench_idle_h2()
 
 
 def bench_tls():
@@ -554,7 +608,7 @@ def prepare():
         f.write(want)
 
 
-BENCHES = {name[6:]: f for name, f in list(globals().items()) if name.startswith("bench_") and name not in ("bench_read", "bench_tls_idle")}
+BENCHES = {name[6:]: f for name, f in list(globals().items()) if name.startswith("bench_") and name not in ("bench_read", "bench_tls_idle", "bench_idle_h2")}
 
 
 def main():

@@ -501,9 +501,11 @@ bool net__h2_open(struct net_conn *c)
     h2->last_id = -1;
     h2->frame_left = NGHTTP2_CLIENT_MAGIC_LEN; /* no frame, and nghttp2 looks at it */
     c->since_us = h2->head_since_us = loop_now_us(c->server->loop);
+    net__h2_memory_opening(hs->memory, true);
     bool is_good = nghttp2_session_server_new3(&h2->session, hs->callbacks, h2, hs->option,
-                                               net__h2_memory_mem(hs->memory)) == 0 &&
-                   submit_settings(h2);
+                                               net__h2_memory_mem(hs->memory)) == 0;
+    net__h2_memory_opening(hs->memory, false);
+    is_good = is_good && submit_settings(h2);
     if (!is_good) {
         net__conn_close(c);
         return false;
@@ -524,6 +526,7 @@ static ssize_t take_frames(struct net__h2 *h2)
     size_t taken = 0;
     ssize_t n = 0;
     h2->in_nghttp2 = true;
+    net__h2_memory_enter(h2->server->memory);
     while (c->state == NET__H2 && !c->out_first) {
         const uint8_t *frame;
         n = nghttp2_session_mem_send(h2->session, &frame);
@@ -536,6 +539,7 @@ static ssize_t take_frames(struct net__h2 *h2)
             break;
         }
     }
+    net__h2_memory_leave(h2->server->memory);
     h2->in_nghttp2 = false;
     return n;
 }

@@ -244,3 +244,10 @@ void net__h2_abuse(struct net__h2 *h2, enum net__h2_kind kind);
 struct net__h2_memory *net__h2_memory_new(void);
 void net__h2_memory_free(struct net__h2_memory *memory);
 nghttp2_mem *net__h2_memory_mem(struct net__h2_memory *memory);
+/* A session is being made: its buffer for frames is the one that all of them share. */
+void net__h2_memory_opening(struct net__h2_memory *memory, bool is_opening);
+/* Did the session that is being made ask for it? */
+bool net__h2_memory_is_lent(const struct net__h2_memory *memory);
+/* Around nghttp2_session_mem_send: what it returns is in that buffer until `leave`. */
+void net__h2_memory_enter(struct net__h2_memory *memory);
+void net__h2_memory_leave(struct net__h2_memory *memory);
