@@ -12,8 +12,10 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/macros.h"
 #include "cmd/app.h"
+#include "cmd/tls.h"
 #include "contract/contract.h"
 #include "contract/expr.h"
 
@@ -102,6 +104,10 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
         code = check_live(&app.config);
     } else if (code == CMD_OK) {
         code = app_open_contracts(&app);
+        if (code == CMD_OK) {
+            tls_check(&app.config, clock_wall_us(), app.arena, &app.diag);
+            code = app.diag.len ? cmd_print_diag(&app.diag) : CMD_OK;
+        }
         if (code == CMD_OK && wants_explain)
             code = explain(&app);
         else if (code == CMD_OK)
@@ -113,7 +119,7 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
 
 const struct cmd_verb cmd_check = {
     .name = "check",
-    .summary = "Check the configuration and the contracts.",
+    .summary = "Check the configuration, its certificates and keys, and the contracts.",
     .synopsis = "[--explain] [--live] [--config FILE] [--env-file FILE]",
     .details =
         "Lists every problem at once, each with file, line and key, and exits 2 when there is one.",

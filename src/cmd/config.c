@@ -28,6 +28,7 @@ struct origin {
 };
 
 struct loading {
+    struct origin *origins; /* of each key, in the order of the table; file empty: the default */
     struct arena *arena;
     struct diag *diag;
     struct config config;
@@ -203,6 +204,8 @@ static void put_value(struct loading *l, const struct config_key *key, const str
     int64_t number = 0;
     bool boolean = false, parsed;
     void *at = (char *)&l->config + key->offset;
+    if (!l->route)
+        l->origins[key - config_keys] = *origin;
     switch (key->type) {
     case CONFIG_TEXT:
         if ((int64_t)value.len < key->min || (int64_t)value.len > key->max) {
@@ -761,6 +764,50 @@ static void check_whole(struct loading *l)
                "or set server.clear to off");
 }
 
+/* Checks of several keys know the names of those, not where they were set: say it. */
+static void tell_origins(struct loading *l, unsigned from)
+{
+    for (unsigned i = from; i < l->diag->len; i++) {
+        struct diag_item *item = &l->diag->items[i];
+        const struct config_key *key = item->line ? NULL : key_of(item->key);
+        if (!key || !slice_eq(item->file, SLICE("configuration")))
+            continue;
+        const struct origin *origin = &l->origins[key - config_keys];
+        if (!slice_eq(origin->file, SLICE("defaults"))) {
+            item->file = origin->file;
+            item->line = origin->line;
+            item->column = origin->column;
+        }
+    }
+}
+
+static bool differs(const struct config_key *key, const struct config *a, const struct config *b)
+{
+    const char *of_a = (const char *)a + key->offset, *of_b = (const char *)b + key->offset;
+    switch (key->type) {
+    case CONFIG_TEXT:
+    case CONFIG_CHOICE:
+        return !slice_eq(*(const struct slice *)(const void *)of_a,
+                         *(const struct slice *)(const void *)of_b);
+    case CONFIG_BOOLEAN:
+        return *(const bool *)of_a != *(const bool *)of_b;
+    case CONFIG_INTEGER:
+    case CONFIG_DURATION:
+    case CONFIG_BYTES:
+        return *(const int64_t *)(const void *)of_a != *(const int64_t *)(const void *)of_b;
+    }
+    return false;
+}
+
+void config_needs_restart(const struct config *in_force, const struct config *next,
+                          void (*fn)(void *arg, const struct config_key *key), void *arg)
+{
+    for (unsigned i = 0; i < config_keys_len; i++) {
+        if (!config_keys[i].reloadable && differs(&config_keys[i], in_force, next))
+            fn(arg, &config_keys[i]);
+    }
+}
+
 static void put_defaults(struct loading *l)
 {
     const struct origin origin = { .file = SLICE("defaults") };
@@ -773,6 +820,9 @@ enum status config_load(const struct config_source *source, struct arena *arena,
 {
     struct loading l = { .arena = arena, .diag = diag, .source = source };
     unsigned before = diag->len;
+    l.origins = arena_array_of(arena, struct origin, config_keys_len);
+    if (!l.origins)
+        return STATUS_EXHAUSTED;
     put_defaults(&l);
     if (source->env_file.len) {
         enum status st =
@@ -786,7 +836,9 @@ enum status config_load(const struct config_source *source, struct arena *arena,
     read_environment(&l);
     if (routes)
         read_routes(&l, routes, source->file.len ? source->file : SLICE("purlin.yaml"));
+    unsigned read = diag->len;
     check_whole(&l);
+    tell_origins(&l, read);
     if (diag->len > before)
         return STATUS_INVALID;
     if (slice_eq(l.config.host, SLICE("localhost")))

@@ -260,6 +260,10 @@ static inline bool config_has_tls(const struct config *c)
            (slice_eq(c->tls_enabled, SLICE("auto")) && c->tls_cert.len > 0);
 }
 
+/* Call fn for each key that is taken over at a start only and differs between the two. */
+void config_needs_restart(const struct config *in_force, const struct config *next,
+                          void (*fn)(void *arg, const struct config_key *key), void *arg);
+
 /* "2027-01-31" or RFC 3339 -> microseconds since 1970 UTC. */
 bool config_date(struct slice text, int64_t *ret_us);
 /* What of the protective standards does not fit together; cmd/config_edge.c. */

@@ -73,7 +73,7 @@ static int print_openapi(struct app *app)
     struct buf out;
     buf_init(&out, app->arena, 65536, DOCUMENT_BYTES_MAX);
     struct contract_set *set = resource_set_hold(app->engine);
-    site_openapi(app->http, set, app->arena, &out);
+    site_openapi(app->http, /* req= */ NULL, set, app->arena, &out);
     resource_set_release(app->engine, set);
     buf_putc(&out, '\n');
     if (buf_status(&out) != STATUS_OK) {

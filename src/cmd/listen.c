@@ -429,6 +429,21 @@ void listen_lend(struct listen *l, unsigned loop)
         net_server_lend(w->servers[i].net);
 }
 
+/* -- other proxies
+ * ---------------------------------------------------------------------------------------- */
+
+void listen_exempt_set(struct listen *l, const struct address_set *proxies)
+{
+    net_gate_exempt_set(l->gate, proxies);
+}
+
+void listen_proxies_set(struct listen *l, unsigned loop, const struct address_set *proxies)
+{
+    struct worker *w = &l->workers[loop];
+    for (unsigned i = 0; i < w->servers_len && !w->closing; i++)
+        net_server_proxies_set(w->servers[i].net, proxies);
+}
+
 /* -- the end
  * --------------------------------------------------------------------------------------------- */
 

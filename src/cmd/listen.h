@@ -38,6 +38,12 @@ unsigned listen_handover(const struct listen *listen, struct buf *out, int *fds,
 /* A successor has the sockets now: draining leaves them to it. On the loop's own thread. */
 void listen_lend(struct listen *listen, unsigned loop);
 
+/* Other proxies are trusted from now on; `proxies` lives until others are. For the table of
+ * connections first, on any thread; then for the servers of each loop, on its own. */
+struct address_set;
+void listen_exempt_set(struct listen *listen, const struct address_set *proxies);
+void listen_proxies_set(struct listen *listen, unsigned loop, const struct address_set *proxies);
+
 /* Of all servers of one loop; on its own thread. */
 void listen_drain(struct listen *listen, unsigned loop);
 bool listen_is_drained(const struct listen *listen, unsigned loop);

@@ -27,6 +27,7 @@
 #include "cmd/inherit.h"
 #include "cmd/listen.h"
 #include "cmd/notify.h"
+#include "cmd/reload.h"
 #include "cmd/tls.h"
 #include "cmd/upgrade.h"
 #include "contract/contract.h"
@@ -61,7 +62,8 @@ struct server {
     struct listen *listen;
     struct tls_watch *tls_watch;
     unsigned serving; /* atomic: loops whose connections have not all ended */
-    bool stopping, reloading;
+    bool stopping;
+    struct reload reload;
     struct inherit inherit;
     struct upgrade upgrade;
     bool has_successor;     /* it has the listening sockets; atomic */
@@ -103,7 +105,9 @@ static void worker_look(struct loop_timer *timer)
 static void worker_drain(struct loop_post *post)
 {
     struct worker *w = CONTAINER_OF(post, struct worker, drain);
-    w->give_up_us = clock_mono_us() + w->server->app->config.grace_us;
+    w->give_up_us =
+        clock_mono_us() +
+        __atomic_load_n(&w->server->app->config.grace_us, __ATOMIC_RELAXED); /* reloaded */
     if (__atomic_load_n(&w->server->has_successor, __ATOMIC_ACQUIRE))
         listen_lend(w->server->listen, loop_index(w->loop));
     listen_drain(w->server->listen, loop_index(w->loop));
@@ -135,7 +139,8 @@ static void on_stop(uv_signal_t *handle, int number)
     tls_watch_stop(s->tls_watch);
     log_info("server.stopping", LOG_I64("signal", number));
     http_app_draining_set(s->app->http, true);
-    loop_timer_start(s->loops[0], &s->drain_delay, s->app->config.drain_delay_us, drain_all);
+    int64_t delay_us = __atomic_load_n(&s->app->config.drain_delay_us, __ATOMIC_RELAXED);
+    loop_timer_start(s->loops[0], &s->drain_delay, delay_us, drain_all);
 }
 
 /* -- handing over
@@ -159,84 +164,12 @@ static void on_upgrade(uv_signal_t *handle, int number)
         upgrade_start(&s->upgrade);
 }
 
-/* -- reloading
- * ------------------------------------------------------------------------------------------- */
-
-static void log_diag(const struct diag *diag)
-{
-    for (unsigned i = 0; i < diag->len; i++)
-        log_error("reload.problem", LOG_TEXT("file", diag->items[i].file),
-                  LOG_I64("line", diag->items[i].line), LOG_TEXT("key", diag->items[i].key),
-                  LOG_TEXT("problem", diag->items[i].message));
-}
-
-/* Paths are added before the first request: a reload cannot bring an API version or end one. */
-static bool same_versions(const struct app *app, const struct contract_set *next)
-{
-    struct contract_set *set = resource_set_hold(app->engine);
-    bool same = contract_set_same_versions(set, next);
-    resource_set_release(app->engine, set);
-    return same;
-}
-
-/* In the offload pool: read and check everything anew; only when all of it is good does anything
- * change. */
-static void reload_work(void *arg)
-{
-    struct server *s = arg;
-    struct app next;
-    notify_send("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
-    int code = app_open_config(&next, &s->common);
-    if (code == CMD_OK)
-        code = app_open_contracts(&next);
-    if (code != CMD_OK) {
-        log_diag(&next.diag);
-    } else {
-        next.store = s->app->store; /* borrowed */
-        code = app_migrate(&next, "serve");
-        next.store = NULL;
-    }
-    if (code == CMD_OK && !same_versions(s->app, next.set)) {
-        log_error("server.versions_changed", LOG_CSTR("advice", "other versions need a restart"));
-        code = CMD_USAGE;
-    }
-    if (code == CMD_OK && tls_reload(s->app, &next.config) != STATUS_OK)
-        code = CMD_FAILED;
-    if (code == CMD_OK) {
-        resource_reload(s->app->engine, next.set);
-        next.set = NULL;
-        enum log_level level;
-        if (log_level_parse(next.config.log_level, &level))
-            log_level_set(level);
-        s->app->config.grace_us = next.config.grace_us;
-        s->app->config.drain_delay_us = next.config.drain_delay_us;
-        log_info("server.reloaded", LOG_BOOL("ok", true));
-    } else {
-        log_error("server.reload_refused",
-                  LOG_CSTR("kept", "the configuration and contracts in force"));
-    }
-    app_close(&next);
-    notify_send("READY=1");
-}
-
-static void reload_task(struct task *task, void *arg)
-{
-    struct server *s = arg;
-    if (task_offload(task, reload_work, s) != STATUS_OK)
-        log_error("server.reload_refused", LOG_CSTR("kept", "the offload pool is full, try again"));
-    s->reloading = false;
-}
-
 static void on_reload(uv_signal_t *handle, int number)
 {
     struct server *s = handle->data;
     (void)number;
-    if (s->stopping || s->reloading)
-        return;
-    s->reloading = true;
-    if (task_spawn(s->loops[0], reload_task, s, &(struct task_options){ .name = "reload" }) !=
-        STATUS_OK)
-        s->reloading = false;
+    if (!s->stopping)
+        reload_start(&s->reload);
 }
 
 /* -- starting
@@ -386,6 +319,7 @@ static int serve_with(struct server *s, int64_t begun_us)
         code = listen_open(s->app, &s->inherit, s->loops, s->len, &s->listen);
     if (code != CMD_OK)
         return code;
+    reload_ready(&s->reload, s->listen, s->loops, s->len);
     s->upgrade.loop = s->loops[0];
     s->upgrade.listen = s->listen;
     s->upgrade.on_ready = on_successor_ready;
@@ -416,6 +350,7 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
         app_close(&app);
         return code;
     }
+    reload_init(&server.reload, &app, &server.common);
     (void)signal(SIGUSR2, SIG_IGN); /* until it means something */
     struct slice reason;
     if (!inherit_read(app.arena, &server.inherit, &reason)) {

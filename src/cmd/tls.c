@@ -111,6 +111,23 @@ static void log_refusal(const struct net_tls_error *error)
               LOG_CSTR("kept", "the certificates in force"));
 }
 
+enum status tls_try(struct app *app, const struct config *next)
+{
+    if (!app->tls || !config_has_tls(next))
+        return STATUS_OK;
+    CLEANUP(arena_free) struct arena *arena = arena_new(NULL, 0);
+    struct net_tls_options options;
+    struct net_tls_error error = { .text = "there is no memory for it" };
+    struct net_tls *tried = NULL;
+    enum status st = tls_options_of(next, arena, &options);
+    if (st == STATUS_OK)
+        st = net_tls_new(&options, /* metrics= */ NULL, &tried, &error);
+    if (st != STATUS_OK)
+        log_refusal(&error);
+    net_tls_free(tried);
+    return st;
+}
+
 enum status tls_reload(struct app *app, const struct config *next)
 {
     if (!app->tls || !config_has_tls(next))

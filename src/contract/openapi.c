@@ -17,8 +17,8 @@ struct document {
     const struct contract_set *set;
     const struct openapi_options *options;
     struct slice prefix; /* with slashes around the version */
-    bool deprecated;     /* of the path being written */
-    bool ages;           /* an operation was deprecated */
+    struct openapi_policy policy; /* of the path being written */
+    struct contract__used used;
 };
 
 /* -- a resource
@@ -88,12 +88,24 @@ struct operation {
     enum contract_action action;
 };
 
-static void put_parameters(struct json_out *o, const char *const *names)
+/* What goes with a signature beside its own header, which the security schemes name. */
+static void put_signature_parameters(struct document *d, bool has_body)
 {
-    json_out_key(o, SLICE("parameters"));
-    json_out_array(o);
+    if (!d->policy.signs_messages)
+        return;
+    contract__put_ref(&d->o, "parameters", SLICE("SignatureInput"));
+    if (has_body)
+        contract__put_ref(&d->o, "parameters", SLICE("ContentDigest"));
+}
+
+/* The array stays open. */
+static void put_parameters(struct document *d, const char *const *names, bool has_body)
+{
+    json_out_key(&d->o, SLICE("parameters"));
+    json_out_array(&d->o);
     for (; names && *names; names++)
-        contract__put_ref(o, "parameters", slice_cstr(*names));
+        contract__put_ref(&d->o, "parameters", slice_cstr(*names));
+    put_signature_parameters(d, has_body);
 }
 
 static void put_equality_parameters(struct document *d, const struct contract *c)
@@ -171,12 +183,12 @@ static void put_responses(struct document *d, const struct contract *c, const st
                 op->success == 201   ? "Created."
                 : op->success == 204 ? "Done; there is nothing to say."
                                      : "Done.");
-    if (op->headers[0] || d->deprecated) {
+    if (op->headers[0] || d->policy.deprecated) {
         json_out_key(o, SLICE("headers"));
         json_out_object(o);
         for (size_t i = 0; i < ARRAY_LEN(op->headers) && op->headers[i]; i++)
             contract__put_ref_member(o, op->headers[i], "headers", slice_cstr(op->headers[i]));
-        if (d->deprecated) {
+        if (d->policy.deprecated) {
             contract__put_ref_member(o, "Deprecation", "headers", SLICE("Deprecation"));
             contract__put_ref_member(o, "Sunset", "headers", SLICE("Sunset"));
         }
@@ -195,9 +207,8 @@ static void put_responses(struct document *d, const struct contract *c, const st
     if (op->success == 200 && op->headers[0] && op->headers[0][0] == 'E' && op->method[0] == 'g')
         json_out_key(o, SLICE("304")),
             json_out_raw(o, SLICE("{\"description\":\"Not modified.\"}"));
-    if (d->deprecated)
+    if (d->policy.deprecated)
         contract__put_ref_member(o, "410", "responses", SLICE("Gone"));
-    d->ages |= d->deprecated;
     for (const int *status = op->errors; *status; status++)
         contract__put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
                                  slice_cstr(contract__error_name(*status)));
@@ -208,10 +219,9 @@ static void put_responses(struct document *d, const struct contract *c, const st
 static void put_security(struct document *d, const struct contract *c, enum contract_action action)
 {
     struct slice rule = c->rules_text[action];
-    json_out_key(&d->o, SLICE("security"));
-    json_out_raw(&d->o, slice_eq(rule, SLICE("true"))
-                            ? SLICE("[{}]")
-                            : SLICE("[{},{\"apiKey\":[]},{\"bearer\":[]}]"));
+    contract__put_callers(
+        &d->o, slice_eq(rule, SLICE("true")) ? CONTRACT__ANYBODY : CONTRACT__ANYBODY_OR_KEY,
+        &d->policy);
     json_out_key(&d->o, SLICE("x-purlin-rules"));
     json_out_string(&d->o, rule.len ? rule : SLICE("false"));
 }
@@ -253,7 +263,7 @@ static void put_limits(struct document *d, const struct contract *c, const struc
 
 static void put_deprecated(struct document *d)
 {
-    if (!d->deprecated)
+    if (!d->policy.deprecated)
         return;
     json_out_key(&d->o, SLICE("deprecated"));
     json_out_bool(&d->o, true);
@@ -278,7 +288,7 @@ static void put_operation(struct document *d, const struct contract *c, const st
     put_deprecated(d);
     put_security(d, c, op->action);
     put_limits(d, c, op);
-    put_parameters(o, op->parameters);
+    put_parameters(d, op->parameters, op->body);
     if (op->id_prefix[0] == 'l' || op->id_prefix[0] == 'e') /* list, export */
         put_equality_parameters(d, c);
     json_out_end(o);
@@ -376,17 +386,23 @@ static const struct operation restore_operation = { .method = "post",
                                                     .headers = { "ETag" },
                                                     .action = CONTRACT_UPDATE };
 
-static bool is_deprecated(const struct document *d, struct slice path)
+/* Go by the policy of this path, and keep in mind what that refers to. */
+static void take_policy(struct document *d, struct slice path)
 {
-    return d->options->is_deprecated && d->options->is_deprecated(d->options->arg, path);
+    d->policy = (struct openapi_policy){ .deprecated = false };
+    if (d->options->policy_of)
+        d->policy = d->options->policy_of(d->options->arg, path);
+    d->used.ages |= d->policy.deprecated;
+    d->used.signs_messages |= d->policy.signs_messages;
+    d->used.signs_plain |= d->policy.signs_plain;
 }
 
-/* The path of a resource, and whether its policy says that it ages. */
+/* The path of a resource, and its policy. */
 static void path_begin(struct document *d, const struct contract *c, const char *rest)
 {
     struct slice path =
         arena_printf(d->arena, "%.*s%.*s%s", SLICE_ARG(d->prefix), SLICE_ARG(c->name), rest);
-    d->deprecated = is_deprecated(d, path);
+    take_policy(d, path);
     json_out_key(&d->o, path);
     json_out_object(&d->o);
 }
@@ -419,7 +435,7 @@ static void put_export(struct document *d, const struct contract *c)
     put_deprecated(d);
     put_security(d, c, CONTRACT_READ);
     static const char *const params[] = { "Sort", "Filter", "Fields", NULL };
-    put_parameters(o, params);
+    put_parameters(d, params, false);
     json_out_raw(o, SLICE("{\"name\":\"format\",\"in\":\"query\",\"schema\":{\"type\":\"string\","
                           "\"enum\":[\"ndjson\",\"csv\"],"
                           "\"default\":\"ndjson\"}}"));
@@ -472,47 +488,66 @@ static const char batch_results_schema[] =
     "\"object\",\"description\":"
     "\"The row, or the problem.\"}}}}}}";
 
-static const char batch_path[] =
-    "\"operationId\":\"batch\",\"summary\":\"Run several operations in one "
-    "transaction.\","
-    "\"description\":\"Operations run in order; one that fails undoes all (mode atomic). A path or "
-    "body may refer to the id of an "
-    "earlier operation: $ops.0.id, or $name.id when that operation has a "
-    "ref.\",\"tags\":[\"batch\"],\"security\":[{},{"
-    "\"apiKey\":[]},{\"bearer\":[]}],\"parameters\":[{\"$ref\":\"#/components/parameters/"
-    "IdempotencyKey\"},{\"$ref\":\"#/components/parameters/CsrfToken\"},{\"name\":\"mode\","
-    "\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"atomic\",\"independent\"],"
-    "\"default\":\"atomic\"}}],"
-    "\"requestBody\":{\"required\":true,\"content\":{\"application/"
+static const char batch_body[] =
+    "{\"required\":true,\"content\":{\"application/"
     "json\":{\"schema\":{\"type\":\"object\",\"required\":["
     "\"operations\"],\"properties\":{\"operations\":{\"type\":\"array\",\"minItems\":1,\"items\":{"
     "\"type\":\"object\",\"required\":["
     "\"method\",\"path\"],\"properties\":{\"method\":{\"type\":\"string\",\"enum\":[\"POST\","
     "\"PUT\",\"PATCH\",\"DELETE\"]},"
     "\"path\":{\"type\":\"string\"},\"ref\":{\"type\":\"string\"},\"if_match\":{\"type\":"
-    "\"string\"},\"body\":{\"type\":[\"object\",\"array\"]}}}}}}}}},"
-    "\"responses\":{\"200\":{\"description\":\"The answer of each operation, in "
-    "order.\",\"content\":{\"application/json\":{"
-    "\"schema\":{\"$ref\":\"#/components/schemas/"
-    "BatchResults\"}}}},\"207\":{\"description\":\"Mode independent: some failed.\","
-    "\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/"
-    "BatchResults\"}}}},";
+    "\"string\"},\"body\":{\"type\":[\"object\",\"array\"]}}}}}}}}}";
+
+static const char batch_mode[] =
+    "{\"name\":\"mode\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"atomic\","
+    "\"independent\"],\"default\":\"atomic\"}}";
+
+static void put_batch_answer(struct json_out *o, const char *status, const char *description)
+{
+    json_out_key(o, slice_cstr(status));
+    json_out_object(o);
+    json_out_kv(o, "description", description);
+    json_out_key(o, SLICE("content"));
+    json_out_raw(o, SLICE("{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/"
+                          "BatchResults\"}}}"));
+    json_out_end(o);
+}
 
 static void put_batch(struct document *d)
 {
+    static const char *const params[] = { "IdempotencyKey", "CsrfToken", NULL };
     struct json_out *o = &d->o;
     struct slice path = arena_printf(d->arena, "%.*sbatch", SLICE_ARG(d->prefix));
+    take_policy(d, path);
     json_out_key(o, path);
-    json_out_raw(o, is_deprecated(d, path) ? SLICE("{\"post\":{\"deprecated\":true,")
-                                           : SLICE("{\"post\":{"));
-    buf_put_lit(o->buf, batch_path);
-    bool first = true;
-    for (const int *status = create_errors; *status; status++) {
-        buf_printf(o->buf, "%s\"%d\":{\"$ref\":\"#/components/responses/%s\"}", first ? "" : ",",
-                   *status, contract__error_name(*status));
-        first = false;
-    }
-    buf_put_lit(o->buf, "}}}");
+    json_out_object(o);
+    json_out_key(o, SLICE("post"));
+    json_out_object(o);
+    put_deprecated(d);
+    json_out_kv(o, "operationId", "batch");
+    json_out_kv(o, "summary", "Run several operations in one transaction.");
+    json_out_kv(o, "description",
+                "Operations run in order; one that fails undoes all (mode atomic). A path or body "
+                "may refer to the id of an earlier operation: $ops.0.id, or $name.id when that "
+                "operation has a ref.");
+    json_out_key(o, SLICE("tags"));
+    json_out_raw(o, SLICE("[\"batch\"]"));
+    contract__put_callers(o, CONTRACT__ANYBODY_OR_KEY, &d->policy);
+    put_parameters(d, params, true);
+    json_out_raw(o, SLICE(batch_mode));
+    json_out_end(o);
+    json_out_key(o, SLICE("requestBody"));
+    json_out_raw(o, SLICE(batch_body));
+    json_out_key(o, SLICE("responses"));
+    json_out_object(o);
+    put_batch_answer(o, "200", "The answer of each operation, in order.");
+    put_batch_answer(o, "207", "Mode independent: some failed.");
+    for (const int *status = create_errors; *status; status++)
+        contract__put_ref_member(o, arena_printf(d->arena, "%d%c", *status, 0).data, "responses",
+                                 slice_cstr(contract__error_name(*status)));
+    json_out_end(o);
+    json_out_end(o);
+    json_out_end(o);
 }
 
 static void put_route(struct document *d, const struct openapi_route *route)
@@ -528,10 +563,14 @@ static void put_route(struct document *d, const struct openapi_route *route)
     json_out_array(o);
     json_out_cstr(o, route->tag ? route->tag : "other");
     json_out_end(o);
-    d->deprecated = route->deprecated || is_deprecated(d, route->path);
+    take_policy(d, route->path);
+    d->policy.deprecated |= route->deprecated;
     put_deprecated(d);
-    json_out_key(o, SLICE("security"));
-    json_out_raw(o, route->admin ? SLICE("[{\"apiKey\":[]},{\"bearer\":[]}]") : SLICE("[{}]"));
+    contract__put_callers(o, route->admin ? CONTRACT__KEY : CONTRACT__ANYBODY, &d->policy);
+    if (d->policy.signs_messages) {
+        put_parameters(d, NULL, false);
+        json_out_end(o);
+    }
     json_out_key(o, SLICE("responses"));
     json_out_object(o);
     json_out_key(o, SLICE("200"));
@@ -548,10 +587,10 @@ static void put_route(struct document *d, const struct openapi_route *route)
     json_out_end(o);
     json_out_end(o);
     json_out_end(o);
-    if (route->admin) {
+    if (route->admin || d->policy.signs_messages || d->policy.signs_plain)
         contract__put_ref_member(o, "401", "responses", SLICE("Unauthenticated"));
+    if (route->admin)
         contract__put_ref_member(o, "403", "responses", SLICE("Denied"));
-    }
     contract__put_ref_member(o, "400", "responses", SLICE("BadRequest"));
     contract__put_ref_member(o, "429", "responses", SLICE("TooManyRequests"));
     contract__put_ref_member(o, "503", "responses", SLICE("Unavailable"));
@@ -651,7 +690,7 @@ void contract_openapi(const struct contract_set *set, const struct openapi_optio
         if (!set->contracts[i]->absent)
             put_resource_schemas(&d, set->contracts[i]);
     json_out_end(&d.o);
-    contract__put_shared_components(&d.o, d.ages);
+    contract__put_shared_components(&d.o, &d.used);
     json_out_end(&d.o);
     json_out_end(&d.o);
 }

@@ -23,12 +23,17 @@ struct openapi_route {
     const char *response_type;   /* NULL: application/json */
     const char *response_schema; /* JSON; NULL: anything */
 };
+/* What the policy of a path asks of clients. */
+struct openapi_policy {
+    bool deprecated;                  /* not to be built upon any more */
+    bool signs_messages, signs_plain; /* profiles of signatures that are taken; none: none is looked at */
+    bool signs_always;                /* a request without one is refused */
+};
 struct openapi_options {
     struct slice title, version, server_url; /* server_url may be "/" */
     const struct openapi_route *routes;
     unsigned routes_len;
-    /* Whether what is at this path should not be built upon any more; NULL: nothing is so. */
-    bool (*is_deprecated)(void *arg, struct slice path);
+    struct openapi_policy (*policy_of)(void *arg, struct slice path); /* NULL: nothing is asked */
     void *arg;
 };
 /* Of the set's own version; older ones have documents of their own. */

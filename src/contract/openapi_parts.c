@@ -59,12 +59,12 @@ const char *contract__error_name(int status)
     return "Failed";
 }
 
-static void put_error_components(struct json_out *o, bool ages)
+static void put_error_components(struct json_out *o, const struct contract__used *used)
 {
     json_out_key(o, SLICE("responses"));
     json_out_object(o);
     for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
-        if (errors[i].status == 410 && !ages)
+        if (errors[i].status == 410 && !used->ages)
             continue;
         json_out_key(o, slice_cstr(errors[i].name));
         json_out_object(o);
@@ -160,7 +160,7 @@ static void put_parameter(struct json_out *o, const char *in, const struct param
     json_out_end(o);
 }
 
-static void put_parameter_components(struct json_out *o, bool ages)
+static void put_parameter_components(struct json_out *o, const struct contract__used *used)
 {
     json_out_key(o, SLICE("parameters"));
     json_out_object(o);
@@ -178,8 +178,16 @@ static void put_parameter_components(struct json_out *o, bool ages)
           "or "
           "an API key." },
     };
+    static const struct parameter signature_headers[] = {
+        { "SignatureInput", "Signature-Input", "{\"type\":\"string\"}",
+          "With Signature: what it covers, when it was made, by which key, and a nonce (RFC 9421)." },
+        { "ContentDigest", "Content-Digest", "{\"type\":\"string\"}",
+          "sha-256 or sha-512 of the body (RFC 9530); covered by the signature." },
+    };
     for (size_t i = 0; i < ARRAY_LEN(headers); i++)
         put_parameter(o, "header", &headers[i]);
+    for (size_t i = 0; i < ARRAY_LEN(signature_headers) && used->signs_messages; i++)
+        put_parameter(o, "header", &signature_headers[i]);
     json_out_key(o, SLICE("Id"));
     json_out_raw(
         o,
@@ -221,7 +229,7 @@ static void put_parameter_components(struct json_out *o, bool ages)
           false },
     };
     for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-        if (answers[i].ages && !ages)
+        if (answers[i].ages && !used->ages)
             continue;
         json_out_key(o, slice_cstr(answers[i].name));
         json_out_raw(o, slice_cstr(answers[i].schema));
@@ -229,15 +237,75 @@ static void put_parameter_components(struct json_out *o, bool ages)
     json_out_end(o);
 }
 
-static void put_security_components(struct json_out *o)
+/* -- who may call
+ * ----------------------------------------------------------------------------------------- */
+
+static const char message_signature[] =
+    "{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"Signature\","
+    "\"description\":\"HTTP Message Signatures (RFC 9421), together with Signature-Input. The "
+    "Accept-Signature of a 401 says what a signature has to cover.\"}";
+
+static const char plain_signature[] =
+    "{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-Signature\","
+    "\"description\":\"k=ID,t=UNIX,n=NONCE,b=SHA256,v1=HMAC: the hex HMAC-SHA256, by the shared "
+    "secret named ID, of `t.n.METHOD.target.b`; b is the hex SHA-256 of the body.\"}";
+
+static void put_security_components(struct json_out *o, const struct contract__used *used)
 {
     json_out_key(o, SLICE("securitySchemes"));
+    json_out_object(o);
+    json_out_key(o, SLICE("apiKey"));
     json_out_raw(
-        o,
-        SLICE("{\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
-              "\"description\":\"The bootstrap key (PURLIN_ADMIN_KEY) carries the role admin.\"},"
-              "\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
+        o, SLICE("{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
+                 "\"description\":\"The bootstrap key (PURLIN_ADMIN_KEY) carries the role admin.\"}"));
+    json_out_key(o, SLICE("bearer"));
+    json_out_raw(o, SLICE("{\"type\":\"http\",\"scheme\":\"bearer\"}"));
+    if (used->signs_messages) {
+        json_out_key(o, SLICE("messageSignature"));
+        json_out_raw(o, SLICE(message_signature));
+    }
+    if (used->signs_plain) {
+        json_out_key(o, SLICE("plainSignature"));
+        json_out_raw(o, SLICE(plain_signature));
+    }
+    json_out_end(o);
 }
+
+/* Each way to be known, together with a scheme of signatures; NULL: without one. */
+static void put_alternatives(struct json_out *o, enum contract__callers callers, const char *scheme)
+{
+    static const char *const ways[] = { NULL, "apiKey", "bearer" };
+    unsigned from = callers == CONTRACT__KEY, to = callers == CONTRACT__ANYBODY ? 1 : 3;
+    for (unsigned i = from; i < to; i++) {
+        json_out_object(o);
+        if (ways[i]) {
+            json_out_key(o, slice_cstr(ways[i]));
+            json_out_raw(o, SLICE("[]"));
+        }
+        if (scheme) {
+            json_out_key(o, slice_cstr(scheme));
+            json_out_raw(o, SLICE("[]"));
+        }
+        json_out_end(o);
+    }
+}
+
+void contract__put_callers(struct json_out *o, enum contract__callers callers,
+                           const struct openapi_policy *policy)
+{
+    json_out_key(o, SLICE("security"));
+    json_out_array(o);
+    if (!policy->signs_always)
+        put_alternatives(o, callers, NULL);
+    if (policy->signs_messages)
+        put_alternatives(o, callers, "messageSignature");
+    if (policy->signs_plain)
+        put_alternatives(o, callers, "plainSignature");
+    json_out_end(o);
+}
+
+/* -- the sections
+ * ----------------------------------------------------------------------------------------- */
 
 void contract__put_shared_schemas(struct json_out *o)
 {
@@ -247,9 +315,9 @@ void contract__put_shared_schemas(struct json_out *o)
     json_out_raw(o, SLICE(page_schema));
 }
 
-void contract__put_shared_components(struct json_out *o, bool ages)
+void contract__put_shared_components(struct json_out *o, const struct contract__used *used)
 {
-    put_error_components(o, ages);
-    put_parameter_components(o, ages);
-    put_security_components(o);
+    put_error_components(o, used);
+    put_parameter_components(o, used);
+    put_security_components(o, used);
 }

@@ -94,7 +94,7 @@ static void done(struct http_request *req)
 {
     int status = net_sent_status(req->x);
     bool is_quiet = req->route && req->route->route.quiet && status < 400;
-    if (!req->app->options.access_log || is_quiet)
+    if (!req->settings->access_log || is_quiet)
         return;
     if (!log_is_on(status >= 500 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO))
         return;

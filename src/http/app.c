@@ -35,19 +35,20 @@ enum status http_app_new(const struct http_options *options, struct http_app **r
     app->options.admin_key = SLICE_NULL;
     http__csrf_keys_make(app, options->secret, options->secret_previous);
     app->options.secret = app->options.secret_previous = SLICE_NULL;
+    app->options.policies = NULL; /* these and others are the settings' */
     http__standards_metrics(app, options->metrics);
     app->router = http__router_new();
     app->metrics = http__metrics_new(options->metrics);
     app->signatures = http__signatures_new(options);
     app->compression = http__compression_new(options);
     bool is_made = app->router && app->metrics && app->signatures && app->compression;
-    enum status st = is_made ? http__policies_init(app, options) : STATUS_EXHAUSTED;
-    if (st == STATUS_OK)
-        st = http__signatures_init(app, options);
-    if (st == STATUS_OK)
-        st = http__rate_limits_new(app, &options->rate);
+    enum status st =
+        is_made ? http__rate_limits_new(app, &options->rate) : STATUS_EXHAUSTED;
     if (st == STATUS_OK)
         st = http__overload_new(app, &options->overload);
+    enum status st_settings = http__settings_init(app, options); /* takes the keys in any case */
+    if (st == STATUS_OK)
+        st = st_settings;
     if (st != STATUS_OK) {
         http_app_free(app);
         return st;
@@ -60,6 +61,7 @@ void http_app_free(struct http_app *app)
 {
     if (!app)
         return;
+    http__settings_fini(app);
     http__router_free(app->router);
     http__metrics_free(app->metrics);
     http__rate_limits_free(app->rate);
@@ -67,10 +69,6 @@ void http_app_free(struct http_app *app)
     http__overload_free(app->overload);
     http__signatures_free(app->signatures);
     http__files_free(app->files);
-    free(app->policies);
-    free(app->standards);
-    if (app->arena)
-        arena_free(app->arena);
     sodium_memzero(app->csrf_keys, sizeof(app->csrf_keys));
     free(app);
 }
@@ -117,7 +115,8 @@ static struct http_request *request_new(struct http_app *app, struct net_exchang
     memset(req, 0, offsetof(struct http_request, client_text));
     req->x = x;
     req->app = app;
-    req->policy = http_policy_of(app, net_request_of(x)->path);
+    http__settings_enter(req);
+    req->policy = http__policy_of(req->settings, net_request_of(x)->path);
     net_user_set(x, req);
     return req;
 }
@@ -366,6 +365,7 @@ static void on_done(struct net_exchange *x, void *arg)
         return;
     req->duration_us = clock_mono_us() - net_started_us(x);
     http__chain_done(req);
+    http__settings_leave(req);
 }
 
 static void on_connections(int change, void *arg)

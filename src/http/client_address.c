@@ -22,9 +22,9 @@ struct view {
     struct slice scheme, host; /* data NULL: not said */
 };
 
-static bool is_trusted(const struct http_app *app, const struct address *a)
+static bool is_trusted(const struct http_settings *settings, const struct address *a)
 {
-    const struct address_set *proxies = app->options.proxies;
+    const struct address_set *proxies = settings->proxies;
     if (!proxies)
         return false;
     return a ? address_set_has(proxies, a) : proxies->has_unix;
@@ -49,7 +49,7 @@ static void put_facts(struct view *view, const struct http__hop *hop)
         view->host = hop->host;
 }
 
-static void walk(const struct http_app *app, const struct http__hops *hops, struct view *view)
+static void walk(const struct http_settings *settings, const struct http__hops *hops, struct view *view)
 {
     for (unsigned i = hops->len; i > 0; i--) {
         const struct http__hop *hop = &hops->items[i - 1];
@@ -58,7 +58,7 @@ static void walk(const struct http_app *app, const struct http__hops *hops, stru
         if (!address_parse_node(hop->node, &view->address))
             return;
         view->has_address = true;
-        if (!is_trusted(app, &view->address))
+        if (!is_trusted(settings, &view->address))
             return;
     }
 }
@@ -66,7 +66,7 @@ static void walk(const struct http_app *app, const struct http__hops *hops, stru
 /* -- the two families
  * ------------------------------------------------------------------------------------- */
 
-static bool view_forwarded(const struct http_app *app, const struct net_request *r,
+static bool view_forwarded(const struct http_settings *settings, const struct net_request *r,
                            struct view *view)
 {
     struct http__hops hops;
@@ -76,7 +76,7 @@ static bool view_forwarded(const struct http_app *app, const struct net_request 
             !http__forwarded_parse(r->headers[i].value, &hops))
             return false; /* a quote left open may hide what the proxy added: believe none of it */
     }
-    walk(app, &hops, view);
+    walk(settings, &hops, view);
     return true;
 }
 
@@ -110,7 +110,7 @@ static void collect(const struct net_request *r, enum net_header_id id, struct h
     }
 }
 
-static void view_x(const struct http_app *app, const struct net_request *r, struct view *view)
+static void view_x(const struct http_settings *settings, const struct net_request *r, struct view *view)
 {
     struct http__hops hops, values;
     collect(r, NET_HEADER_X_FORWARDED_FOR, &hops);
@@ -118,7 +118,7 @@ static void view_x(const struct http_app *app, const struct net_request *r, stru
     align(&hops, &values, true, view);
     collect(r, NET_HEADER_X_FORWARDED_HOST, &values);
     align(&hops, &values, false, view);
-    walk(app, &hops, view);
+    walk(settings, &hops, view);
 }
 
 /* -- the step
@@ -140,7 +140,7 @@ static bool is_first(bool *told)
 
 static void warn_unlisted(struct http_request *req)
 {
-    if (req->app->options.forwarded != HTTP_FORWARDED_OFF && is_first(&req->app->told_unlisted))
+    if (req->settings->forwarded != HTTP_FORWARDED_OFF && is_first(&req->app->told_unlisted))
         log_warn("http.unlisted_proxy", LOG_TEXT("peer", net_peer(req->x)),
                  LOG_CSTR("hint", "its forwarding headers are ignored; if it is a proxy of yours, "
                                   "list it in server.trusted_proxies"));
@@ -163,16 +163,16 @@ static bool agree(const struct view *a, const struct view *b)
 /* Of a trusted peer's headers, what is believed. */
 static void resolve(struct http_request *req, const struct net_request *r, struct view *view)
 {
-    enum http_forwarded mode = req->app->options.forwarded;
+    enum http_forwarded mode = req->settings->forwarded;
     bool reads_rfc = r->by_id[NET_HEADER_FORWARDED] >= 0 &&
                      (mode == HTTP_FORWARDED_AUTO || mode == HTTP_FORWARDED_RFC7239);
     bool reads_x = has_x(r) && (mode == HTTP_FORWARDED_AUTO || mode == HTTP_FORWARDED_X);
     struct view rfc = *view, x = *view;
-    if (reads_rfc && !view_forwarded(req->app, r, &rfc)) {
+    if (reads_rfc && !view_forwarded(req->settings, r, &rfc)) {
         rfc = *view; /* malformed: nobody is known behind the peer */
     }
     if (reads_x)
-        view_x(req->app, r, &x);
+        view_x(req->settings, r, &x);
     if (reads_rfc && reads_x && !agree(&rfc, &x)) {
         warn_conflict(req);
     } else if (reads_rfc) {
@@ -202,7 +202,7 @@ static bool before(struct http_request *req)
         req->client_address = *peer;
     if (LIKELY(r->by_id[NET_HEADER_FORWARDED] < 0 && !has_x(r)))
         return true;
-    if (!is_trusted(req->app, peer)) {
+    if (!is_trusted(req->settings, peer)) {
         warn_unlisted(req);
         return true;
     }

@@ -112,14 +112,15 @@ static int64_t token_age_us(const struct http_app *app, struct slice session, st
     return MAX(age_us, (int64_t)0);
 }
 
-static int64_t ttl_of(const struct http_csrf_policy *policy)
+int64_t http__csrf_ttl_of(const struct http_csrf_policy *policy)
 {
     return policy->ttl_us ? policy->ttl_us : TTL_DEFAULT_US;
 }
 
 bool http_csrf_token_verify(const struct http_app *app, struct slice session, struct slice token)
 {
-    return token_age_us(app, session, token, ttl_of(&app->policies[0].csrf)) >= 0;
+    int64_t ttl_us = __atomic_load_n(&app->csrf_ttl_us, __ATOMIC_RELAXED);
+    return token_age_us(app, session, token, ttl_us) >= 0;
 }
 
 /* -- cookies
@@ -298,15 +299,15 @@ static bool check_token(struct http_request *req, struct slice session)
         return refuse(req, HTTP__CSRF_MISSING,
                       "A change with a session cookie needs the header X-CSRF-Token with the value "
                       "of the CSRF cookie.");
-    int64_t age_us = token_age_us(req->app, session, header, ttl_of(policy));
+    int64_t age_us = token_age_us(req->app, session, header, http__csrf_ttl_of(policy));
     bool cookie_is_good =
         age_us >= 0 &&
-        (slice_eq(header, cookie) || token_age_us(req->app, session, cookie, ttl_of(policy)) >= 0);
+        (slice_eq(header, cookie) || token_age_us(req->app, session, cookie, http__csrf_ttl_of(policy)) >= 0);
     if (!cookie_is_good)
         return refuse(req, HTTP__CSRF_BAD,
                       "X-CSRF-Token is not a current token of this session: get a new one.");
     struct slice renewed;
-    if (age_us > ttl_of(policy) / 2)
+    if (age_us > http__csrf_ttl_of(policy) / 2)
         (void)http_csrf_token_issue(req, session, &renewed); /* else the next answer does */
     return true;
 }

@@ -37,7 +37,7 @@ bool http__host_matches(struct slice pattern, struct slice name)
 
 static bool is_allowed(const struct http_request *req, struct slice name)
 {
-    const struct http_options *o = &req->app->options;
+    const struct http_settings *o = req->settings;
     for (unsigned i = 0; i < o->hosts_len; i++) {
         if (http__host_matches(o->hosts[i], name))
             return true;
@@ -65,7 +65,7 @@ static bool before(struct http_request *req)
                           "An https URL is not served over a connection in clear.");
         return false;
     }
-    if (req->app->options.hosts_len == 0 || req->refused ||
+    if (req->settings->hosts_len == 0 || req->refused ||
         is_allowed(req, name_of(http_client_host(req))))
         return true;
     http__send_simple(req, STATUS_INVALID, 421, "http/unknown-host",

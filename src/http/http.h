@@ -312,12 +312,12 @@ struct http_options {
         problem_base;    /* prefix of problem type URIs; default "https://purlin.dev/problems/" */
     struct slice secret; /* signs CSRF tokens; empty: one of this process */
     struct slice secret_previous;       /* tokens signed with it still pass */
-    const struct http_policy *policies; /* copied; their texts must outlive the app */
+    const struct http_policy *policies; /* copied; their texts must outlive the settings */
     unsigned policies_len;              /* 0: one with the defaults */
     struct http_rate_options rate;
     struct http_coders coders;
     struct http_overload_options overload;
-    struct http_signature_key *const *signature_keys; /* the app's from now on, also on failure */
+    struct http_signature_key *const *signature_keys; /* not ours from now on, also on failure */
     unsigned signature_keys_len;                      /* at most HTTP_SIGNATURE_KEYS_MAX */
     unsigned signature_nonces_max; /* remembered at once; 0: HTTP_SIGNATURE_NONCES_DEFAULT */
 };
@@ -326,6 +326,36 @@ struct http_options {
  * by the loops. INVALID: a policy's origins are none (http_cors_check says why). */
 enum status http_app_new(const struct http_options *options, struct http_app **ret_app);
 void http_app_free(struct http_app *app);
+/*
+ * Replace, while requests run, what of the options may change: policies, rate (but for counts),
+ * proxies, forwarded, hosts, access_log and signature_keys. Made first, so that a mistake changes
+ * nothing; then published, which cannot fail: each loop goes over to them between two of its
+ * events, and a request ends under those that it began under. What is counted and remembered
+ * (limits by the rules' ids, nonces) goes on.
+ *
+ * Errors   INVALID as http_app_new; EXHAUSTED: requests still run under so many earlier ones that
+ *          there is no place for another: HTTP_SETTINGS_MAX in all.
+ * Memory   texts of the options must live until `release` has run, on whatever thread, when the last
+ *          request that used them is over, or with the app.
+ * Context  one thread at a time; while loops run none of theirs. Never suspends.
+ * Source   decision 0032.
+ */
+struct http_settings;
+#define HTTP_SETTINGS_MAX 8u
+enum status http_settings_new(struct http_app *app, const struct http_options *options,
+                              struct http_settings **ret_settings);
+void http_settings_release_set(struct http_settings *settings, void (*release)(void *arg),
+                               void *arg);
+/* Runs on each loop as it goes over, before anything of the earlier settings is freed by it. */
+typedef void (*http_switch_fn)(struct loop *loop, void *arg);
+/* To all loops that serve the app, always the same ones. `on_switch` may be NULL. */
+void http_settings_publish(struct http_settings *settings, struct loop *const *loops,
+                           unsigned loops_len, http_switch_fn on_switch, void *arg);
+/* Which were not published; harmless for NULL. */
+void http_settings_free(struct http_settings *settings);
+/* How many some request or loop still goes by; any thread. */
+unsigned http_settings_living(const struct http_app *app);
+
 /* INVALID: the pattern is malformed or taken; *ret_reason says which (constant). `route` is copied.
  */
 enum status http_route_add(struct http_app *app, const struct http_route *route,
@@ -411,8 +441,10 @@ const struct address *http_client_address(const struct http_request *req);
 /* "https" or "http", as the client wrote it; the host (with a port, if it wrote one) likewise. */
 struct slice http_client_scheme(const struct http_request *req);
 struct slice http_client_host(const struct http_request *req);
-/* The policy that holds for a path, and for a request. Never NULL. */
+/* The policy that holds for a path, before loops run; for a path while a request is looked at; and
+ * for a request. Never NULL. */
 const struct http_policy *http_policy_of(const struct http_app *app, struct slice path);
+const struct http_policy *http_policy_at(const struct http_request *req, struct slice path);
 const struct http_policy *http_policy(const struct http_request *req);
 /* The value of the first cookie of that name; SLICE_NULL when there is none. */
 struct slice http_cookie(const struct http_request *req, struct slice name);
@@ -508,7 +540,7 @@ enum status http_rate_take(struct task *task, struct http_request *req,
 
 /* What is in force and who runs into it, as a JSON object: for administrators. `out` is an arena's.
  * Any thread. */
-void http_limits_write(struct http_app *app, struct buf *out);
+void http_limits_write(const struct http_request *req, struct buf *out);
 
 /* -- static files
  * --------------------------------------------------------------------------------------------- */

@@ -94,17 +94,54 @@ enum http__standards_metric {
     HTTP__STANDARDS_METRICS
 };
 
+/* -- what may be replaced while requests run: http/settings.c
+ * ------------------------------------------------ */
+
+struct http__rate_set;      /* http/rate.h */
+struct http__signature_set; /* http/signature.c */
+
+/* Nothing of it changes once a request can see it. */
+struct http_settings {
+    struct http_app *app;
+    struct arena *arena;
+    struct http_policy *policies;
+    struct http__standards *standards; /* of each policy */
+    unsigned policies_len;             /* at least 1 */
+    struct http__rate_set *rate;       /* NULL: no limits */
+    struct http__signature_set *signatures;
+    const struct address_set *proxies;
+    const struct slice *hosts;
+    unsigned hosts_len;
+    enum http_forwarded forwarded;
+    bool access_log;
+    unsigned slot;
+    unsigned loops_left; /* atomic: those that have not let go of it */
+    struct http__switch *switches;
+    http_switch_fn on_switch;
+    void *on_switch_arg;
+    void (*release)(void *arg); /* may be NULL */
+    void *release_arg;
+};
+
+
+/* What one loop goes by; its own thread's alone. */
+struct http__reader {
+    struct http_settings *current;
+    unsigned uses[HTTP_SETTINGS_MAX]; /* requests under way, by the slot of their settings */
+    char apart[64 - sizeof(void *) - HTTP_SETTINGS_MAX * sizeof(unsigned)];
+};
+
 struct http_app {
     struct http_options options;
     struct http__router *router;
     struct http__metrics *metrics;
     struct http__compression *compression;
     struct http__signatures *signatures;
-    struct arena *arena;      /* for what lives as long */
-    struct http_files *files; /* a list */
-    struct http_policy *policies;
-    struct http__standards *standards; /* of each policy */
-    unsigned policies_len;             /* at least 1 */
+    struct http_files *files;                               /* a list */
+    struct http_settings *latest;                           /* of who publishes */
+    struct http_settings *generations[HTTP_SETTINGS_MAX]; /* atomic; NULL: free */
+    struct http__reader *readers;                           /* HTTP__LOOPS_MAX, by loop */
+    int64_t csrf_ttl_us;                                    /* atomic; of the first policy */
     metric_series standards_series[HTTP__STANDARDS_METRICS];
     uint8_t csrf_keys[2][HTTP__CSRF_KEY_BYTES]; /* of the secret, and of the one before */
     struct http__rate_limits *rate;             /* NULL: no limits */
@@ -148,6 +185,7 @@ struct http__coded_body {
 struct http_request {
     struct net_exchange *x;
     struct http_app *app;
+    struct http_settings *settings; /* what it began under holds to its end */
     const struct http__route *route;
     const struct http_policy *policy; /* never NULL */
     /* The type of what a 304 is about, or NULL: browsers replace the headers that they keep by its.
@@ -260,16 +298,25 @@ void http__router_find(const struct http__router *router, enum net_method method
 unsigned http__router_len(const struct http__router *router);
 const struct http__route *http__router_at(const struct http__router *router, unsigned i);
 
+/* http/settings.c */
+enum status http__settings_init(struct http_app *app, const struct http_options *options);
+void http__settings_fini(struct http_app *app);
+/* A request begins, on its loop's thread; it goes by the settings that hold there now. */
+void http__settings_enter(struct http_request *req);
+/* It is over. */
+void http__settings_leave(struct http_request *req);
+
 /* http/policy.c */
-enum status http__policies_init(struct http_app *app, const struct http_options *options);
+enum status http__policies_init(struct http_settings *settings, const struct http_options *options);
+const struct http_policy *http__policy_of(const struct http_settings *settings, struct slice path);
 
 /* http/standards.c: INVALID when origins are none. */
-enum status http__standards_init(struct http_app *app);
+enum status http__standards_init(struct http_settings *settings);
 void http__standards_metrics(struct http_app *app, struct metrics *m);
 void http__standards_count(struct http_request *req, enum http__standards_metric what);
 static inline const struct http__standards *http__standards_of(const struct http_request *req)
 {
-    return &req->app->standards[req->policy - req->app->policies];
+    return &req->settings->standards[req->policy - req->settings->policies];
 }
 /* Whether the client speaks TLS. */
 static inline bool http__is_secure(const struct http_request *req)
@@ -302,6 +349,7 @@ enum status http__cors_make(struct arena *arena, const struct http_cors_policy *
 void http__cors_put_fixed(const struct http__standards *s, struct buf *out);
 void http__deprecation_put_fixed(const struct http_policy *policy, struct buf *out);
 struct slice http__cookie_of(const struct net_request *r, struct slice name);
+int64_t http__csrf_ttl_of(const struct http_csrf_policy *policy);
 void http__csrf_keys_make(struct http_app *app, struct slice secret, struct slice previous);
 
 /* http/priority.c; never HTTP_PRIORITY_AUTO */
@@ -314,6 +362,8 @@ void http__overload_free(struct http__overload *overload);
 /* http/rate_limit.c */
 enum status http__rate_limits_new(struct http_app *app, const struct http_rate_options *options);
 void http__rate_limits_free(struct http__rate_limits *limits);
+enum status http__rate_set_init(struct http_settings *settings,
+                                const struct http_rate_options *options);
 
 /* http/compress.c */
 struct http__compression *http__compression_new(const struct http_options *options);
@@ -373,8 +423,11 @@ bool http__range_holds(const struct net_request *r, const struct http_validators
 /* http/signature.c; takes the keys */
 struct http__signatures *http__signatures_new(const struct http_options *options);
 /* Policies first. INVALID or NOT_FOUND: one of them names what there is not. */
-enum status http__signatures_init(struct http_app *app, const struct http_options *options);
 void http__signatures_free(struct http__signatures *signatures);
+/* The keys are the settings' from now on, also on failure. */
+enum status http__signature_set_init(struct http_settings *settings,
+                                     const struct http_options *options);
+void http__signature_set_free(struct http__signature_set *set);
 /* Add the challenge of a 401 that the signature was the reason of; false: it was not. */
 bool http__signature_challenge(struct http_request *req);
 

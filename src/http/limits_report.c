@@ -53,16 +53,16 @@ static void put_list(struct json_out *o, const char *key, const struct http__rat
     json_out_end(o);
 }
 
-static void put_policies(struct json_out *o, const struct http_app *app)
+static void put_policies(struct json_out *o, const struct http_settings *s)
 {
     static const char *const modes[] = {
         [HTTP_RATE_ENFORCE] = "enforce", [HTTP_RATE_REPORT] = "report", [HTTP_RATE_OFF] = "off"
     };
     json_out_key(o, SLICE("policies"));
     json_out_array(o);
-    for (unsigned i = 0; i < app->policies_len; i++) {
-        const struct http__rate_policy *policy = &app->rate->policies[i];
-        struct slice match = app->policies[i].match;
+    for (unsigned i = 0; i < s->policies_len; i++) {
+        const struct http__rate_policy *policy = &s->rate->policies[i];
+        struct slice match = s->policies[i].match;
         json_out_object(o);
         json_out_key(o, SLICE("match"));
         json_out_string(o, match.len ? match : SLICE("/"));
@@ -76,20 +76,20 @@ static void put_policies(struct json_out *o, const struct http_app *app)
     json_out_end(o);
 }
 
-static void put_exempt(struct json_out *o, const struct http__rate_limits *limits)
+static void put_exempt(struct json_out *o, const struct http__rate_set *limits)
 {
     json_out_key(o, SLICE("exempt_roles"));
     json_out_array(o);
     for (unsigned i = 0; i < limits->exempt_roles_len; i++)
         json_out_string(o, limits->exempt_roles[i]);
     json_out_end(o);
-    json_out_ki(o, "exempt_addresses", limits->options.exempt ? limits->options.exempt->len : 0);
+    json_out_ki(o, "exempt_addresses", limits->exempt ? limits->exempt->len : 0);
 }
 
 static void put_table(struct json_out *o, const struct http__rate_limits *limits)
 {
     struct shared_counts_stats stats;
-    shared_counts_stats_read(limits->options.counts, &stats);
+    shared_counts_stats_read(limits->counts, &stats);
     json_out_key(o, SLICE("table"));
     json_out_object(o);
     json_out_ki(o, "keys_max", (int64_t)stats.entries_max);
@@ -141,15 +141,16 @@ static void put_overload(struct json_out *o, struct http_app *app)
     json_out_end(o);
 }
 
-void http_limits_write(struct http_app *app, struct buf *out)
+void http_limits_write(const struct http_request *req, struct buf *out)
 {
+    struct http_app *app = req->app;
     struct json_out o = json_out(out);
     json_out_object(&o);
     json_out_key(&o, SLICE("rate_limits"));
     json_out_bool(&o, app->rate != NULL);
     if (app->rate) {
-        put_policies(&o, app);
-        put_exempt(&o, app->rate);
+        put_policies(&o, req->settings);
+        put_exempt(&o, req->settings->rate);
         put_table(&o, app->rate);
         put_offenders(&o, app->rate);
     }

@@ -30,7 +30,7 @@ struct http__rate_list {
     unsigned len;
 };
 
-/* Beside app->policies, in the same order. */
+/* Beside the policies of settings, in the same order. */
 struct http__rate_policy {
     struct http__rate_list requests, writes, auth;
     uint32_t cost;
@@ -72,13 +72,20 @@ unsigned http__offenders_read(struct http__offenders *o, struct http__offender *
 #define HTTP__EXEMPT_ROLES_MAX 8u
 
 struct http__rate_limits {
-    struct http_rate_options options;
-    struct arena *arena;
+    struct shared_counts *counts;
+    unsigned decisions; /* the metric */
+    struct http__offenders offenders;
+};
+
+/* -- of settings */
+
+struct http__rate_set {
+    enum http_rate_headers headers;
+    struct slice tenant_header;
+    const struct address_set *exempt;
     struct http__rate_policy *policies;
     struct slice exempt_roles[HTTP__EXEMPT_ROLES_MAX];
     unsigned exempt_roles_len;
-    unsigned decisions; /* the metric */
-    struct http__offenders offenders;
 };
 
 enum status http__rate_init(struct http_app *app, struct arena *arena,

@@ -29,17 +29,16 @@
 /* -- of an app
  * ------------------------------------------------------------------------------------------- */
 
-static enum status list_init(struct http_app *app, const struct http_rate_rule *rules, unsigned len,
-                             struct http__rate_list *ret)
+static enum status list_init(struct http_settings *s, const struct http_rate_rule *rules,
+                             unsigned len, struct http__rate_list *ret)
 {
-    struct arena *arena = app->rate->arena;
     if (len > HTTP_RATE_RULES_MAX)
         return STATUS_TOO_LARGE;
-    ret->rates = arena_array_of(arena, struct http_rate, len + 1);
+    ret->rates = arena_array_of(s->arena, struct http_rate, len + 1);
     if (!ret->rates)
         return STATUS_EXHAUSTED;
     for (unsigned i = 0; i < len; i++) {
-        enum status st = http__rate_init(app, arena, &rules[i], &ret->rates[i]);
+        enum status st = http__rate_init(s->app, s->arena, &rules[i], &ret->rates[i]);
         if (st != STATUS_OK)
             return st;
     }
@@ -47,37 +46,38 @@ static enum status list_init(struct http_app *app, const struct http_rate_rule *
     return STATUS_OK;
 }
 
-static enum status policies_init(struct http_app *app)
+static enum status policies_init(struct http_settings *s)
 {
-    struct http__rate_limits *limits = app->rate;
-    limits->policies = arena_array_of(limits->arena, struct http__rate_policy, app->policies_len);
-    if (!limits->policies)
+    struct http__rate_set *set = s->rate;
+    set->policies = arena_array_of(s->arena, struct http__rate_policy, s->policies_len);
+    if (!set->policies)
         return STATUS_EXHAUSTED;
     enum status st = STATUS_OK;
-    for (unsigned i = 0; i < app->policies_len && st == STATUS_OK; i++) {
-        const struct http_rate_policy *from = &app->policies[i].rate;
-        struct http__rate_policy *to = &limits->policies[i];
+    for (unsigned i = 0; i < s->policies_len && st == STATUS_OK; i++) {
+        const struct http_rate_policy *from = &s->policies[i].rate;
+        struct http__rate_policy *to = &set->policies[i];
         to->cost = from->cost ? from->cost : 1;
         to->mode = from->mode;
-        st = list_init(app, from->requests, from->requests_len, &to->requests);
+        st = list_init(s, from->requests, from->requests_len, &to->requests);
         if (st == STATUS_OK)
-            st = list_init(app, from->writes, from->writes_len, &to->writes);
+            st = list_init(s, from->writes, from->writes_len, &to->writes);
         if (st == STATUS_OK)
-            st = list_init(app, from->auth, from->auth_len, &to->auth);
+            st = list_init(s, from->auth, from->auth_len, &to->auth);
     }
     return st;
 }
 
-static enum status roles_init(struct http__rate_limits *limits, struct slice list)
+static enum status roles_init(struct http_settings *s, struct slice list)
 {
+    struct http__rate_set *set = s->rate;
     struct slice role, copy;
-    enum status st = arena_copy(limits->arena, list, &copy);
+    enum status st = arena_copy(s->arena, list, &copy);
     while (st == STATUS_OK && list.len && slice_split(&copy, ',', &role)) {
         role = slice_trim(role);
-        if (role.len && limits->exempt_roles_len == HTTP__EXEMPT_ROLES_MAX)
+        if (role.len && set->exempt_roles_len == HTTP__EXEMPT_ROLES_MAX)
             st = STATUS_TOO_LARGE;
         else if (role.len)
-            limits->exempt_roles[limits->exempt_roles_len++] = role;
+            set->exempt_roles[set->exempt_roles_len++] = role;
     }
     return st;
 }
@@ -89,8 +89,7 @@ enum status http__rate_limits_new(struct http_app *app, const struct http_rate_o
     struct http__rate_limits *limits = calloc(1, sizeof(*limits));
     if (!limits)
         return STATUS_EXHAUSTED;
-    limits->options = *options;
-    limits->arena = arena_new(NULL, 0);
+    limits->counts = options->counts;
     http__offenders_init(&limits->offenders);
     app->rate = limits;
     if (app->options.metrics)
@@ -100,11 +99,22 @@ enum status http__rate_limits_new(struct http_app *app, const struct http_rate_o
                                                   .help = "What the rules of rate limits decided.",
                                                   .kind = METRIC_COUNTER,
                                                   .labels = { "policy", "outcome" } });
-    enum status st =
-        arena_copy(limits->arena, options->tenant_header, &limits->options.tenant_header);
+    return STATUS_OK;
+}
+
+enum status http__rate_set_init(struct http_settings *s, const struct http_rate_options *options)
+{
+    if (!s->app->rate)
+        return STATUS_OK;
+    s->rate = arena_new_of(s->arena, struct http__rate_set);
+    if (!s->rate)
+        return STATUS_EXHAUSTED;
+    s->rate->headers = options->headers;
+    s->rate->exempt = options->exempt;
+    enum status st = arena_copy(s->arena, options->tenant_header, &s->rate->tenant_header);
     if (st == STATUS_OK)
-        st = roles_init(limits, options->exempt_roles);
-    return st == STATUS_OK ? policies_init(app) : st;
+        st = roles_init(s, options->exempt_roles);
+    return st == STATUS_OK ? policies_init(s) : st;
 }
 
 void http__rate_limits_free(struct http__rate_limits *limits)
@@ -112,7 +122,6 @@ void http__rate_limits_free(struct http__rate_limits *limits)
     if (!limits)
         return;
     http__offenders_fini(&limits->offenders);
-    arena_free(limits->arena);
     free(limits);
 }
 
@@ -141,7 +150,7 @@ static void put_client(struct http_request *req, struct buf *part)
 
 static struct slice tenant_of(struct http_request *req)
 {
-    struct slice header = req->app->rate->options.tenant_header;
+    struct slice header = req->settings->rate->tenant_header;
     if (req->tenant.len)
         return req->tenant;
     return header.len ? net_header_find(http_net(req), header) : http_net(req)->host;
@@ -150,7 +159,7 @@ static struct slice tenant_of(struct http_request *req)
 /* Texts of any length come in as their (keyed) hash. */
 static void put_hash(struct http_request *req, struct buf *part, struct slice text)
 {
-    uint64_t hash = shared_counts_key(req->app->rate->options.counts, 0, text);
+    uint64_t hash = shared_counts_key(req->app->rate->counts, 0, text);
     buf_put(part, &hash, sizeof(hash));
 }
 
@@ -192,7 +201,7 @@ static uint64_t key_of(struct http_request *req, const struct http_rate *rate)
         buf_putc(&part, 'r');
         put_route(req, &part);
     }
-    return shared_counts_key(req->app->rate->options.counts, rate->rule.id, buf_slice(&part));
+    return shared_counts_key(req->app->rate->counts, rate->rule.id, buf_slice(&part));
 }
 
 /* The same for people. */
@@ -343,7 +352,7 @@ static enum status decide(struct task *task, struct http_request *req, struct ch
                           int64_t now_us, struct problem *problem)
 {
     bool allowed = true;
-    enum status st = shared_counts_take(task, req->app->rate->options.counts, now_us, charge->takes,
+    enum status st = shared_counts_take(task, req->app->rate->counts, now_us, charge->takes,
                                         charge->len, &allowed);
     if (st != STATUS_OK)
         return st;
@@ -375,13 +384,13 @@ static enum status decide(struct task *task, struct http_request *req, struct ch
 
 static bool is_exempt(struct http_request *req)
 {
-    const struct http__rate_limits *limits = req->app->rate;
+    const struct http__rate_set *limits = req->settings->rate;
     for (unsigned i = 0; i < limits->exempt_roles_len; i++) {
         if (http__has_role(&req->caller, limits->exempt_roles[i]))
             return true;
     }
-    const struct address *client = limits->options.exempt ? http_client_address(req) : NULL;
-    return client && address_set_has(limits->options.exempt, client);
+    const struct address *client = limits->exempt ? http_client_address(req) : NULL;
+    return client && address_set_has(limits->exempt, client);
 }
 
 static void count_exempt(struct http_request *req, const struct http__rate_list *list)
@@ -425,14 +434,14 @@ static void collect(struct http_request *req, const struct http__rate_policy *po
 
 static enum http_verdict before(struct task *task, struct http_request *req)
 {
-    const struct http__rate_limits *limits = req->app->rate;
+    const struct http__rate_set *limits = req->settings->rate;
     /* A preflight asks on behalf of a request that comes, and is charged, afterwards. */
     if (!limits || http_method(req) == NET_METHOD_OPTIONS)
         return HTTP_STEP_NEXT;
-    const struct http__rate_policy *policy = &limits->policies[req->policy - req->app->policies];
+    const struct http__rate_policy *policy = &limits->policies[req->policy - req->settings->policies];
     if (policy->mode == HTTP_RATE_OFF)
         return HTTP_STEP_NEXT;
-    if (!task && shared_counts_suspends(limits->options.counts))
+    if (!task && shared_counts_suspends(req->app->rate->counts))
         return HTTP_STEP_WAIT;
     struct charge charge;
     charge.len = 0;
@@ -469,7 +478,7 @@ static void after(struct http_request *req, int status)
 {
     (void)status;
     const struct http__rate_note *note = &req->rate;
-    if (!note->rate || req->app->rate->options.headers == HTTP_RATE_HEADERS_OFF)
+    if (!note->rate || req->settings->rate->headers == HTTP_RATE_HEADERS_OFF)
         return;
     struct buf b;
     buf_init(&b, http_arena(req), 64, 128);
@@ -483,7 +492,7 @@ static void after(struct http_request *req, int status)
         return;
     http__step_header(req, SLICE("RateLimit-Policy"), note->rate->field);
     http__step_header(req, SLICE("RateLimit"), buf_slice(&b));
-    if (req->app->rate->options.headers == HTTP_RATE_HEADERS_BOTH)
+    if (req->settings->rate->headers == HTTP_RATE_HEADERS_BOTH)
         put_x_headers(req, note, slice_from(buf_slice(&b), at));
 }
 
@@ -528,10 +537,10 @@ enum status http_rate_take(struct task *task, struct http_request *req,
                            const struct http_rate *const *rates, const uint32_t *costs,
                            unsigned len)
 {
-    const struct http__rate_limits *limits = req->app->rate;
+    const struct http__rate_set *limits = req->settings->rate;
     if (!limits || len == 0)
         return STATUS_OK;
-    enum http_rate_mode mode = limits->policies[req->policy - req->app->policies].mode;
+    enum http_rate_mode mode = limits->policies[req->policy - req->settings->policies].mode;
     if (mode == HTTP_RATE_OFF)
         return STATUS_OK;
     bool exempt = is_exempt(req);

@@ -21,6 +21,8 @@
 #define ATTEMPTS_MAX 3u   /* of them that are worth the arithmetic */
 #define NONCE_BYTES_MAX 256u
 #define CHALLENGE_BYTES_MAX ((size_t)4096)
+/* So long at most until settings that were made hold on every loop. */
+#define OLDER_MARGIN_US (60 * CLOCK_SECOND)
 
 /* In the order of how far a signature came: the furthest says what was wrong with a request. */
 enum outcome {
@@ -66,15 +68,26 @@ struct rules {
     struct slice accept;
 };
 
+/* Of an app. */
 struct http__signatures {
-    struct http_signature_key *keys[HTTP_SIGNATURE_KEYS_MAX];
-    unsigned keys_len;
-    struct arena *arena;
-    struct rules *rules; /* one for each policy of the app */
-    struct http__nonces *nonces;
-    int64_t remember_us; /* the longest that any policy may take a signature */
+    unsigned nonces_max;
+    struct http__nonces *nonces; /* atomic; NULL until a policy asks for signatures */
     struct metrics *metrics;
     metric_series counts[OUTCOMES];
+};
+
+/* Of settings. */
+struct http__signature_set {
+    struct http_signature_key *keys[HTTP_SIGNATURE_KEYS_MAX];
+    unsigned keys_len;
+    struct rules *rules; /* one for each policy; NULL: none asks for signatures */
+    struct http__nonces *nonces;
+    int64_t remember_us; /* the longest that any policy may take a signature */
+    int64_t skew_us;     /* the part of it that is for clocks that run ahead, at most */
+    /* Signatures made before these settings held may have been used while nonces were forgotten
+     * sooner: they pass no longer than they did then. */
+    int64_t since_us; /* wall clock; 0: there were none before */
+    int64_t older_age_us;
 };
 
 /* -- at start
@@ -92,7 +105,7 @@ static enum status read_required(struct rules *rules)
     return STATUS_OK;
 }
 
-static enum status read_accepted(const struct http__signatures *s, struct rules *rules)
+static enum status read_accepted(const struct http__signature_set *s, struct rules *rules)
 {
     struct slice rest = rules->policy->keys, part;
     if (rest.len == 0)
@@ -129,23 +142,24 @@ static enum status make_accept(struct arena *arena, struct rules *rules)
     return st;
 }
 
-static enum status make_rules(struct http__signatures *s, const struct http_app *app)
+static enum status make_rules(struct http__signature_set *s, const struct http_settings *settings)
 {
-    s->rules = arena_array_of(s->arena, struct rules, app->policies_len);
+    s->rules = arena_array_of(settings->arena, struct rules, settings->policies_len);
     if (!s->rules)
         return STATUS_EXHAUSTED;
-    for (unsigned i = 0; i < app->policies_len; i++) {
+    for (unsigned i = 0; i < settings->policies_len; i++) {
         struct rules *rules = &s->rules[i];
-        rules->policy = &app->policies[i].signature;
+        rules->policy = &settings->policies[i].signature;
         if (rules->policy->mode == HTTP_SIGNATURE_OFF)
             continue;
         s->remember_us =
             MAX(s->remember_us, rules->policy->max_age_us + rules->policy->clock_skew_us);
+        s->skew_us = MAX(s->skew_us, rules->policy->clock_skew_us);
         enum status st = read_required(rules);
         if (st == STATUS_OK)
             st = read_accepted(s, rules);
         if (st == STATUS_OK)
-            st = make_accept(s->arena, rules);
+            st = make_accept(settings->arena, rules);
         if (st != STATUS_OK)
             return st;
     }
@@ -154,7 +168,9 @@ static enum status make_rules(struct http__signatures *s, const struct http_app 
 
 static double read_nonces(void *arg)
 {
-    return http__nonces_len(arg);
+    struct http__signatures *s = arg;
+    struct http__nonces *nonces = __atomic_load_n(&s->nonces, __ATOMIC_ACQUIRE);
+    return nonces ? http__nonces_len(nonces) : 0;
 }
 
 static void declare(struct http__signatures *s)
@@ -172,51 +188,85 @@ static void declare(struct http__signatures *s)
         struct slice value = slice_cstr(outcomes[i].name);
         s->counts[i] = metric_series_get(s->metrics, checks, &value);
     }
-    metric_callback(s->metrics, nonces, NULL, read_nonces, s->nonces);
+    metric_callback(s->metrics, nonces, NULL, read_nonces, s);
 }
 
 struct http__signatures *http__signatures_new(const struct http_options *options)
 {
     struct http__signatures *s = calloc(1, sizeof(*s));
-    for (unsigned i = 0; i < options->signature_keys_len; i++) {
-        struct http_signature_key *key = options->signature_keys[i];
-        if (s && s->keys_len < HTTP_SIGNATURE_KEYS_MAX)
-            s->keys[s->keys_len++] = key;
-        else
-            http_signature_key_free(key);
-    }
-    return s;
-}
-
-enum status http__signatures_init(struct http_app *app, const struct http_options *options)
-{
-    bool asked = false;
-    for (unsigned i = 0; i < app->policies_len; i++)
-        asked |= app->policies[i].signature.mode != HTTP_SIGNATURE_OFF;
-    struct http__signatures *s = app->signatures;
-    if (!asked)
-        return STATUS_OK;
-    s->arena = arena_new(NULL, 0);
-    s->nonces = http__nonces_new(options->signature_nonces_max ? options->signature_nonces_max
-                                                               : HTTP_SIGNATURE_NONCES_DEFAULT);
+    if (!s)
+        return NULL;
+    s->nonces_max = options->signature_nonces_max ? options->signature_nonces_max
+                                                  : HTTP_SIGNATURE_NONCES_DEFAULT;
     s->metrics = options->metrics;
-    if (!s->nonces)
-        return STATUS_EXHAUSTED;
     if (s->metrics)
         declare(s);
-    return make_rules(s, app);
+    return s;
 }
 
 void http__signatures_free(struct http__signatures *s)
 {
     if (!s)
         return;
-    for (unsigned i = 0; i < s->keys_len; i++)
-        http_signature_key_free(s->keys[i]);
     http__nonces_free(s->nonces);
-    if (s->arena)
-        arena_free(s->arena);
     free(s);
+}
+
+/* -- of settings
+ * ----------------------------------------------------------------------------------------- */
+
+/* The table outlives settings: what was used under the old ones is used. */
+static enum status take_nonces(struct http__signatures *s, struct http__signature_set *set)
+{
+    if (!s->nonces) {
+        struct http__nonces *nonces = http__nonces_new(s->nonces_max);
+        if (!nonces)
+            return STATUS_EXHAUSTED;
+        __atomic_store_n(&s->nonces, nonces, __ATOMIC_RELEASE);
+    }
+    set->nonces = s->nonces;
+    return STATUS_OK;
+}
+
+static enum status set_init(struct http_settings *settings)
+{
+    struct http__signature_set *set = settings->signatures;
+    bool asked = false;
+    for (unsigned i = 0; i < settings->policies_len; i++)
+        asked |= settings->policies[i].signature.mode != HTTP_SIGNATURE_OFF;
+    if (!asked)
+        return STATUS_OK;
+    const struct http_settings *older = settings->app->latest;
+    if (older && older->signatures->rules) {
+        set->since_us = clock_wall_us() + older->signatures->skew_us + OLDER_MARGIN_US;
+        set->older_age_us = older->signatures->remember_us - older->signatures->skew_us;
+    }
+    enum status st = take_nonces(settings->app->signatures, set);
+    return st == STATUS_OK ? make_rules(set, settings) : st;
+}
+
+enum status http__signature_set_init(struct http_settings *settings,
+                                     const struct http_options *options)
+{
+    struct http__signature_set *set = calloc(1, sizeof(*set));
+    for (unsigned i = 0; i < options->signature_keys_len; i++) {
+        struct http_signature_key *key = options->signature_keys[i];
+        if (set && set->keys_len < HTTP_SIGNATURE_KEYS_MAX)
+            set->keys[set->keys_len++] = key;
+        else
+            http_signature_key_free(key);
+    }
+    settings->signatures = set;
+    return set ? set_init(settings) : STATUS_EXHAUSTED;
+}
+
+void http__signature_set_free(struct http__signature_set *set)
+{
+    if (!set)
+        return;
+    for (unsigned i = 0; i < set->keys_len; i++)
+        http_signature_key_free(set->keys[i]);
+    free(set);
 }
 
 /* -- the request as it is signed
@@ -258,7 +308,7 @@ static struct http__signed signed_of(struct http_request *req)
 
 struct check {
     struct http_request *req;
-    const struct http__signatures *s;
+    const struct http__signature_set *s;
     const struct rules *rules;
     int64_t now_us;
     unsigned attempts;
@@ -286,8 +336,12 @@ static bool is_fresh(const struct check *c, int64_t created_s)
 {
     const struct http_signature_policy *p = c->rules->policy;
     int64_t created_us;
-    return !__builtin_mul_overflow(created_s, CLOCK_SECOND, &created_us) &&
-           created_us <= c->now_us + p->clock_skew_us && created_us >= c->now_us - p->max_age_us;
+    if (__builtin_mul_overflow(created_s, CLOCK_SECOND, &created_us))
+        return false;
+    int64_t age_us = p->max_age_us;
+    if (created_us < c->s->since_us)
+        age_us = MIN(age_us, c->s->older_age_us);
+    return created_us <= c->now_us + p->clock_skew_us && created_us >= c->now_us - age_us;
 }
 
 /* Named by itself or by one that says as much; ";sf" and ";bs" say all of a field, ";key" not. */
@@ -582,18 +636,19 @@ static bool before(struct http_request *req)
     /* What no route serves does nothing that a signature could protect; preflights cannot sign. */
     if (LIKELY(policy->mode == HTTP_SIGNATURE_OFF) || !req->route)
         return true;
-    const struct http__signatures *s = req->app->signatures;
+    const struct http__signature_set *s = req->settings->signatures;
+    const struct http__signatures *shared = req->app->signatures;
     struct check c = {
         .req = req,
         .s = s,
-        .rules = &s->rules[req->policy - req->app->policies],
+        .rules = &s->rules[req->policy - req->settings->policies],
         .now_us = clock_wall_us(),
     };
     enum outcome outcome = check(&c);
     if (outcome == MISSING && policy->mode == HTTP_SIGNATURE_OPTIONAL)
         return true;
-    if (s->metrics)
-        metric_add(s->metrics, s->counts[outcome], 1);
+    if (shared->metrics)
+        metric_add(shared->metrics, shared->counts[outcome], 1);
     if (outcome != GOOD) {
         refuse(&c, outcome);
         return false;
@@ -607,8 +662,8 @@ bool http__signature_challenge(struct http_request *req)
 {
     if (!req->signature_refused)
         return false;
-    const struct http__signatures *s = req->app->signatures;
-    const struct rules *rules = &s->rules[req->policy - req->app->policies];
+    const struct http__signature_set *s = req->settings->signatures;
+    const struct rules *rules = &s->rules[req->policy - req->settings->policies];
     http_header_add(req, SLICE("WWW-Authenticate"), SLICE("Signature realm=\"purlin\""));
     if (rules->policy->takes_messages)
         http_header_add(req, SLICE("Accept-Signature"), rules->accept);

@@ -3,26 +3,24 @@
  */
 #include "http/internal.h"
 
-#include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/macros.h"
 
-enum status http__standards_init(struct http_app *app)
+enum status http__standards_init(struct http_settings *settings)
 {
-    app->standards = calloc(app->policies_len, sizeof(*app->standards));
-    app->arena = arena_new(NULL, 0);
-    if (!app->standards)
+    struct arena *arena = settings->arena;
+    settings->standards = arena_array_of(arena, struct http__standards, settings->policies_len);
+    if (!settings->standards)
         return STATUS_EXHAUSTED;
-    for (unsigned i = 0; i < app->policies_len; i++) {
-        const struct http_policy *policy = &app->policies[i];
-        struct http__standards *s = &app->standards[i];
-        enum status st = http__cors_make(app->arena, &policy->cors, s);
-        if (st == STATUS_OK &&
-            http__origins_parse(app->arena, policy->csrf.origins, &s->csrf_origins))
+    for (unsigned i = 0; i < settings->policies_len; i++) {
+        const struct http_policy *policy = &settings->policies[i];
+        struct http__standards *s = &settings->standards[i];
+        enum status st = http__cors_make(arena, &policy->cors, s);
+        if (st == STATUS_OK && http__origins_parse(arena, policy->csrf.origins, &s->csrf_origins))
             st = STATUS_INVALID;
         if (st == STATUS_OK)
-            st = http__blocks_make(app->arena, policy, s);
+            st = http__blocks_make(arena, policy, s);
         if (st != STATUS_OK)
             return st;
     }

@@ -112,7 +112,13 @@ static bool is_counted(const struct net_gate *gate, const struct address *a)
 {
     if (!a || !gate->options.per_address_max)
         return false;
-    return !gate->options.exempt || !address_set_has(gate->options.exempt, a);
+    const struct address_set *exempt = __atomic_load_n(&gate->options.exempt, __ATOMIC_ACQUIRE);
+    return !exempt || !address_set_has(exempt, a);
+}
+
+void net_gate_exempt_set(struct net_gate *gate, const struct address_set *exempt)
+{
+    __atomic_store_n(&gate->options.exempt, exempt, __ATOMIC_RELEASE);
 }
 
 /* The stripe, locked, and the place in it where the chain of this subscriber begins. */

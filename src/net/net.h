@@ -188,6 +188,9 @@ struct net_gate_options {
  * little beyond them, then close without a word. */
 enum status net_gate_new(const struct net_gate_options *options, struct net_gate **ret_gate);
 void net_gate_free(struct net_gate *gate); /* after its servers */
+/* Replace the set of exempt peers. Any thread; a server may look at the one before until its loop
+ * has come to its next event. */
+void net_gate_exempt_set(struct net_gate *gate, const struct address_set *exempt);
 
 struct net_gate_stats {
     unsigned open, open_max;
@@ -253,6 +256,8 @@ int net_server_fd(const struct net_server *server); /* of the listening socket; 
 void net_server_drain(struct net_server *server);
 /* From now on somebody else has the listening socket too: treat it as lent. Own thread. */
 void net_server_lend(struct net_server *server);
+/* Replace options.proxies, if there were any. Own thread. */
+void net_server_proxies_set(struct net_server *server, const struct address_set *proxies);
 /* Drained, and nothing is left open. */
 bool net_server_is_drained(const struct net_server *server);
 unsigned net_server_connections(const struct net_server *server); /* open now */
@@ -309,6 +314,13 @@ struct net_tls_error {
  */
 enum status net_tls_new(const struct net_tls_options *options, struct metrics *metrics,
                         struct net_tls **ret_tls, struct net_tls_error *ret_error);
+/*
+ * What the files and settings are not good for: each problem is told, a certificate's with its file.
+ * Serves nothing. `now_us`: wall clock, for certificates that have ended or not begun. Reads files.
+ */
+typedef void (*net_tls_problem_fn)(void *arg, const char *text);
+void net_tls_check(const struct net_tls_options *options, int64_t now_us, net_tls_problem_fn tell,
+                   void *arg);
 enum status net_tls_reload(struct net_tls *tls, const struct net_tls_options *options,
                            struct net_tls_error *ret_error);
 /* Reload with the options in force if a file changed since; NOT_FOUND: none did. */

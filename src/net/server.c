@@ -289,6 +289,12 @@ void net_server_drain(struct net_server *s)
     on_rest(&s->rest);
 }
 
+void net_server_proxies_set(struct net_server *s, const struct address_set *proxies)
+{
+    if (s->options.proxies)
+        s->options.proxies = proxies;
+}
+
 void net_server_lend(struct net_server *s)
 {
     s->listener.is_lent = true;

@@ -35,7 +35,7 @@ struct net__tls_cert {
     size_t staple_len;
     int64_t staple_until_us; /* wall clock */
     const char *staple_state;
-    int64_t expires_us; /* wall clock */
+    int64_t begins_us, expires_us; /* wall clock */
 };
 enum status net__tls_cert_load(const struct net_tls_certificate *files, struct arena *arena,
                                struct net__tls_cert *ret, struct net_tls_error *ret_error);
@@ -74,6 +74,9 @@ enum status net__tls_set_new(const struct net_tls_options *options,
                              struct net__tls_tickets *tickets, struct net__tls_set **ret_set,
                              struct net_tls_error *ret_error);
 void net__tls_set_unref(struct net__tls_set *set);
+/* Of the options all but the certificates. INVALID. */
+enum status net__tls_settings_check(const struct net_tls_options *options,
+                                    struct net_tls_error *ret_error);
 /* What the files of the options look like now, into NET__TLS_FILES_MAX places; how many it took. */
 size_t net__tls_stamps_take(struct arena *arena, const struct net_tls_options *options,
                             struct net__tls_stamp *stamps);

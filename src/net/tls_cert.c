@@ -242,6 +242,7 @@ static enum status load(const struct net_tls_certificate *files, struct arena *a
         ERR_clear_error();
         return STATUS_INVALID;
     }
+    cert->begins_us = wall_of(X509_get0_notBefore(cert->x509));
     cert->expires_us = wall_of(X509_get0_notAfter(cert->x509));
     if (load_names(arena, cert) != STATUS_OK)
         return net__tls_refuse(error, files->cert_file, "has more names than fit into memory");

@@ -191,6 +191,26 @@ static enum status context_new(struct net__tls_set *set, struct net__tls_tickets
     return ask_clients(ctx, set, error);
 }
 
+enum status net__tls_settings_check(const struct net_tls_options *options,
+                                    struct net_tls_error *error)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_new(NULL, 0);
+    struct net__tls_set *set = arena_new_of(arena, struct net__tls_set);
+    struct net__tls_tickets *tickets = net__tls_tickets_new(options->ticket_period_us);
+    SSL_CTX *ctx = NULL;
+    enum status st = STATUS_EXHAUSTED;
+    (void)snprintf(error->text, sizeof(error->text), "there is no memory for it");
+    if (set && tickets) {
+        set->arena = arena;
+        set->options = *options;
+        set->stamps_len = 1;
+        st = context_new(set, tickets, &ctx, error);
+    }
+    SSL_CTX_free(ctx);
+    net__tls_tickets_free(tickets);
+    return st;
+}
+
 static enum status use_cert(SSL_CTX *ctx, const struct net__tls_cert *cert, struct slice file,
                             struct net_tls_error *error)
 {

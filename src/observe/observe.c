@@ -136,10 +136,10 @@ static enum status health_detailed(struct task *task, struct http_request *req, 
 
 static enum status health_limits(struct task *task, struct http_request *req, void *arg)
 {
-    struct observe *o = arg;
+    (void)arg;
     struct buf body;
     buf_init(&body, task_arena(task), 4096, LIMITS_BYTES_MAX);
-    http_limits_write(o->app, &body);
+    http_limits_write(req, &body);
     if (buf_status(&body) != STATUS_OK)
         return problem_set(task, buf_status(&body), "observe/too-large",
                            "The answer grew too large.");

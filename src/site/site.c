@@ -178,14 +178,31 @@ static const char *method_name(enum net_method method)
     return names[method];
 }
 
-static bool is_deprecated(void *arg, struct slice path)
+/* Whose document is made: the app's, as a request sees it. */
+struct asked {
+    struct http_app *app;
+    const struct http_request *req; /* NULL: no loop runs */
+};
+
+static struct openapi_policy policy_of(void *arg, struct slice path)
 {
-    return http_policy_of(arg, path)->deprecation.deprecated_us != 0;
+    const struct asked *asked = arg;
+    const struct http_policy *policy =
+        asked->req ? http_policy_at(asked->req, path) : http_policy_of(asked->app, path);
+    const struct http_signature_policy *signature = &policy->signature;
+    bool looks = signature->mode != HTTP_SIGNATURE_OFF;
+    return (struct openapi_policy){
+        .deprecated = policy->deprecation.deprecated_us != 0,
+        .signs_messages = looks && signature->takes_messages,
+        .signs_plain = looks && signature->takes_plain,
+        .signs_always = signature->mode == HTTP_SIGNATURE_REQUIRED,
+    };
 }
 
-void site_openapi(struct http_app *app, const struct contract_set *set, struct arena *arena,
-                  struct buf *out)
+void site_openapi(struct http_app *app, const struct http_request *req,
+                  const struct contract_set *set, struct arena *arena, struct buf *out)
 {
+    struct asked asked = { .app = app, .req = req };
     unsigned len = http_routes_len(app), n = 0;
     struct openapi_route *routes = arena_array_of(arena, struct openapi_route, len ? len : 1);
     for (unsigned i = 0; routes && i < len; i++) {
@@ -209,8 +226,8 @@ void site_openapi(struct http_app *app, const struct contract_set *set, struct a
                                        .server_url = SLICE("/"),
                                        .routes = routes,
                                        .routes_len = n,
-                                       .is_deprecated = is_deprecated,
-                                       .arg = app };
+                                       .policy_of = policy_of,
+                                       .arg = &asked };
     contract_openapi(set, &options, arena, out);
 }
 
@@ -232,7 +249,7 @@ static enum status get_openapi(struct task *task, struct http_request *req, void
     struct buf body;
     buf_init(&body, task_arena(task), 65536, OPENAPI_BYTES_MAX);
     struct contract_set *set = resource_set_hold(site->options.engine);
-    site_openapi(site->app, asked_version(set, http_path(req)), task_arena(task), &body);
+    site_openapi(site->app, req, asked_version(set, http_path(req)), task_arena(task), &body);
     resource_set_release(site->options.engine, set);
     if (buf_status(&body) != STATUS_OK)
         return problem_set(task, buf_status(&body), "site/too-large",

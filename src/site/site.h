@@ -14,6 +14,7 @@ struct arena;
 struct buf;
 struct contract_set;
 struct http_app;
+struct http_request;
 struct resource_engine;
 struct site;
 
@@ -30,7 +31,7 @@ struct site_options {
 enum status site_open(struct http_app *app, const struct site_options *options, struct site **ret);
 void site_close(struct site *site);
 
-/* The OpenAPI document of these contracts and the app's other routes: what /openapi.json and
- * `purlin openapi` print. */
-void site_openapi(struct http_app *app, const struct contract_set *set, struct arena *arena,
-                  struct buf *out);
+/* The OpenAPI document of these contracts and the app's other routes, under the policies that `req`
+ * goes by (NULL: before loops run): what /openapi.json and `purlin openapi` print. */
+void site_openapi(struct http_app *app, const struct http_request *req,
+                  const struct contract_set *set, struct arena *arena, struct buf *out);
