@@ -3,64 +3,8 @@
  * first bytes choose. What is understood must not depend on the pieces, and llhttp alone must find
  * no other body in what we accept.
  */
-#include <llhttp.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/macros.h"
+#include "http1.h"
 #include "net/client_private.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define SPLITS 4u
-#define ANSWERS_MAX 16u
-
-static void require(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-/* A digest of everything a run reported, and where the last whole answer ended. */
-struct seen {
-    uint64_t digest;
-    unsigned answers;
-    size_t end;
-};
-
-static void note(struct seen *seen, struct slice text)
-{
-    seen->digest = hash64(text, seen->digest * 31 + text.len);
-}
-
-static void note_number(struct seen *seen, int64_t number)
-{
-    note(seen, slice_of((const char *)&number, sizeof(number)));
-}
-
-/* Bytes come as `splits` says: of the rest, so much at a time. */
-struct feed {
-    struct slice all;
-    const uint8_t *splits;
-    size_t at;   /* consumed */
-    size_t seen; /* arrived */
-    unsigned turn;
-};
-
-static bool feed_more(struct feed *f)
-{
-    if (f->seen == f->all.len)
-        return false;
-    size_t step = f->splits ? (size_t)f->splits[f->turn++ % SPLITS] + 1 : f->all.len;
-    f->seen = MIN(f->all.len, f->seen + step);
-    return true;
-}
-
-static struct slice feed_unread(const struct feed *f)
-{
-    return slice_of(f->all.data + f->at, f->seen - f->at);
-}
 
 static struct net_header headers[NET__HEADERS_MAX + 1];
 
@@ -109,77 +53,12 @@ static void note_head(struct seen *seen, const struct net__answer_head *head)
     }
 }
 
-/* Concatenate the body into `body`, which has room. False when it is bad or unfinished. */
-static bool read_body(struct feed *f, const struct net__answer_head *head, char *body,
-                      size_t *ret_len)
+static struct net__framing framing_of(const struct net__answer_head *head)
 {
-    const struct net__framing framing = {
+    return (struct net__framing){
         .chunked = head->until == NET__UNTIL_CHUNKED,
         .length = head->until == NET__UNTIL_LENGTH ? head->response.content_length : 0,
     };
-    struct net__body decoder;
-    net__body_init(&decoder, &framing);
-    size_t len = 0;
-    for (;;) {
-        struct slice unread = feed_unread(f), piece = SLICE_NULL;
-        size_t used;
-        enum net__piece what = net__body_next(&decoder, unread.data, unread.len, &used, &piece);
-        f->at += used;
-        *ret_len = len;
-        if (what == NET__PIECE_END)
-            return true;
-        if (what == NET__PIECE_BAD)
-            return false;
-        if (what == NET__PIECE_DATA) {
-            memcpy(body + len, piece.data, piece.len);
-            len += piece.len;
-        } else if (!feed_more(f)) {
-            return false;
-        }
-    }
-}
-
-/* -- what llhttp alone makes of it
- * ----------------------------------------------------------------------- */
-
-struct other {
-    char *body;
-    size_t len;
-    bool complete;
-};
-
-static int other_on_body(llhttp_t *llhttp, const char *at, size_t len)
-{
-    struct other *o = llhttp->data;
-    memcpy(o->body + o->len, at, len);
-    o->len += len;
-    return 0;
-}
-
-static int other_on_complete(llhttp_t *llhttp)
-{
-    struct other *o = llhttp->data;
-    o->complete = true;
-    return HPE_PAUSED;
-}
-
-static void check_other(struct slice message, struct slice body)
-{
-    static const llhttp_settings_t settings = {
-        .on_body = other_on_body,
-        .on_message_complete = other_on_complete,
-    };
-    struct other o = { .body = malloc(message.len + 1) };
-    require(o.body != NULL);
-    llhttp_t llhttp;
-    llhttp_init(&llhttp, HTTP_RESPONSE, &settings);
-    llhttp.data = &o;
-    llhttp_errno_t rc = llhttp_execute(&llhttp, message.data, message.len);
-    /* It may refuse what we take (extensions, trailers), but not read another body. An upgrade ends
-     * its interest. */
-    if (o.complete && rc != HPE_PAUSED_UPGRADE)
-        require(slice_eq(slice_of(o.body, o.len), body));
-    free(o.body);
 }
 
 static struct seen run(struct slice all, const uint8_t *splits, bool is_head)
@@ -189,21 +68,23 @@ static struct seen run(struct slice all, const uint8_t *splits, bool is_head)
     char *body = malloc(all.len + 1), *copy = malloc(all.len + 1);
     require(body && copy);
     bool goes_on = true;
-    while (goes_on && seen.answers < ANSWERS_MAX) {
+    while (goes_on && seen.messages < MESSAGES_MAX) {
         struct net__answer_head head;
         size_t body_len = 0, start = f.at;
         goes_on = read_head(&f, copy, is_head, &head, &seen);
         if (goes_on) {
             note_head(&seen, &head);
-            goes_on = head.until != NET__UNTIL_CLOSE && read_body(&f, &head, body, &body_len);
+            const struct net__framing framing = framing_of(&head);
+            goes_on = head.until != NET__UNTIL_CLOSE && read_body(&f, &framing, body, &body_len);
             note(&seen, slice_of(body, body_len));
             note_number(&seen, goes_on);
         }
         if (goes_on) {
-            seen.answers++;
+            seen.messages++;
             seen.end = f.at;
             if (!splits && !is_head)
-                check_other(slice_of(all.data + start, f.at - start), slice_of(body, body_len));
+                check_other(HTTP_RESPONSE, slice_of(all.data + start, f.at - start),
+                            slice_of(body, body_len));
         }
     }
     free(body);
@@ -219,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice all = slice_of((const char *)data + SPLITS, size - SPLITS);
     struct seen whole = run(all, NULL, is_head);
     struct seen split = run(all, data, is_head);
-    require(whole.digest == split.digest && whole.answers == split.answers &&
+    require(whole.digest == split.digest && whole.messages == split.messages &&
             whole.end == split.end);
     return 0;
 }

@@ -70,7 +70,7 @@ static const char *set_up(SSL_CTX *ctx, const struct net_client_tls_options *o)
                               SSL_MODE_RELEASE_BUFFERS);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, on_session);
-    if (!net__tls_ctx_defaults(ctx) || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
+    if (!net__tls_ctx_defaults(ctx) ||
         SSL_CTX_set_alpn_protos(ctx, protocols, sizeof(protocols) - 1) != 0)
         return "TLS cannot be set up";
     return load_files(ctx, o);
