@@ -19,6 +19,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/macros.h"
+#include "base/metric.h"
 #include "http/internal.h"
 
 #define BUCKETS 512u /* a power of two */
@@ -39,9 +40,14 @@ struct http__file_loop {
     struct task_sem workers;
 };
 
+/* How a name was found. */
+enum lookup { LOOKUP_HIT, LOOKUP_CHECKED, LOOKUP_OPENED, LOOKUP_NONE, LOOKUPS };
+
 struct http__file_cache {
     const struct http_app *app;
-    int folder; /* a descriptor */
+    int folder;              /* a descriptor */
+    struct metrics *metrics; /* may be NULL */
+    metric_series entries, bytes, lookups[LOOKUPS];
     struct http__file_loop *loops[HTTP__LOOPS_MAX];
 };
 
@@ -67,6 +73,44 @@ const char *http__file_suffix(enum http__coding coding)
  * ------------------------------------------------------------------------------------------------
  */
 
+/* The caches of all folders count into the same series. */
+static void declare_metrics(struct http__file_cache *cache)
+{
+    static const char *const outcomes[LOOKUPS] = {
+        [LOOKUP_HIT] = "hit",
+        [LOOKUP_CHECKED] = "checked",
+        [LOOKUP_OPENED] = "opened",
+        [LOOKUP_NONE] = "none",
+    };
+    struct metrics *m = cache->metrics;
+    unsigned entries = metric_declare(
+        m, &(struct metric_desc){ .name = "purlin_file_cache_entries",
+                                  .help = "Static files held open or in memory, over all loops.",
+                                  .kind = METRIC_GAUGE });
+    unsigned bytes = metric_declare(
+        m, &(struct metric_desc){ .name = "purlin_file_cache_bytes",
+                                  .help = "Bytes of them that are in memory, codings included.",
+                                  .kind = METRIC_GAUGE });
+    unsigned lookups = metric_declare(
+        m, &(struct metric_desc){ .name = "purlin_file_cache_lookups",
+                                  .help = "Names of static files asked for: hit, checked again "
+                                          "and unchanged, opened, or none there.",
+                                  .kind = METRIC_COUNTER,
+                                  .labels = { "outcome" } });
+    cache->entries = metric_series_get(m, entries, NULL);
+    cache->bytes = metric_series_get(m, bytes, NULL);
+    for (unsigned i = 0; i < LOOKUPS; i++) {
+        struct slice value = slice_cstr(outcomes[i]);
+        cache->lookups[i] = metric_series_get(m, lookups, &value);
+    }
+}
+
+static void count(const struct http__file_cache *cache, metric_series series, int64_t change)
+{
+    if (cache->metrics)
+        metric_add(cache->metrics, series, change);
+}
+
 enum status http__file_cache_new(const struct http_app *app, struct slice folder,
                                  struct http__file_cache **ret, const char **ret_reason)
 {
@@ -88,6 +132,9 @@ enum status http__file_cache_new(const struct http_app *app, struct slice folder
         *ret_reason = "the folder cannot be opened";
         return STATUS_INVALID;
     }
+    cache->metrics = app->options.metrics;
+    if (cache->metrics)
+        declare_metrics(cache);
     *ret = cache;
     return STATUS_OK;
 }
@@ -175,6 +222,8 @@ static void cache_remove(struct http__file_loop *l, struct http__file *f)
     use_unlink(l, f);
     l->len--;
     l->bytes -= f->bytes;
+    count(l->cache, l->cache->entries, -1);
+    count(l->cache, l->cache->bytes, -(int64_t)f->bytes);
     f->in_cache = false;
     http__file_release(f);
 }
@@ -198,6 +247,8 @@ static void cache_add(struct http__file_loop *l, struct http__file *f)
     use_newest(l, f);
     l->len++;
     l->bytes += f->bytes;
+    count(l->cache, l->cache->entries, 1);
+    count(l->cache, l->cache->bytes, (int64_t)f->bytes);
 }
 
 static struct http__file *cache_find(struct http__file_loop *l, uint64_t hash, struct slice name)
@@ -464,6 +515,7 @@ enum status http__file_get(struct task *task, struct http__file_cache *cache, st
         use_unlink(l, f);
         use_newest(l, f);
         f->refs++;
+        count(cache, cache->lookups[LOOKUP_HIT], 1);
         *ret = f;
         return STATUS_OK;
     }
@@ -479,11 +531,13 @@ enum status http__file_get(struct task *task, struct http__file_cache *cache, st
     if (st != STATUS_OK) {
         if (f && st == STATUS_NOT_FOUND)
             cache_remove(l, f);
+        count(cache, cache->lookups[LOOKUP_NONE], 1);
         return st;
     }
     if (f && is_same(f, &look.st)) {
         f->siblings = look.siblings;
         look_close(&look);
+        count(cache, cache->lookups[LOOKUP_CHECKED], 1);
     } else {
         if (f)
             cache_remove(l, f);
@@ -491,6 +545,7 @@ enum status http__file_get(struct task *task, struct http__file_cache *cache, st
         if (!f)
             return STATUS_EXHAUSTED;
         cache_add(l, f);
+        count(cache, cache->lookups[LOOKUP_OPENED], 1);
     }
     f->checked_us = now_us;
     f->refs++;
@@ -580,18 +635,18 @@ static enum status make_coded(struct task *task, struct http__file_loop *l, stru
         /* It may be the one that must go for it; whoever got it holds it. */
         cache_shrink(l, 0, job.coded_len);
         f->bytes += job.coded_len;
-        if (f->in_cache)
+        if (f->in_cache) {
             l->bytes += job.coded_len;
+            count(l->cache, l->cache->bytes, (int64_t)job.coded_len);
+        }
     }
     return STATUS_OK;
 }
 
-enum status http__file_coded(struct task *task, struct http__file_cache *cache,
-                             struct http__file *f, enum http__coding coding,
+enum status http__file_coded(struct task *task, struct http__file *f, enum http__coding coding,
                              struct slice *ret_coded)
 {
     struct http__file_loop *l = f->loop;
-    (void)cache;
     if (!f->coded_tried[coding]) {
         enum status st = task_latch_lock(task, &f->coding);
         if (st != STATUS_OK)

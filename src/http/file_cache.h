@@ -74,6 +74,5 @@ enum status http__file_get(struct task *task, struct http__file_cache *cache, st
 void http__file_release(struct http__file *f); /* accepts NULL */
 /* All of it in a coding, made at the first call and kept with it; data NULL: it gets no smaller, or
  * nobody has the time. Suspends. */
-enum status http__file_coded(struct task *task, struct http__file_cache *cache,
-                             struct http__file *f, enum http__coding coding,
+enum status http__file_coded(struct task *task, struct http__file *f, enum http__coding coding,
                              struct slice *ret_coded);

@@ -219,7 +219,7 @@ static enum status choose(struct task *task, struct http_request *req, struct ht
     if (coding == HTTP__IDENTITY)
         return STATUS_OK;
     struct slice coded;
-    enum status st = http__file_coded(task, files->cache, f, coding, &coded);
+    enum status st = http__file_coded(task, f, coding, &coded);
     if (st != STATUS_OK || !coded.data)
         return st;
     c->memory = coded;

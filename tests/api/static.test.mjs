@@ -306,3 +306,40 @@ function slowly(url, between) {
     }).on("error", reject);
   });
 }
+
+it("what the cache holds and how it was found is counted", async (t) => {
+  const { server, get, put } = await serve(t, { PURLIN_THREADS: "1" });
+  const counted = async () => {
+    const { text } = await server.get("/metrics", { admin: true });
+    const value = (line) => Number(text.split("\n").find((l) => l.startsWith(`${line} `)).slice(line.length));
+    const lookups = (outcome) => value(`purlin_file_cache_lookups_total{outcome="${outcome}"}`);
+    return {
+      entries: value("purlin_file_cache_entries"),
+      bytes: value("purlin_file_cache_bytes"),
+      found: lookups("hit") + lookups("checked"),
+      opened: lookups("opened"),
+      none: lookups("none"),
+    };
+  };
+  const before = await counted();
+  for (let i = 0; i < 5; i++) assert.equal((await get("/static/small.txt")).status, 200);
+  assert.equal((await get("/static/nowhere.txt")).status, 404);
+  const after = await counted();
+  assert.equal(after.entries, before.entries + 1);
+  assert.ok(after.bytes >= before.bytes + 10, `${before.bytes} -> ${after.bytes}`);
+  assert.equal(after.opened, before.opened + 1);
+  assert.equal(after.found, before.found + 4);
+  assert.equal(after.none, before.none + 1);
+  // A coding that is made here is memory, too; a file that changed takes the place of the old one.
+  assert.equal((await get("/static/app.js", { "accept-encoding": "br" })).headers["content-encoding"], "br");
+  const coded = await counted();
+  assert.ok(coded.bytes > after.bytes);
+  put("small.txt", "0123456789-and-more");
+  for (let i = 0; i < 300 && (await counted()).opened === coded.opened; i++) {
+    await get("/static/small.txt");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const changed = await counted();
+  assert.equal(changed.opened, coded.opened + 1);
+  assert.equal(changed.entries, coded.entries);
+});
