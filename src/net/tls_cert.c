@@ -150,7 +150,9 @@ static int64_t wall_of(const ASN1_TIME *time)
     int days, seconds;
     if (ASN1_TIME_diff(&days, &seconds, NULL, time) != 1)
         return 0;
-    return clock_wall_us() + ((int64_t)days * 86400 + seconds) * CLOCK_SECOND;
+    /* The difference is one of whole seconds. */
+    int64_t now_s = clock_wall_us() / CLOCK_SECOND;
+    return (now_s + (int64_t)days * 86400 + seconds) * CLOCK_SECOND;
 }
 
 /* -- the staple
