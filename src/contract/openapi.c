@@ -16,7 +16,7 @@ struct document {
     struct arena *arena;
     const struct contract_set *set;
     const struct openapi_options *options;
-    struct slice prefix; /* with slashes around the version */
+    struct slice prefix;          /* with slashes around the version */
     struct openapi_policy policy; /* of the path being written */
     struct contract__used used;
 };

@@ -25,9 +25,10 @@ struct openapi_route {
 };
 /* What the policy of a path asks of clients. */
 struct openapi_policy {
-    bool deprecated;                  /* not to be built upon any more */
-    bool signs_messages, signs_plain; /* profiles of signatures that are taken; none: none is looked at */
-    bool signs_always;                /* a request without one is refused */
+    bool deprecated; /* not to be built upon any more */
+    bool signs_messages,
+        signs_plain;   /* profiles of signatures that are taken; none: none is looked at */
+    bool signs_always; /* a request without one is refused */
 };
 struct openapi_options {
     struct slice title, version, server_url; /* server_url may be "/" */

@@ -180,7 +180,8 @@ static void put_parameter_components(struct json_out *o, const struct contract__
     };
     static const struct parameter signature_headers[] = {
         { "SignatureInput", "Signature-Input", "{\"type\":\"string\"}",
-          "With Signature: what it covers, when it was made, by which key, and a nonce (RFC 9421)." },
+          "With Signature: what it covers, when it was made, by which key, and a nonce (RFC "
+          "9421)." },
         { "ContentDigest", "Content-Digest", "{\"type\":\"string\"}",
           "sha-256 or sha-512 of the body (RFC 9530); covered by the signature." },
     };
@@ -256,8 +257,9 @@ static void put_security_components(struct json_out *o, const struct contract__u
     json_out_object(o);
     json_out_key(o, SLICE("apiKey"));
     json_out_raw(
-        o, SLICE("{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
-                 "\"description\":\"The bootstrap key (PURLIN_ADMIN_KEY) carries the role admin.\"}"));
+        o,
+        SLICE("{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
+              "\"description\":\"The bootstrap key (PURLIN_ADMIN_KEY) carries the role admin.\"}"));
     json_out_key(o, SLICE("bearer"));
     json_out_raw(o, SLICE("{\"type\":\"http\",\"scheme\":\"bearer\"}"));
     if (used->signs_messages) {

@@ -116,6 +116,24 @@ routes:
     await refused(await server.get("/api/v1/notes"), "signature_required");
   });
 
+  it("the document says where to sign, and how", async () => {
+    const { body: document } = await server.get("/openapi.json");
+    const schemes = (at, method) => document.paths[at][method].security.map((s) => Object.keys(s).sort().join("+"));
+    const both = ["messageSignature", "plainSignature"];
+    assert.deepEqual(schemes("/api/v1/notes", "get"), both);
+    assert.deepEqual(schemes("/api/v1/notes/{id}", "put"), both);
+    assert.deepEqual(schemes("/health/live", "get"), ["plainSignature"]);
+    assert.ok(schemes("/api/v1/batch", "post").includes("")); // optional: as before, too
+    assert.ok(schemes("/api/v1/batch", "post").includes("messageSignature"));
+    assert.ok(!schemes("/api/v1/batch", "post").includes("plainSignature"));
+    assert.deepEqual(schemes("/health/ready", "get"), [""]);
+    const names = document.paths["/api/v1/notes"].post.parameters.map((p) => p.$ref?.split("/").at(-1));
+    assert.ok(names.includes("SignatureInput") && names.includes("ContentDigest"));
+    assert.equal(document.components.securitySchemes.messageSignature.name, "Signature");
+    assert.equal(document.components.securitySchemes.plainSignature.name, "X-Signature");
+    assert.ok(document.paths["/health/live"].get.responses["401"]);
+  });
+
   it("who signs well is let in", async () => {
     const answer = await post({ "content-digest": digest, ...signMessage(covered()) });
     assert.equal(answer.status, 201, answer.text);

@@ -278,6 +278,78 @@ static void test_without_an_example(void **state)
     fixture_fini(&f);
 }
 
+static struct openapi_policy policy_of(void *arg, struct slice path)
+{
+    (void)arg;
+    if (slice_starts(path, SLICE("/api/v1/odd/{id}")))
+        return (struct openapi_policy){ .signs_messages = true, .signs_always = true };
+    if (slice_starts(path, SLICE("/api/v1/odd")))
+        return (struct openapi_policy){ .signs_plain = true };
+    if (slice_eq(path, SLICE("/api/v1/batch")))
+        return (struct openapi_policy){ .signs_messages = true,
+                                        .signs_plain = true,
+                                        .signs_always = true };
+    return (struct openapi_policy){ .deprecated = false };
+}
+
+static void check_value(struct arena *arena, json_t *document, const char *pointer,
+                        const char *want)
+{
+    struct buf text;
+    json_t *value = at(document, pointer);
+    if (!value)
+        fail_msg("%s is missing", pointer);
+    buf_init(&text, arena, 256, 4096);
+    json_put_value(&text, value);
+    check_text(pointer, buf_slice(&text), slice_cstr(want));
+}
+
+/* What the policy of each path asks for, and nothing where it asks for nothing. */
+static void test_signatures_are_told(void **state)
+{
+    static const struct {
+        const char *pointer, *want;
+    } cases[] = {
+        { "/paths/~1api~1v1~1odd/get/security", "[{},{\"plainSignature\":[]}]" },
+        { "/paths/~1api~1v1~1odd/post/security",
+          "[{},{\"apiKey\":[]},{\"bearer\":[]},{\"plainSignature\":[]},"
+          "{\"apiKey\":[],\"plainSignature\":[]},{\"bearer\":[],\"plainSignature\":[]}]" },
+        { "/paths/~1api~1v1~1odd~1{id}/get/security", "[{\"messageSignature\":[]}]" },
+        { "/paths/~1api~1v1~1batch/post/security",
+          "[{\"messageSignature\":[]},{\"apiKey\":[],\"messageSignature\":[]},"
+          "{\"bearer\":[],\"messageSignature\":[]},{\"plainSignature\":[]},"
+          "{\"apiKey\":[],\"plainSignature\":[]},{\"bearer\":[],\"plainSignature\":[]}]" },
+        { "/components/securitySchemes/messageSignature/name", "\"Signature\"" },
+        { "/components/securitySchemes/plainSignature/name", "\"X-Signature\"" },
+        { "/components/parameters/SignatureInput/name", "\"Signature-Input\"" },
+        { "/components/parameters/ContentDigest/name", "\"Content-Digest\"" },
+    };
+    (void)state;
+    struct fixture f = { .arena = arena_new(NULL, 0) };
+    struct buf out;
+    f.set = set_of(f.arena, "resource: odd\n"
+                            "fields:\n"
+                            "  code: { type: string }\n"
+                            "rules: { read: true, create: '@user != null', update: true }\n");
+    const struct openapi_options options = {
+        .title = SLICE("T"), .version = SLICE("1"), .server_url = SLICE("/"), .policy_of = policy_of
+    };
+    buf_init(&out, f.arena, 65536, (size_t)4 << 20);
+    contract_openapi(f.set, &options, f.arena, &out);
+    json_t *document = json_of(f.arena, arena_cstr(f.arena, buf_slice(&out)));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        check_value(f.arena, document, cases[i].pointer, cases[i].want);
+    struct slice put =
+        json_slice(at(document, "/paths/~1api~1v1~1odd~1{id}/put/parameters/4/$ref"));
+    check_text("of a body", put, SLICE("#/components/parameters/ContentDigest"));
+    assert_null(at(document, "/paths/~1api~1v1~1odd~1{id}/delete/parameters/3"));
+    fixture_fini(&f);
+    fixture_init(&f);
+    assert_null(at(f.document, "/components/securitySchemes/messageSignature"));
+    assert_null(at(f.document, "/components/parameters/SignatureInput"));
+    fixture_fini(&f);
+}
+
 /* Too little room is said, not written over. */
 static void test_too_little_room(void **state)
 {
@@ -297,9 +369,13 @@ static void test_too_little_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_is_whole),           cmocka_unit_test(test_operations_have_one_name),
-        cmocka_unit_test(test_rules_are_told),     cmocka_unit_test(test_examples_are_valid),
-        cmocka_unit_test(test_without_an_example), cmocka_unit_test(test_too_little_room),
+        cmocka_unit_test(test_is_whole),
+        cmocka_unit_test(test_operations_have_one_name),
+        cmocka_unit_test(test_rules_are_told),
+        cmocka_unit_test(test_examples_are_valid),
+        cmocka_unit_test(test_without_an_example),
+        cmocka_unit_test(test_too_little_room),
+        cmocka_unit_test(test_signatures_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
