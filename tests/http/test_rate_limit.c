@@ -189,6 +189,73 @@ static void test_long_names_are_cut(void **state)
     http__offenders_fini(&o);
 }
 
+/* -- who is asked for, as a room above knows it
+ * --------------------------------------------------------------------- */
+
+/* X-User, X-Key and X-Tenant are what such a room would have found out. */
+static enum http_verdict who_asks(struct task *task, struct http_request *req, void *arg)
+{
+    (void)task;
+    (void)arg;
+    const struct net_request *r = http_net(req);
+    struct slice user = net_header_find(r, SLICE("x-user"));
+    struct slice key = net_header_find(r, SLICE("x-key"));
+    if (user.len) {
+        struct task_caller caller = { .has_user = true };
+        memcpy(caller.user.bytes, user.data, MIN(user.len, sizeof(caller.user.bytes)));
+        http_caller_set(req, &caller);
+    }
+    if (key.len)
+        http_caller_key_set(req, (uint64_t)key.data[0]);
+    http_tenant_set(req, net_header_find(r, SLICE("x-tenant")));
+    return HTTP_STEP_NEXT;
+}
+
+/* Each of them has two requests of its own; a stranger counts by the address. */
+static void check_by(unsigned by, const char *const *others, unsigned others_len)
+{
+    const struct http_rate_rule rules[] = {
+        { .name = SLICE("two"), .count = 2, .period_us = CLOCK_HOUR, .by = by, .id = 1 },
+    };
+    const struct http_policy policy = { .rate = { .requests = rules, .requests_len = 1 } };
+    struct shared_counts *counts;
+    struct wire w;
+    struct answer a = { 0 };
+    assert_int_equal(shared_counts_local(NULL, 1024, &counts), STATUS_OK);
+    wire_make(&w, (struct http_options){
+                      .policies = &policy, .policies_len = 1, .rate = { .counts = counts } });
+    assert_int_equal(http_step_add(w.app, "who", who_asks, NULL), STATUS_OK);
+    wire_serve(&w, NULL);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < others_len; i++) {
+            char request[200];
+            (void)snprintf(request, sizeof(request), "GET /hello HTTP/1.1\r\nHost: h\r\n%s\r\n",
+                           others[i]);
+            wire_ask(&w, request, &a);
+            if (a.status != (round < 2 ? 200 : 429))
+                fail_msg("by %u, round %u, \"%s\": %d", by, round, others[i], a.status);
+        }
+    }
+    answer_free(&a);
+    wire_close(&w);
+    shared_counts_free(counts);
+}
+
+static void test_users_keys_and_tenants(void **state)
+{
+    (void)state;
+    static const char *const users[] = { "", "X-User: ann\r\n", "X-User: bob\r\n" };
+    static const char *const keys[] = { "", "X-Key: 1\r\n", "X-Key: 2\r\n" };
+    static const char *const tenants[] = { "X-Tenant: north\r\n", "X-Tenant: south\r\n" };
+    static const char *const both[] = { "X-User: ann\r\nX-Tenant: north\r\n",
+                                        "X-User: ann\r\nX-Tenant: south\r\n",
+                                        "X-User: bob\r\nX-Tenant: south\r\n" };
+    check_by(HTTP_RATE_BY_USER, users, ARRAY_LEN(users));
+    check_by(HTTP_RATE_BY_KEY, keys, ARRAY_LEN(keys));
+    check_by(HTTP_RATE_BY_TENANT, tenants, ARRAY_LEN(tenants));
+    check_by(HTTP_RATE_BY_USER | HTTP_RATE_BY_TENANT, both, ARRAY_LEN(both));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_gone_peer_does_not_wait),
         cmocka_unit_test(test_offenders),
         cmocka_unit_test(test_long_names_are_cut),
+        cmocka_unit_test(test_users_keys_and_tenants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
