@@ -180,8 +180,8 @@ const struct config_key config_keys[] = {
       "is ip (of IPv6 the /64), user, key, route, tenant or all. Empty: none. See docs/limits.md.",
       true },
     { "rate.writes", "PURLIN_RATE_WRITES", CONFIG_TEXT, offsetof(struct config, rate_writes),
-      "300/10s/ip", NULL, 0, 1024, false, true,
-      "Further ones of requests that are no GET or HEAD.", true },
+      "300/10s/ip", NULL, 0, 1024, false, true, "Further ones of requests that are no GET or HEAD.",
+      true },
     { "rate.credentials", "PURLIN_RATE_CREDENTIALS", CONFIG_TEXT,
       offsetof(struct config, rate_credentials), "20/minute/ip", NULL, 0, 1024, false, true,
       "Further ones of the paths under `/auth/` and `/oauth/`, and of wrong API keys anywhere; "

@@ -1,6 +1,6 @@
 /*
- * cmd/reload.h - SIGHUP: the configuration, the contracts and the certificates are read anew, all of
- * them checked, and taken over together, or not at all.
+ * cmd/reload.h - SIGHUP: the configuration, the contracts and the certificates are read anew, all
+ * of them checked, and taken over together, or not at all.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ struct reload {
     struct loop *const *loops;
     unsigned loops_len;
     struct listen *listen;
-    bool is_running; /* first loop's alone */
+    bool is_running;      /* first loop's alone */
     int64_t succeeded_us; /* atomic; wall clock */
     metric_series results[RELOAD_RESULTS];
 };

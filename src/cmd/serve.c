@@ -105,9 +105,8 @@ static void worker_look(struct loop_timer *timer)
 static void worker_drain(struct loop_post *post)
 {
     struct worker *w = CONTAINER_OF(post, struct worker, drain);
-    w->give_up_us =
-        clock_mono_us() +
-        __atomic_load_n(&w->server->app->config.grace_us, __ATOMIC_RELAXED); /* reloaded */
+    w->give_up_us = clock_mono_us() + __atomic_load_n(&w->server->app->config.grace_us,
+                                                      __ATOMIC_RELAXED); /* reloaded */
     if (__atomic_load_n(&w->server->has_successor, __ATOMIC_ACQUIRE))
         listen_lend(w->server->listen, loop_index(w->loop));
     listen_drain(w->server->listen, loop_index(w->loop));

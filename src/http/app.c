@@ -42,8 +42,7 @@ enum status http_app_new(const struct http_options *options, struct http_app **r
     app->signatures = http__signatures_new(options);
     app->compression = http__compression_new(options);
     bool is_made = app->router && app->metrics && app->signatures && app->compression;
-    enum status st =
-        is_made ? http__rate_limits_new(app, &options->rate) : STATUS_EXHAUSTED;
+    enum status st = is_made ? http__rate_limits_new(app, &options->rate) : STATUS_EXHAUSTED;
     if (st == STATUS_OK)
         st = http__overload_new(app, &options->overload);
     enum status st_settings = http__settings_init(app, options); /* takes the keys in any case */

@@ -49,7 +49,8 @@ static void put_facts(struct view *view, const struct http__hop *hop)
         view->host = hop->host;
 }
 
-static void walk(const struct http_settings *settings, const struct http__hops *hops, struct view *view)
+static void walk(const struct http_settings *settings, const struct http__hops *hops,
+                 struct view *view)
 {
     for (unsigned i = hops->len; i > 0; i--) {
         const struct http__hop *hop = &hops->items[i - 1];
@@ -110,7 +111,8 @@ static void collect(const struct net_request *r, enum net_header_id id, struct h
     }
 }
 
-static void view_x(const struct http_settings *settings, const struct net_request *r, struct view *view)
+static void view_x(const struct http_settings *settings, const struct net_request *r,
+                   struct view *view)
 {
     struct http__hops hops, values;
     collect(r, NET_HEADER_X_FORWARDED_FOR, &hops);

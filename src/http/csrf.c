@@ -301,8 +301,8 @@ static bool check_token(struct http_request *req, struct slice session)
                       "of the CSRF cookie.");
     int64_t age_us = token_age_us(req->app, session, header, http__csrf_ttl_of(policy));
     bool cookie_is_good =
-        age_us >= 0 &&
-        (slice_eq(header, cookie) || token_age_us(req->app, session, cookie, http__csrf_ttl_of(policy)) >= 0);
+        age_us >= 0 && (slice_eq(header, cookie) ||
+                        token_age_us(req->app, session, cookie, http__csrf_ttl_of(policy)) >= 0);
     if (!cookie_is_good)
         return refuse(req, HTTP__CSRF_BAD,
                       "X-CSRF-Token is not a current token of this session: get a new one.");

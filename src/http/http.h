@@ -335,10 +335,9 @@ void http_app_free(struct http_app *app);
  *
  * Errors   INVALID as http_app_new; EXHAUSTED: requests still run under so many earlier ones that
  *          there is no place for another: HTTP_SETTINGS_MAX in all.
- * Memory   texts of the options must live until `release` has run, on whatever thread, when the last
- *          request that used them is over, or with the app.
- * Context  one thread at a time; while loops run none of theirs. Never suspends.
- * Source   decision 0032.
+ * Memory   texts of the options must live until `release` has run, on whatever thread, when the
+ * last request that used them is over, or with the app. Context  one thread at a time; while loops
+ * run none of theirs. Never suspends. Source   decision 0032.
  */
 struct http_settings;
 #define HTTP_SETTINGS_MAX 8u

@@ -123,7 +123,6 @@ struct http_settings {
     void *release_arg;
 };
 
-
 /* What one loop goes by; its own thread's alone. */
 struct http__reader {
     struct http_settings *current;
@@ -137,11 +136,11 @@ struct http_app {
     struct http__metrics *metrics;
     struct http__compression *compression;
     struct http__signatures *signatures;
-    struct http_files *files;                               /* a list */
-    struct http_settings *latest;                           /* of who publishes */
+    struct http_files *files;                             /* a list */
+    struct http_settings *latest;                         /* of who publishes */
     struct http_settings *generations[HTTP_SETTINGS_MAX]; /* atomic; NULL: free */
-    struct http__reader *readers;                           /* HTTP__LOOPS_MAX, by loop */
-    int64_t csrf_ttl_us;                                    /* atomic; of the first policy */
+    struct http__reader *readers;                         /* HTTP__LOOPS_MAX, by loop */
+    int64_t csrf_ttl_us;                                  /* atomic; of the first policy */
     metric_series standards_series[HTTP__STANDARDS_METRICS];
     uint8_t csrf_keys[2][HTTP__CSRF_KEY_BYTES]; /* of the secret, and of the one before */
     struct http__rate_limits *rate;             /* NULL: no limits */

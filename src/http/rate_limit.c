@@ -438,7 +438,8 @@ static enum http_verdict before(struct task *task, struct http_request *req)
     /* A preflight asks on behalf of a request that comes, and is charged, afterwards. */
     if (!limits || http_method(req) == NET_METHOD_OPTIONS)
         return HTTP_STEP_NEXT;
-    const struct http__rate_policy *policy = &limits->policies[req->policy - req->settings->policies];
+    const struct http__rate_policy *policy =
+        &limits->policies[req->policy - req->settings->policies];
     if (policy->mode == HTTP_RATE_OFF)
         return HTTP_STEP_NEXT;
     if (!task && shared_counts_suspends(req->app->rate->counts))

@@ -3,7 +3,6 @@
  */
 #include "http/internal.h"
 
-
 #include "base/arena.h"
 #include "base/macros.h"
 

@@ -81,7 +81,7 @@ static unsigned class_of(size_t size)
 static size_t class_bytes(unsigned class)
 {
     if (class < FINE)
-        return 24 + (size_t)class * 16;
+        return 24 + (size_t) class * 16;
     if (class < FINE + MIDDLE)
         return FINE_BYTES_MAX + (size_t)(class - FINE + 1) * 64;
     return MIDDLE_BYTES_MAX + (size_t)(class - FINE - MIDDLE + 1) * 256;

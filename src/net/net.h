@@ -315,8 +315,9 @@ struct net_tls_error {
 enum status net_tls_new(const struct net_tls_options *options, struct metrics *metrics,
                         struct net_tls **ret_tls, struct net_tls_error *ret_error);
 /*
- * What the files and settings are not good for: each problem is told, a certificate's with its file.
- * Serves nothing. `now_us`: wall clock, for certificates that have ended or not begun. Reads files.
+ * What the files and settings are not good for: each problem is told, a certificate's with its
+ * file. Serves nothing. `now_us`: wall clock, for certificates that have ended or not begun. Reads
+ * files.
  */
 typedef void (*net_tls_problem_fn)(void *arg, const char *text);
 void net_tls_check(const struct net_tls_options *options, int64_t now_us, net_tls_problem_fn tell,

@@ -206,7 +206,7 @@ static void test_secrets_from_files(void **state)
 
     (void)file_of(f, "key", "short\n");
     check_text("too short", load(f, NULL, NULL, environment),
-               SLICE("configuration: admin_key: must have at least 16 characters\n"));
+               SLICE("environment: admin_key: must have at least 16 characters\n"));
 
     /* What is no secret has no file. */
     const char *const port[] = { "PORT_FILE=/nowhere/at/all", NULL };
@@ -360,19 +360,20 @@ static void test_production_refuses(void **state)
         { "TLS and clear",
           "env: production\nserver: { host: 0.0.0.0, hosts: example.org }\n"
           "tls: { cert: a.pem, key: a.key, redirect: off }\n",
-          "configuration: tls.redirect: production refuses to serve in clear on a public address: "
+          "purlin.yaml:3:33: tls.redirect: production refuses to serve in clear on a public "
+          "address: "
           "leave the redirect on, or set server.clear to off\n" },
         { "TLS alone",
           "env: production\nserver: { host: 0.0.0.0, hosts: example.org, clear: off }\n"
           "tls: { cert: a.pem, key: a.key, redirect: off }\n",
           "" },
         { "limits off", "env: production\nlimits: { enabled: off }\n",
-          "configuration: limits.enabled: production refuses to run with limits off\n" },
+          "purlin.yaml:2:11: limits.enabled: production refuses to run with limits off\n" },
         { "example key", "env: production\nadmin_key: changeme-changeme\n",
-          "configuration: admin_key: is an example secret; production refuses it. `openssl rand "
+          "purlin.yaml:2:1: admin_key: is an example secret; production refuses it. `openssl rand "
           "-base64 32` makes one\n" },
         { "example secret", "env: production\nsecret: my-secret-my-secret\n",
-          "configuration: secret: is an example secret; production refuses it. `openssl rand "
+          "purlin.yaml:2:1: secret: is an example secret; production refuses it. `openssl rand "
           "-base64 32` makes one\n" },
         { "development may",
           "limits: { enabled: off }\nadmin_key: changeme-changeme\nserver: { host: 0.0.0.0 }\n",
@@ -531,7 +532,7 @@ static void test_standards(void **state)
           "" },
         { "any origin", "cors: { origins: '*' }\n", "" },
         { "any origin with credentials", "cors: { origins: '*', credentials: on }\n",
-          "configuration: cors.origins: go with credentials only as a list" },
+          "purlin.yaml:1:9: cors.origins: go with credentials only as a list" },
         { "null with credentials", "cors: { origins: 'null', credentials: on }\n",
           "cors.origins: may not have `null` with credentials" },
         { "an origin with a path", "cors: { origins: https://a.example.org/ }\n",

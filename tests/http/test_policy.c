@@ -42,13 +42,13 @@ static void test_the_longest_holds(void **state)
     assert_int_equal(http_app_new(&options, &app), STATUS_OK);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const struct http_policy *p = http_policy_of(app, slice_cstr(cases[i].path));
-        if (p != &app->policies[cases[i].policy])
-            fail_msg("%s: policy %td", cases[i].path, p - app->policies);
+        if (p != &app->latest->policies[cases[i].policy])
+            fail_msg("%s: policy %td", cases[i].path, p - app->latest->policies);
     }
-    assert_ptr_equal(http_policy_of(app, SLICE_NULL), &app->policies[0]);
+    assert_ptr_equal(http_policy_of(app, SLICE_NULL), &app->latest->policies[0]);
     /* What is 0 has the default. */
-    assert_int_equal(app->policies[0].timeout_us, 30 * CLOCK_SECOND);
-    assert_int_equal(app->policies[1].timeout_us, 7);
+    assert_int_equal(app->latest->policies[0].timeout_us, 30 * CLOCK_SECOND);
+    assert_int_equal(app->latest->policies[1].timeout_us, 7);
     http_app_free(app);
 }
 
@@ -57,8 +57,8 @@ static void test_no_policy_is_the_default(void **state)
     (void)state;
     struct http_app *app;
     assert_int_equal(http_app_new(&(struct http_options){ .access_log = false }, &app), STATUS_OK);
-    assert_int_equal(app->policies_len, 1);
-    assert_ptr_equal(http_policy_of(app, SLICE("/x")), &app->policies[0]);
+    assert_int_equal(app->latest->policies_len, 1);
+    assert_ptr_equal(http_policy_of(app, SLICE("/x")), &app->latest->policies[0]);
     http_app_free(app);
 }
 
@@ -88,7 +88,7 @@ static void test_requests_feel_it(void **state)
     struct answer a = { 0 };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         if (i == 0) /* the deadline of 7 us would strike first */
-            w.app->policies[1].timeout_us = 30 * CLOCK_SECOND;
+            w.app->latest->policies[1].timeout_us = 30 * CLOCK_SECOND;
         wire_ask(&w, cases[i].request, &a);
         if (a.status != cases[i].status)
             fail_msg("%s: %d", cases[i].request, a.status);

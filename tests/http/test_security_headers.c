@@ -319,8 +319,8 @@ static void test_hsts_lines(void **state)
             http_app_new(&(struct http_options){ .policies = &policy, .policies_len = 1 }, &app),
             STATUS_OK);
         for (unsigned p = 0; p < HTTP__PROFILES; p++) {
-            struct slice clear = app->standards[0].blocks[p][0];
-            struct slice secure = app->standards[0].blocks[p][1];
+            struct slice clear = app->latest->standards[0].blocks[p][0];
+            struct slice secure = app->latest->standards[0].blocks[p][1];
             size_t at = slice_find_slice(secure, SLICE("Strict-Transport-Security: "));
             assert_true(slice_find_slice(clear, SLICE("Strict-Transport")) == SIZE_MAX);
             if ((at == SIZE_MAX) != !cases[i].want ||

@@ -140,9 +140,9 @@ static void test_h2_memory_knows_the_frame_of_nghttp2(void **state)
     nghttp2_session *session;
     assert_int_equal(nghttp2_session_callbacks_new(&callbacks), 0);
     net__h2_memory_opening(memory, true);
-    assert_int_equal(nghttp2_session_server_new3(&session, callbacks, NULL, NULL,
-                                                 net__h2_memory_mem(memory)),
-                     0);
+    assert_int_equal(
+        nghttp2_session_server_new3(&session, callbacks, NULL, NULL, net__h2_memory_mem(memory)),
+        0);
     assert_true(net__h2_memory_is_lent(memory));
     net__h2_memory_opening(memory, false);
     nghttp2_session_del(session);
