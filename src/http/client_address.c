@@ -188,7 +188,7 @@ static void resolve(struct http_request *req, const struct net_request *r, struc
 
 bool http__peer_is_trusted(const struct http_request *req)
 {
-    return is_trusted(req->app, net_peer_address(req->x));
+    return is_trusted(req->settings, net_peer_address(req->x));
 }
 
 static bool before(struct http_request *req)
