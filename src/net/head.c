@@ -441,11 +441,12 @@ static const struct net_refusal *join_lists(struct arena *arena, struct net_requ
 
 const struct net_refusal *net__headers_index(struct arena *arena, struct net_request *r)
 {
+    bool is_good = true;
     r->has_split_lists = false;
-    for (unsigned i = 0; i < r->headers_len; i++) {
-        if (!net__header_index(r, i))
-            return &net__malformed;
-    }
+    for (unsigned i = 0; i < r->headers_len; i++)
+        is_good &= net__header_index(r, i); /* all of them: a refusal is answered by them too */
+    if (!is_good)
+        return &net__malformed;
     return UNLIKELY(r->has_split_lists) ? join_lists(arena, r) : NULL;
 }
 

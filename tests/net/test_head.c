@@ -271,6 +271,11 @@ static void test_head_of_a_bad_line_has_its_fields(void **state)
             fail_msg("%s: %d", rows[i].line, h.refused);
         arena_free(h.arena);
     }
+    /* So has one whose fields are wrong, also behind those that are. */
+    struct head twice = read_head(SLICE("GET / HTTP/1.1\r\n" HOST HOST "Origin: a\r\n\r\n"), 1000);
+    assert_int_equal(twice.refused, 400);
+    assert_non_null(net_header_get(&twice.request, NET_HEADER_ORIGIN));
+    arena_free(twice.arena);
     /* What is wrong with the line is what is told. */
     struct head h = read_head(SLICE("BREW / HTTP/1.1\r\n" HOST HOST "\r\n"), 1000);
     assert_int_equal(h.refused, 501);
