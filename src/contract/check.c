@@ -52,6 +52,10 @@ static struct slice pointer_of(struct contract__run *run)
 void contract__complain(struct contract__run *run, const char *code, const char *format, ...)
 {
     run->failed = true;
+    if (contract__is_enough(run)) {
+        run->problem->fields_dropped = true;
+        return;
+    }
     va_list args;
     va_start(args, format);
     struct slice detail = arena_vprintf(run->arena, format, args);

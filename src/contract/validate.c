@@ -223,6 +223,10 @@ static void take_children(struct walk *w, const struct contract_referrer *referr
 
 static void complain_of_unknown(struct walk *w, struct slice key)
 {
+    if (contract__is_enough(&w->run)) { /* looking for what was meant costs more than saying it */
+        contract__complain(&w->run, "unknown_field", "There is no such field.");
+        return;
+    }
     unsigned nearest = 1 + (unsigned)(MIN(key.len, 64) / 4) + 1;
     struct slice name = SLICE_NULL;
     for (unsigned i = 0; i < w->contract->fields_len; i++) {

@@ -61,9 +61,14 @@ struct contract__run {
     bool exhausted;
 };
 
-/* Report the place being checked. */
+/* Report the place being checked. Past PROBLEM_FIELDS_MAX of them nothing more is kept, and nothing
+ * is done for it: a body can be wrong in more places than it is worth to speak of. */
 void contract__complain(struct contract__run *run, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+static inline bool contract__is_enough(const struct contract__run *run)
+{
+    return run->problem->fields_len == PROBLEM_FIELDS_MAX;
+}
 
 contract__check_fn contract__check_of(enum contract_type type);
 /* Fill a step (not its default) from a field whose constraints are known. False when the arena is

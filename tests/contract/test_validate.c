@@ -331,6 +331,29 @@ static void test_validate_many_fields(void **state)
     contract_set_free(set);
 }
 
+/* Names that nobody asked for: what is said about them is bounded, and so is the work. */
+static void test_validate_of_many_unknown_names_costs_little(void **state)
+{
+    struct fixture *f = *state;
+    struct buf body;
+    buf_init(&body, f->arena, 4096, 1 << 20);
+    for (int i = 0; i < 20000; i++)
+        buf_printf(&body, "%c\"titel%d\":1", i ? ',' : '{', i);
+    buf_put(&body, "}", 2);
+    const struct contract_input input = { .mode = CONTRACT_MODE_CREATE };
+    struct problem problem = { .status = STATUS_OK };
+    struct contract_row row;
+    json_t *object = json_of(f->arena, body.data);
+    size_t before = arena_used(f->arena);
+    assert_int_equal(contract_validate(f->posts, object, &input, f->arena, &problem, &row, NULL),
+                     STATUS_INVALID);
+    assert_int_equal(problem.fields_len, PROBLEM_FIELDS_MAX);
+    assert_true(problem.fields_dropped);
+    size_t used = arena_used(f->arena) - before;
+    if (used > (size_t)64 * 1024)
+        fail_msg("%zu bytes for 64 complaints", used);
+}
+
 static void test_validate_find(void **state)
 {
     struct fixture *f = *state;
@@ -361,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_validate_children),
         cmocka_unit_test(test_validate_too_many_kinds_of_children),
         cmocka_unit_test(test_validate_many_fields),
+        cmocka_unit_test(test_validate_of_many_unknown_names_costs_little),
         cmocka_unit_test(test_validate_find),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
