@@ -105,6 +105,7 @@ static void call_begin(struct resource_call *call, const struct resource_mount *
         .arena = http_arena(req),
         .problem = task_problem(task),
         .held = lane->held,
+        .reading = &lane->reading,
         .catalog = catalog_of(lane->held->catalog, mount->version),
         .context = { .caller = http_caller(req), .now_us = clock_wall_us() },
     };

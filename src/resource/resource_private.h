@@ -149,6 +149,7 @@ struct resource_lane { /* of one loop */
     struct resource_lane *next;
     uint64_t generation;
     struct resource_held *held;
+    struct task_latch reading; /* large bodies are read one at a time */
 };
 
 #define RESOURCE_FLIGHTS 256u
@@ -194,6 +195,7 @@ struct resource_call {
     struct arena *arena;
     struct problem *problem;
     struct resource_held *held;
+    struct task_latch *reading; /* of the lane */
     const struct resource_catalog *catalog;
     const struct resource_info *info; /* NULL for a batch */
     struct expr_context context;
@@ -397,7 +399,7 @@ void resource__rowset_write(const struct resource_rowset *set, unsigned row, str
 /* Read a JSON text, with the words for whoever sent it (400, or 413). */
 enum status resource__json_read(struct slice text, struct arena *arena, struct problem *problem,
                                 json_t **ret_value);
-/* The same, as deep as the request's policy lets it. */
+/* The same, as deep as the request's policy lets it. Suspends for the turn of a large one. */
 enum status resource__body_read(const struct resource_call *call, struct slice text,
                                 json_t **ret_value);
 /* RFC 7396: what becomes of `target` (may be NULL) when `patch` is merged in. NULL when the arena

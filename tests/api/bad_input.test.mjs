@@ -46,6 +46,7 @@ const bodies = [
   ["NaN", '{"name":"ab","ratio":NaN}', 400],
   ["integer beyond int64", '{"name":"ab","amount":99999999999999999999}', 400],
   ["too deep", `{"name":"ab","extra":${deep}}`, [400, 413, 422]],
+  ["more values than a request may hold", `{"name":[${"1,".repeat(400_000)}1]}`, 413],
   ["an array", "[]", [400, 422]],
   ["a string", '"x"', [400, 422]],
   ["null", "null", [400, 422]],
