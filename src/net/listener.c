@@ -33,6 +33,8 @@
 #define ACCEPT_BATCH 64u
 #define UNIX_MODE_DEFAULT 0660u
 #define HOST_TEXT_MAX 64u
+/* Bytes of an answer in the kernel that are not on their way yet. */
+#define UNSENT_MAX (128 * 1024)
 /* Without descriptors or memory nothing can be accepted: look again so much later. */
 #define PAUSE_US (100 * CLOCK_MS)
 /* How long handshakes that began before may take, on this machine and in the world. */
@@ -327,12 +329,20 @@ static const char *take_over(struct net_server *s, enum status *ret_status)
     return NULL;
 }
 
-/* Accepted sockets have what their listener has: set once, it saves a call for each of them.
- * Without it answers are slower, not wrong; a unix socket does not know it. */
-static void set_nodelay(int fd)
+/*
+ * Accepted sockets have what their listener has: set once, it saves a call for each of them.
+ * Without it answers are slower, or hold more of the machine's memory, and are not wrong; a unix
+ * socket does not know it.
+ *
+ * The kernel would queue megabytes for a peer that asks for much and takes little, outside of all
+ * our bounds, and the time to put them there is taken from the others. What has not been sent yet
+ * is no use to anybody: what is on its way is not counted, so a fast peer waits for nothing.
+ */
+static void set_socket_options(int fd)
 {
-    int on = 1;
+    int on = 1, unsent_max = UNSENT_MAX;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof(unsent_max));
 }
 
 static void read_port(struct net__listener *l)
@@ -394,7 +404,7 @@ const char *net__listener_open(struct net_server *s, enum status *ret_status)
         close_descriptors(l);
         return reason;
     }
-    set_nodelay(l->fd);
+    set_socket_options(l->fd);
     read_port(l);
     if (s->options.fd > 0 && s->options.path.len && !l->is_lent)
         adopt_path(l, s->options.path);
