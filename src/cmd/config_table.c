@@ -106,10 +106,11 @@ const struct config_key config_keys[] = {
       "A kept connection without a request; then it is closed." },
     { "limits.write_timeout", "PURLIN_LIMITS_WRITE_TIMEOUT", CONFIG_DURATION,
       offsetof(struct config, write_timeout_us), "30s", NULL, 100000, 3600 * SECOND, false, false,
-      "Without the client taking a byte of the answer." },
+      "Without the client taking a byte of the answer; then the connection is closed." },
     { "limits.body_rate", "PURLIN_LIMITS_BODY_RATE", CONFIG_INTEGER,
       offsetof(struct config, body_rate), "500", NULL, 1, 1000000, false, false,
-      "Least bytes a second of a request body, after five seconds; below: 408." },
+      "Least bytes a second of a request body, after five seconds; below: 408. Also of an answer, "
+      "over `limits.write_timeout`; below: closed." },
     { "limits.query_params", "PURLIN_LIMITS_QUERY_PARAMS", CONFIG_INTEGER,
       offsetof(struct config, query_params), "64", NULL, 1, HTTP_QUERY_MAX, false, true,
       "Number of query parameters; beyond: 400.", true },

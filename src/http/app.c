@@ -380,6 +380,12 @@ static void on_http2_abuse(const char *kind, void *arg)
     log_warn("http2.abuse", LOG_CSTR("kind", kind));
 }
 
+static void on_stalled(void *arg)
+{
+    struct http_app *app = arg;
+    http__metrics_stalled(app->metrics);
+}
+
 void http_app_serve(struct http_app *app, struct net_server_options *options)
 {
     options->on_request = on_request;
@@ -387,5 +393,6 @@ void http_app_serve(struct http_app *app, struct net_server_options *options)
     options->on_done = on_done;
     options->on_connections = on_connections;
     options->on_http2_abuse = on_http2_abuse;
+    options->on_stalled = on_stalled;
     options->arg = app;
 }

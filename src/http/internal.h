@@ -437,6 +437,7 @@ struct slice http__label_name(const struct http_request *req);
 void http__metrics_connections(struct http__metrics *hm, int change);
 void http__metrics_refusal(struct http__metrics *hm, int status);
 void http__metrics_http2_abuse(struct http__metrics *hm, const char *kind);
+void http__metrics_stalled(struct http__metrics *hm);
 
 /* A header from a step: known to be well-formed. */
 void http__step_header(struct http_request *req, struct slice name, struct slice value);

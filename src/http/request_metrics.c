@@ -42,6 +42,7 @@ struct http__metrics {
     unsigned abuse;
     metric_series active;
     metric_series connections;
+    metric_series stalled;
     struct http__label *unmatched;
     pthread_mutex_t lock; /* of adding names */
     unsigned labels_len;
@@ -79,6 +80,12 @@ static void declare(struct http__metrics *hm)
                                   .help = "Peers of HTTP/2 that went past a bound, by kind.",
                                   .kind = METRIC_COUNTER,
                                   .labels = { "kind" } });
+    unsigned stalled = metric_declare(
+        m, &(struct metric_desc){
+               .name = "purlin_http_stalled",
+               .help = "Connections closed because the client took too little of an answer.",
+               .kind = METRIC_COUNTER });
+    hm->stalled = metric_series_get(m, stalled, NULL);
     hm->active = metric_series_get(m, active, NULL);
     hm->connections = metric_series_get(m, connections, NULL);
 }
@@ -207,6 +214,12 @@ void http__metrics_http2_abuse(struct http__metrics *hm, const char *kind)
         return;
     struct slice value = slice_cstr(kind);
     metric_add(hm->metrics, metric_series_get(hm->metrics, hm->abuse, &value), 1);
+}
+
+void http__metrics_stalled(struct http__metrics *hm)
+{
+    if (hm->metrics)
+        metric_add(hm->metrics, hm->stalled, 1);
 }
 
 static bool before(struct http_request *req)

@@ -506,17 +506,6 @@ void net__conn_next(struct net_conn *c)
  * ------------------------------------------------------------------------------------------------
  */
 
-static bool write_is_stuck(struct net_conn *c, int64_t now_us)
-{
-    size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
-    if (!c->out_first)
-        return false;
-    if (queued != c->write_seen)
-        c->write_us = now_us;
-    c->write_seen = queued;
-    return now_us - c->write_us > c->server->limits.write_timeout_us;
-}
-
 static bool body_is_slow(struct net_conn *c, int64_t now_us)
 {
     struct net_exchange *x = c->x;
@@ -547,8 +536,14 @@ static void sweep_head(struct net_conn *c, int64_t now_us)
 
 void net__conn_sweep(struct net_conn *c, int64_t now_us)
 {
-    if (write_is_stuck(c, now_us) ||
-        (c->eof_us && now_us - c->eof_us > NET__HALF_CLOSED_US && !c->out_first)) {
+    const struct net_server_options *o = &c->server->options;
+    if (net__answer_is_stuck(c, now_us)) {
+        if (o->on_stalled)
+            o->on_stalled(o->arg);
+        net__conn_reset(c);
+        return;
+    }
+    if (c->eof_us && now_us - c->eof_us > NET__HALF_CLOSED_US && !c->out_first) {
         net__conn_close(c);
         return;
     }

@@ -83,6 +83,13 @@ struct net__h2;        /* net/h2.h */
 struct net__h2_server; /* likewise */
 struct net__stream;    /* likewise */
 
+/* How fast the peer takes an answer that waits for it, as seen by the sweep. */
+struct net__taking {
+    uint64_t taken;        /* bytes, at the last sweep */
+    uint64_t taken_before; /* and when the watch began, */
+    int64_t since_us;      /* which was then; 0: nothing waits */
+};
+
 struct net_conn {
     uv_tcp_t tcp;
     struct net_server *server;
@@ -93,8 +100,8 @@ struct net_conn {
     struct net__block *in;      /* unread bytes, in order before `fresh` */
     struct slice fresh; /* unread bytes in the server's read buffer, during a read callback */
     struct net__block *out_first, *out_last;
-    size_t out_bytes;  /* in those blocks and not yet taken by libuv's callback */
-    size_t write_seen; /* libuv's queue at the last sweep: did it shrink? */
+    size_t out_bytes; /* in those blocks and not yet taken by libuv's callback */
+    struct net__taking taking;
     int64_t since_us;  /* start of what its state waits for */
     int64_t gap_us;    /* how long it was silent before the last request */
     int64_t active_us; /* last byte read; in LINGER and DRAIN too */
@@ -283,6 +290,13 @@ void net__write_raw(struct net_conn *c, const char *data, size_t len);
 void net__flush_with(struct net_conn *c, struct slice body);
 void net__write_drop(struct net_conn *c); /* forget everything unsent */
 void net__date_refresh(struct net_server *s);
+
+/* -- stall.c -- */
+/* Has an answer waited too long for the peer to take of it, or is too little taken? Asked at each
+ * sweep. */
+bool net__answer_is_stuck(struct net_conn *c, int64_t now_us);
+/* Close now, and have the kernel forget what it still has for the peer. */
+void net__conn_reset(struct net_conn *c);
 
 /* -- exchange.c -- */
 /* An exchange with an arena of its own. */

@@ -129,7 +129,8 @@ struct net_limits {
     int64_t body_idle_timeout_us; /* without a byte of an expected body; 408. 0: 10 s */
     int64_t idle_timeout_us;      /* keep-alive without a request; closed silently. 0: 75 s */
     int64_t write_timeout_us;     /* without the peer taking a byte. 0: 30 s */
-    unsigned body_rate_min;       /* bytes a second after the grace; 408. 0: 500 */
+    unsigned body_rate_min;       /* bytes a second after the grace; 408. Of answers too, over a
+                                     write_timeout_us. 0: 500 */
     int64_t body_grace_us;        /* of waiting for a body in all. 0: 5 s */
     size_t arena_budget;          /* of one exchange. 0: 8 MiB */
     unsigned send_bytes_max; /* unsent bytes queued before net_stream_write waits. 0: 256 KiB */
@@ -224,6 +225,8 @@ struct net_server_options {
     /* A peer of HTTP/2 went past a bound; `kind` is a constant: "rapid_reset", "ping", ... May be
      * NULL. */
     void (*on_http2_abuse)(const char *kind, void *arg);
+    /* A connection was closed because its peer took too little of an answer; may be NULL. */
+    void (*on_stalled)(void *arg);
     /* A connection opened (+1) or closed (-1); may be NULL. */
     void (*on_connections)(int change, void *arg);
     /* A head is complete. Must lead to exactly one answer (net_send, net_stream_end or net_abort),

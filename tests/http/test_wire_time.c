@@ -110,6 +110,44 @@ static void test_peer_that_takes_nothing_is_dropped(void **state)
     client_close(c);
 }
 
+/* A byte now and then does not help: there is a least rate, and the peer's own pace counts, not how
+ * the kernel's buffer empties. */
+static void test_peer_that_takes_little_is_dropped(void **state)
+{
+    struct wire *w = *state;
+    struct client *c = calloc(1, sizeof(*c));
+    c->fd = wire_connect_small(w->port, 4096);
+    assert_true(client_say(c, GET("/stream/100/1000000")));
+    char bytes[128];
+    int64_t begun_us = clock_mono_us();
+    ssize_t n = 1;
+    while (n > 0 && clock_mono_us() - begun_us < 10 * CLOCK_SECOND) {
+        n = recv(c->fd, bytes, sizeof(bytes), 0);
+        (void)usleep(20000); /* 6.4 KB a second, where 10 are asked for */
+    }
+    assert_true(n <= 0);
+    assert_true(clock_mono_us() - begun_us > impatient.write_timeout_us);
+    client_close(c);
+}
+
+/* Slow, but fast enough: longer than any timer allows for silence. */
+static void test_peer_that_takes_enough_is_served(void **state)
+{
+    struct wire *w = *state;
+    struct client *c = calloc(1, sizeof(*c));
+    c->fd = wire_connect_small(w->port, 4096);
+    assert_true(client_say(c, GET("/stream/100/1000000")));
+    char bytes[2048];
+    int64_t begun_us = clock_mono_us();
+    ssize_t n = 1;
+    while (n > 0 && clock_mono_us() - begun_us < 5 * impatient.write_timeout_us) {
+        n = recv(c->fd, bytes, sizeof(bytes), 0);
+        (void)usleep(10000);
+    }
+    assert_true(n > 0);
+    client_close(c);
+}
+
 static void test_reset_cancels_the_task(void **state)
 {
     struct wire *w = *state;
@@ -287,6 +325,8 @@ int main(void)
         cmocka_unit_test(test_trickled_body_is_408),
         cmocka_unit_test(test_idle_is_closed_silently),
         cmocka_unit_test(test_peer_that_takes_nothing_is_dropped),
+        cmocka_unit_test(test_peer_that_takes_little_is_dropped),
+        cmocka_unit_test(test_peer_that_takes_enough_is_served),
         cmocka_unit_test(test_reset_cancels_the_task),
         cmocka_unit_test(test_close_cancels_the_task),
         cmocka_unit_test(test_close_in_a_body_cancels_the_task),
