@@ -130,12 +130,14 @@ def seconds_of(text):
     return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}[unit]
 
 
-def wrk(server, seconds, script=None, args=(), path="/", connections=64):
+def wrk(server, seconds, script=None, args=(), path="/", connections=64, headers=None):
     """One run of load. CPU is the server's, over the requests that wrk saw answered."""
     argv = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
             "--timeout", "10s"]
     if script:
         argv += ["-s", os.path.join(ROOT, "bench/wrk", script)]
+    for name, value in (headers or {}).items():
+        argv += ["-H", f"{name}: {value}"]
     secure = server.secure_port is not None
     argv += [f"http{'s' if secure else ''}://127.0.0.1:{server.secure_port if secure else server.port}{path}"]
     if args:
