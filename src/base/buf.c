@@ -243,6 +243,38 @@ void buf_put_hex(struct buf *b, const void *data, size_t len)
     b->len += len * 2;
 }
 
+void buf_put_base64url(struct buf *b, const void *data, size_t len)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    if (len > SIZE_MAX / 2) {
+        b->status = b->status == STATUS_OK ? STATUS_TOO_LARGE : b->status;
+        return;
+    }
+    size_t text_len = len / 3 * 4 + (len % 3 * 4 + 2) / 3;
+    char *p = buf_reserve(b, text_len);
+    if (!p)
+        return;
+    const unsigned char *in = data;
+    size_t i = 0;
+    for (; len - i >= 3; i += 3) {
+        uint32_t bits = (uint32_t)in[i] << 16 | (uint32_t)in[i + 1] << 8 | in[i + 2];
+        *p++ = alphabet[bits >> 18];
+        *p++ = alphabet[bits >> 12 & 63];
+        *p++ = alphabet[bits >> 6 & 63];
+        *p++ = alphabet[bits & 63];
+    }
+    if (i < len) {
+        bool is_pair = len - i == 2;
+        uint32_t bits = (uint32_t)in[i] << 16 | (is_pair ? (uint32_t)in[i + 1] << 8 : 0);
+        *p++ = alphabet[bits >> 18];
+        *p++ = alphabet[bits >> 12 & 63];
+        if (is_pair)
+            *p = alphabet[bits >> 6 & 63];
+    }
+    b->len += text_len;
+}
+
 void buf_vprintf(struct buf *b, const char *format, va_list args)
 {
     char local[256];

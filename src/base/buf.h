@@ -72,6 +72,9 @@ void buf_put_u64(struct buf *b, uint64_t value);
 /* Shortest form that reads back the same; "null" for what JSON cannot hold. Locale-independent. */
 void buf_put_double(struct buf *b, double value);
 void buf_put_hex(struct buf *b, const void *data, size_t len);
+/* RFC 4648 section 5, without padding. By table, so not for secrets whose bytes the time of a cache
+ * miss must not tell: libsodium has that. */
+void buf_put_base64url(struct buf *b, const void *data, size_t len);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));

@@ -70,13 +70,8 @@ void resource__cursor_write(const uint8_t key[32], struct slice context,
     b.max = CURSOR_BYTES_MAX;
     buf_put(&b, mac, sizeof(mac));
 
-    size_t text_len = sodium_base64_ENCODED_LEN(b.len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    char *p = buf_status(&b) == STATUS_OK ? buf_reserve(out, text_len) : NULL;
-    if (p) {
-        sodium_bin2base64(p, text_len, (const uint8_t *)b.data, b.len,
-                          sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-        out->len += text_len - 1; /* without the NUL */
-    }
+    if (buf_status(&b) == STATUS_OK)
+        buf_put_base64url(out, b.data, b.len);
     buf_fini(&b);
 }
 

@@ -33,6 +33,39 @@ static void test_appends(void **state)
     assert_ptr_equal(b.data, memory);
 }
 
+/* RFC 4648 section 10, and the two digits that base64url has of its own. */
+static void test_base64url(void **state)
+{
+    static const struct {
+        struct slice bytes, text;
+    } rows[] = {
+        { SLICE_INIT(""), SLICE_INIT("") },
+        { SLICE_INIT("f"), SLICE_INIT("Zg") },
+        { SLICE_INIT("fo"), SLICE_INIT("Zm8") },
+        { SLICE_INIT("foo"), SLICE_INIT("Zm9v") },
+        { SLICE_INIT("foob"), SLICE_INIT("Zm9vYg") },
+        { SLICE_INIT("fooba"), SLICE_INIT("Zm9vYmE") },
+        { SLICE_INIT("foobar"), SLICE_INIT("Zm9vYmFy") },
+        { SLICE_INIT("\xfb\xff\xbf\0"), SLICE_INIT("-_-_AA") },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CLEANUP(buf_fini) struct buf b;
+        buf_init(&b, NULL, 0, rows[i].text.len);
+        buf_put_base64url(&b, rows[i].bytes.data, rows[i].bytes.len);
+        assert_int_equal(buf_status(&b), STATUS_OK);
+        check_text("base64url", buf_slice(&b), rows[i].text);
+    }
+    CLEANUP(buf_fini) struct buf small;
+    buf_init(&small, NULL, 0, 7);
+    buf_put_base64url(&small, "foobar", 6);
+    assert_int_equal(buf_status(&small), STATUS_TOO_LARGE);
+    assert_int_equal(small.len, 0);
+    buf_clear(&small);
+    buf_put_base64url(&small, "x", SIZE_MAX);
+    assert_int_equal(buf_status(&small), STATUS_TOO_LARGE);
+}
+
 static void test_long_printf(void **state)
 {
     (void)state;
@@ -228,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_appends),
+        cmocka_unit_test(test_base64url),
         cmocka_unit_test(test_long_printf),
         cmocka_unit_test(test_integers),
         cmocka_unit_test(test_doubles),
