@@ -198,7 +198,7 @@ void reload_start(struct reload *r)
 static double read_succeeded(void *arg)
 {
     const struct reload *r = arg;
-    return (double)(__atomic_load_n(&r->succeeded_us, __ATOMIC_RELAXED) / CLOCK_SECOND);
+    return (double)__atomic_load_n(&r->succeeded_us, __ATOMIC_RELAXED) / 1e6;
 }
 
 static double read_living(void *arg)

@@ -161,17 +161,15 @@ static void *ask_on(void *arg)
 static void test_settings_are_replaced_under_requests(void **state)
 {
     struct fixture *f = *state;
-    pthread_t threads[2];
-    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, ask_on, f), 0);
+    pthread_t thread; /* one: the client of wire.h reads headers into a place of its own */
+    assert_int_equal(pthread_create(&thread, NULL, ask_on, f), 0);
     for (unsigned i = 1; i <= 50; i++) {
         while (replace(f, i) == STATUS_EXHAUSTED) /* posts wait in the queue */
             nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     }
     wait_living(f, 1);
     wire_count(&f->released[63]);
-    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
     for (unsigned i = 1; i < 50; i++)
         assert_int_equal(wire_seen(&f->released[i]), 1);
 }
