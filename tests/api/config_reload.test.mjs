@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createHmac, createHash, randomBytes } from "node:crypto";
+import net from "node:net";
 import path from "node:path";
 import { it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -184,6 +185,52 @@ routes:
   assert.match(again.text, /signature-replayed/);
   assert.ok(await server.reload(config([["b", fresh]])));
   await settled(async () => (await server.get(notes, sign(old, "a"))).status, 401);
+});
+
+it("a longer life of signatures revives none", async (t) => {
+  const secret = "a-shared-secret-of-32-characters";
+  const config = (age) => `
+signature: { keys: "a:hmac-sha256:${secret}", max_age: ${age} }
+routes:
+  - match: ${notes}
+    signature: { mode: required }
+`;
+  const sign = (seconds_ago) => {
+    const stamp = Math.floor(Date.now() / 1000) - seconds_ago, n = randomBytes(12).toString("base64url");
+    const b = createHash("sha256").update("").digest("hex");
+    const v1 = createHmac("sha256", secret).update(`${stamp}.${n}.GET.${notes}.${b}`).digest("hex");
+    return { headers: { "x-signature": `k=a,t=${stamp},n=${n},b=${b},v1=${v1}` } };
+  };
+  const status = async (server, seconds_ago) => (await server.get(notes, sign(seconds_ago))).status;
+  const server = await start(t, config("60s"), { PURLIN_LIMITS: "off" });
+  assert.equal(await status(server, 600), 401);
+  // Its nonce may have been used, and forgotten, while signatures lived for a minute.
+  assert.ok(await server.reload(config("1h")));
+  await settled(() => status(server, 0), 200);
+  assert.equal(await status(server, 600), 401);
+  const fresh = await start(t, config("1h"), { PURLIN_LIMITS: "off" });
+  assert.equal(await status(fresh, 600), 200);
+});
+
+it("other proxies begin with a PROXY header after a reload", async (t) => {
+  const config = (proxies) => `server: { proxy_protocol: on, trusted_proxies: "${proxies}" }\n`;
+  const server = await start(t, config("10.0.0.1"), { PURLIN_LIMITS: "off" });
+  /* The status of an answer on a connection of its own; 0: it was closed without one. */
+  const ask = (before) =>
+    new Promise((resolve) => {
+      let text = "";
+      const socket = net.connect(server.port, "127.0.0.1");
+      socket.on("data", (data) => (text += data));
+      socket.on("error", () => {});
+      socket.on("close", () => resolve(Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1] ?? 0)));
+      socket.write(`${before}GET ${notes} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+    });
+  const header = "PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n";
+  assert.equal(await ask(""), 200);
+  assert.notEqual(await ask(header), 200);
+  assert.ok(await server.reload(config("127.0.0.1")));
+  await settled(() => ask(header), 200);
+  await settled(() => ask(""), 0);
 });
 
 it("fifty reloads in a row leave nothing behind", async (t) => {
