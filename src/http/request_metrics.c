@@ -180,7 +180,8 @@ static metric_series series_get(struct http__metrics *hm, struct http__label *la
     if (slice_eq(version, SLICE("1.0")))
         place = 0;
     metric_series *cached = &label->series[version.data[0] == '2'][method][place];
-    metric_series series = place ? __atomic_load_n(cached, __ATOMIC_RELAXED) : SERIES_UNKNOWN;
+    /* What the handle names was made by the loop that stored it. */
+    metric_series series = place ? __atomic_load_n(cached, __ATOMIC_ACQUIRE) : SERIES_UNKNOWN;
     if (LIKELY(series != SERIES_UNKNOWN))
         return series;
     char code[3] = { (char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10),
@@ -188,7 +189,7 @@ static metric_series series_get(struct http__metrics *hm, struct http__label *la
     struct slice values[] = { net_method_text(method), label->name, slice_of(code, 3), version };
     series = metric_series_get(hm->metrics, hm->duration, values);
     if (place)
-        __atomic_store_n(cached, series, __ATOMIC_RELAXED);
+        __atomic_store_n(cached, series, __ATOMIC_RELEASE);
     return series;
 }
 
