@@ -27,6 +27,7 @@ struct place {
     struct net_server_options options; /* port: the real one, once opened */
     struct inherit_socket **given;     /* what it was handed; none: its sockets are made here */
     unsigned given_len;
+    struct net_group group; /* of its sockets on the same port */
 };
 
 struct server {
@@ -195,6 +196,7 @@ static int open_server(struct listen *l, struct place *p, unsigned loop, int fd)
     struct net_server_options options = p->options;
     const char *reason = "";
     options.fd = fd;
+    options.group = &p->group;
     struct server *server = &w->servers[w->servers_len];
     server->place = p;
     if (net_server_open(l->loops[loop], &options, &server->net, &reason) != STATUS_OK) {

@@ -161,6 +161,17 @@ struct net_exchange {
     bool cut; /* ended by net_abort, or short of its length */
 };
 
+/* Where the kernel is asked to send new connections while a group is retired (net/retire.c). */
+enum net__steering {
+    NET__STEER_NOWHERE,
+    NET__STEER_SPREAD,
+    NET__STEER_NEXT,
+    NET__STEER_FIRST,
+    NET__STEERINGS
+};
+
+#define NET__BACKLOG 1024
+
 enum net__listener_state { NET__LISTENING, NET__RETIRING, NET__LISTENER_CLOSED };
 
 struct net__listener {
@@ -170,9 +181,12 @@ struct net__listener {
     enum net__listener_state state;
     bool is_polled;
     bool is_lent;
-    struct loop_timer timer;   /* the end of a pause, or of retiring */
-    int64_t retired_us;        /* when retiring ends */
+    struct loop_timer timer;   /* the end of a pause, or of a step of retiring */
     int64_t credit, credit_us; /* of accept_rate: millionths of a connection; when last counted */
+    uint64_t taken;            /* connections accepted */
+    struct net_group *group;   /* NULL: it is in none, or left it */
+    enum net__steering steering;
+    uint64_t taken_before; /* by it, when it was last looked at how many come */
     unsigned port;
     char *path; /* of a unix socket that was made here */
     uint64_t path_device, path_inode;
@@ -229,9 +243,19 @@ void net__sweep_start(struct net_server *s);
 /* Make or take over the listening socket. NULL, or why it cannot be; *ret_status then says of what
  * kind. */
 const char *net__listener_open(struct net_server *s, enum status *ret_status);
+void net__listener_watch(struct net_server *s); /* for connections, if it does not */
+/* Accept what waits, a queue's fill at most. */
+void net__listener_take_all(struct net_server *s);
+void net__listener_unlink(struct net__listener *l); /* the file of a unix socket made here */
+void net__listener_close(struct net_server *s);
+
+/* -- retire.c -- */
 /* Stop listening in a way that loses nothing. */
 void net__listener_retire(struct net_server *s);
-void net__listener_close(struct net_server *s);
+/* It has begun to listen: of the group in its options, if that is of use. */
+void net__group_join(struct net_server *s);
+/* It is about to be closed; harmless for one of no group. */
+void net__group_leave(struct net__listener *l);
 
 /* -- greeting.c -- */
 /* `fd` has been accepted from a proxy: a connection once its header has come. */

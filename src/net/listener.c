@@ -1,21 +1,15 @@
 /*
- * net/listener.c - A listening socket: made, or taken over; accepted from in bounded batches; and
- * given up without losing what the kernel has completed already.
+ * net/listener.c - A listening socket: made, or taken over; accepted from in bounded batches. How
+ * it is given up again is in net/retire.c.
  *
  * Accepting is our own (libuv accepts until there is nothing left, so that a flood of connections
  * would starve the open ones): a batch a turn of the loop, the rest waits in the kernel.
- *
- * Giving up: closing a listening socket resets the connections in its queue and those whose
- * handshake is under way. So first a filter on the socket drops what would begin a handshake; the
- * client's system asks again a second later, and finds whoever listens on the address then. After
- * about a round trip nothing can be under way any more: the queue is taken, and the socket closed.
  */
 #include "net/conn.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -29,7 +23,6 @@
 #include "base/clock.h"
 #include "base/macros.h"
 
-#define BACKLOG 1024
 #define ACCEPT_BATCH 64u
 #define UNIX_MODE_DEFAULT 0660u
 #define HOST_TEXT_MAX 64u
@@ -37,9 +30,6 @@
 #define UNSENT_MAX (128 * 1024)
 /* Without descriptors or memory nothing can be accepted: look again so much later. */
 #define PAUSE_US (100 * CLOCK_MS)
-/* How long handshakes that began before may take, on this machine and in the world. */
-#define RETIRE_NEAR_US (20 * CLOCK_MS)
-#define RETIRE_FAR_US (300 * CLOCK_MS)
 #define MILLIONTH INT64_C(1000000)
 /* Of accept_rate: at most so much of a second's share is saved up. */
 #define CREDIT_PART 10
@@ -49,7 +39,7 @@ static void on_readable(uv_poll_t *poll, int rc, int events);
 /* -- taking connections
  * ----------------------------------------------------------------------------------- */
 
-static void poll_start(struct net_server *s)
+void net__listener_watch(struct net_server *s)
 {
     struct net__listener *l = &s->listener;
     if (l->is_polled || l->state == NET__LISTENER_CLOSED)
@@ -59,7 +49,7 @@ static void poll_start(struct net_server *s)
 
 static void on_pause_over(struct loop_timer *timer)
 {
-    poll_start(CONTAINER_OF(timer, struct net_server, listener.timer));
+    net__listener_watch(CONTAINER_OF(timer, struct net_server, listener.timer));
 }
 
 static void pause_for(struct net_server *s, int64_t us)
@@ -149,6 +139,7 @@ static bool accept_some(struct net_server *s, unsigned most)
         int fd = accept_one(l, &from);
         if (fd >= 0) {
             l->credit -= MIN(l->credit, MILLIONTH);
+            l->taken++;
             admit(s, fd, &from);
             continue;
         }
@@ -171,6 +162,16 @@ static bool accept_some(struct net_server *s, unsigned most)
         }
     }
     return true;
+}
+
+void net__listener_take_all(struct net_server *s)
+{
+    /* More than the queue can hold has been taken when this ends without an end: somebody connects
+     * through what no filter sees (a unix socket's old file). Then so be it. */
+    for (unsigned i = 0; i <= NET__BACKLOG / ACCEPT_BATCH; i++) {
+        if (!accept_some(s, ACCEPT_BATCH))
+            break;
+    }
 }
 
 static void on_readable(uv_poll_t *poll, int rc, int events)
@@ -242,7 +243,7 @@ static const char *make_tcp(struct net_server *s, enum status *ret_status)
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         (s->options.reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0))
         return "the socket cannot be set up";
-    if (bind(fd, (const struct sockaddr *)&address, len) != 0 || listen(fd, BACKLOG) != 0)
+    if (bind(fd, (const struct sockaddr *)&address, len) != 0 || listen(fd, NET__BACKLOG) != 0)
         return bind_reason(errno);
     return NULL;
 }
@@ -300,7 +301,7 @@ static const char *make_unix(struct net_server *s, enum status *ret_status)
     (void)unlink(address.sun_path); /* left over by a process that had our number */
     if (bind(l->fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
         return unix_reason(errno);
-    if (chmod(address.sun_path, mode) != 0 || listen(l->fd, BACKLOG) != 0 ||
+    if (chmod(address.sun_path, mode) != 0 || listen(l->fd, NET__BACKLOG) != 0 ||
         lstat(address.sun_path, &st) != 0 || rename(address.sun_path, l->path) != 0) {
         reason = unix_reason(errno);
         (void)unlink(address.sun_path);
@@ -358,7 +359,7 @@ static void read_port(struct net__listener *l)
 }
 
 /* The file is ours only as long as nobody has put another in its place. */
-static void remove_path(struct net__listener *l)
+void net__listener_unlink(struct net__listener *l)
 {
     struct stat st;
     if (l->path && l->path_inode && !l->is_lent && lstat(l->path, &st) == 0 &&
@@ -381,7 +382,8 @@ static void adopt_path(struct net__listener *l, struct slice path)
 
 static void close_descriptors(struct net__listener *l)
 {
-    remove_path(l);
+    net__listener_unlink(l);
+    net__group_leave(l);
     if (l->fd >= 0)
         (void)close(l->fd);
     if (l->spare_fd >= 0)
@@ -406,17 +408,18 @@ const char *net__listener_open(struct net_server *s, enum status *ret_status)
     }
     set_socket_options(l->fd);
     read_port(l);
+    net__group_join(s);
     if (s->options.fd > 0 && s->options.path.len && !l->is_lent)
         adopt_path(l, s->options.path);
     l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC); /* without it: pauses instead */
     l->poll.data = s;
     s->handles_len++;
-    poll_start(s);
+    net__listener_watch(s);
     *ret_status = STATUS_OK;
     return NULL;
 }
 
-/* -- giving it up
+/* -- closing it
  * ----------------------------------------------------------------------------------------- */
 
 static void on_poll_closed(uv_handle_t *handle)
@@ -432,60 +435,4 @@ void net__listener_close(struct net_server *s)
     loop_timer_stop(s->loop, &l->timer);
     uv_close((uv_handle_t *)&l->poll, on_poll_closed); /* libuv lets go of the descriptor here */
     close_descriptors(l);
-}
-
-/* Drop every packet that would begin a handshake: SYN without ACK. */
-static bool refuse_handshakes(int fd)
-{
-    enum { FLAGS_AT = 13, SYN_ACK = 0x12, SYN = 0x02 };
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_AT),
-        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN_ACK),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-    };
-    const struct sock_fprog program = { .len = ARRAY_LEN(code), .filter = code };
-    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0;
-}
-
-static bool is_near(const struct net_server *s)
-{
-    struct sockaddr_storage bound = { 0 };
-    socklen_t len = sizeof(bound);
-    struct address a;
-    if (getsockname(s->listener.fd, (struct sockaddr *)&bound, &len) != 0)
-        return true;
-    return !address_from((const struct sockaddr *)&bound, &a) || address_is_loopback(&a);
-}
-
-static void on_retired(struct loop_timer *timer)
-{
-    struct net_server *s = CONTAINER_OF(timer, struct net_server, listener.timer);
-    /* More than the queue can hold has been taken when this ends without an end: somebody connects
-     * through what the filter does not see (a unix socket's old file). Then so be it. */
-    for (unsigned i = 0; i <= BACKLOG / ACCEPT_BATCH; i++) {
-        if (!accept_some(s, ACCEPT_BATCH))
-            break;
-    }
-    net__listener_close(s);
-}
-
-void net__listener_retire(struct net_server *s)
-{
-    struct net__listener *l = &s->listener;
-    if (l->state != NET__LISTENING)
-        return;
-    if (l->is_lent) {
-        net__listener_close(s);
-        return;
-    }
-    bool is_unix = l->port == 0;
-    l->state = NET__RETIRING;
-    remove_path(l);
-    bool is_quiet = is_unix || refuse_handshakes(l->fd);
-    poll_start(s);
-    /* Without the filter waiting is of no use: the queue only fills again. */
-    int64_t wait_us = !is_quiet ? 0 : is_near(s) ? RETIRE_NEAR_US : RETIRE_FAR_US;
-    loop_timer_start(s->loop, &l->timer, wait_us, on_retired);
 }

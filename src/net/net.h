@@ -205,10 +205,19 @@ void net_gate_stats_read(struct net_gate *gate, struct net_gate_stats *ret);
 /* -- a server
  * -------------------------------------------------------------------------------------------- */
 
+/* The servers of one address and port, one a loop, which share the port by SO_REUSEPORT: known to
+ * each other so that all are given up as one. Zero at first; outlives them. */
+struct net_group {
+    unsigned sockets; /* that ever listened; before the first is drained */
+    unsigned open;    /* of them; atomic */
+    bool is_steered;  /* the kernel has been asked to pass them over; atomic */
+};
+
 struct net_server_options {
-    struct slice host; /* "127.0.0.1", "::", a name is not resolved */
-    unsigned port;     /* 0: any; net_server_port tells */
-    bool reuse_port;   /* SO_REUSEPORT: one listener a loop */
+    struct slice host;       /* "127.0.0.1", "::", a name is not resolved */
+    unsigned port;           /* 0: any; net_server_port tells */
+    bool reuse_port;         /* SO_REUSEPORT: one listener a loop */
+    struct net_group *group; /* of them; NULL: none, or it is alone */
     struct slice path; /* of a unix socket, instead of host and port; a socket of the same user that
                           is there already is replaced, in one step */
     unsigned mode;     /* of that socket's file. 0: 0660 */
@@ -252,7 +261,8 @@ int net_server_fd(const struct net_server *server); /* of the listening socket; 
  * Stop accepting; idle connections close, busy ones answer what they have with "Connection: close".
  *
  * The listening socket is given up over some milliseconds: connections that the kernel has
- * completed or is completing are still served, new ones go to whoever else listens on the address
+ * completed or is completing are still served, new ones go to whoever else listens on the address,
+ * as a rule without a delay if the servers of the address were given a group
  * (docs/decisions/0016). A lent socket is closed at once: what waits in it is another's to serve.
  * Context  own thread.
  */

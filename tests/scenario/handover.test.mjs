@@ -24,7 +24,7 @@ async function until(what, seconds = 60) {
 
 /* Clients that ask without a pause: on a new connection each time, and on kept ones. */
 function load(where, { fresh, kept, onAnswer = () => true }) {
-  const state = { done: 0, failures: [], stop: false, slowest: 0 };
+  const state = { done: 0, failures: [], stop: false, slowest: 0, slowestConnect: 0 };
   const agent = new http.Agent({ keepAlive: true, maxSockets: kept || 1 });
   const none = new http.Agent({ keepAlive: false });
   const ask = (options) =>
@@ -39,6 +39,9 @@ function load(where, { fresh, kept, onAnswer = () => true }) {
           resolve(onAnswer(answer));
         });
         answer.on("aborted", () => resolve(state.failures.push("aborted")));
+      });
+      request.on("socket", (socket) => {
+        if (!request.reusedSocket) socket.on("connect", () => (state.slowestConnect = Math.max(state.slowestConnect, Date.now() - begun)));
       });
       request.on("error", (error) => {
         state.failures.push(`${error.code} ${request.reusedSocket ? "on a kept connection" : "on a new connection"}`);
@@ -89,9 +92,11 @@ describe("deploys", () => {
     const { code } = await first.stop();
     assert.equal(code, 0);
     await until(() => clients.done > before + 200);
-    const { failures, done, slowest } = await clients.end();
+    const { failures, done, slowest, slowestConnect } = await clients.end();
     assert.deepEqual(failures, []);
     t.diagnostic(`${done} requests, the slowest ${slowest} ms`);
+    /* A client whose first packet is dropped asks again after a second (RFC 6298). */
+    assert.ok(slowestConnect < 1000, `${slowestConnect} ms to connect`);
   });
 
   it("a successor on the same sockets", { timeout: 120_000 }, async (t) => {
