@@ -67,16 +67,16 @@ export function runPurlin(args, { env, cwd = root, input, timeout = 60_000 } = {
 
 /*
  * Start `purlin serve` and wait until it is ready. Options: contracts ({ name: yaml } or a folder's path), folder (kept by the caller),
- * config (the text of purlin.yaml), env. The test fails when the server ends by anything but what stop() asked for.
+ * config (the text of purlin.yaml), env, fds (descriptors that it gets, from 3 on). The test fails when the server ends by anything but what stop() asked for.
  */
-export async function startPurlin(t, { contracts = path.join(root, "contracts"), folder, config, env = {}, bin = purlinBin } = {}) {
+export async function startPurlin(t, { contracts = path.join(root, "contracts"), folder, config, env = {}, bin = purlinBin, fds = [] } = {}) {
   folder ??= temporaryFolder(t);
   if (config) writeFileSync(path.join(folder, "purlin.yaml"), config);
   const contractsFolder = typeof contracts === "string" ? contracts : writeContracts(folder, contracts);
   const child = spawn(bin, ["serve", ...(config ? ["--config", path.join(folder, "purlin.yaml")] : [])], {
     cwd: root,
     env: environment(folder, contractsFolder, env),
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", ...fds],
   });
   const server = { child, folder, contractsFolder, pid: child.pid, log: [], stderr: "" };
   const exited = once(child, "exit");
