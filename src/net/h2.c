@@ -14,8 +14,10 @@
 
 /* A connection gets so much of a turn; then the others are served. */
 #define PUMP_MAX ((size_t)512 * 1024)
-/* Between the two GOAWAYs of a drain, when the peer does not answer the ping between them. */
+/* Between the two GOAWAYs of a drain, when the peer does not answer the ping between them; and when
+ * it goes on opening streams besides, as one that is slow to read does. */
 #define DRAIN_PING_US (1 * CLOCK_SECOND)
+#define DRAIN_BUSY_US (5 * CLOCK_SECOND)
 /* Without a new stream for so long after the ping's answer, none is on its way. */
 #define DRAIN_REST_US (100 * CLOCK_MS)
 /* The mark of our ping, so that its answer is known. */
@@ -654,13 +656,13 @@ void net__h2_pump(struct net_conn *c)
  */
 
 /* The second GOAWAY: what the peer opened before it saw the first one has come. Its ping's answer
- * may overtake requests that it had begun, so it is also to rest a moment; all in all it has
- * DRAIN_PING_US. */
+ * may overtake requests that it had begun, so it is also to rest a moment. */
 static void drain_end(struct net__h2 *h2)
 {
     int64_t now_us = clock_mono_us(), since_us = MAX(h2->drain_acked_us, h2->opened_us);
     bool rests = h2->drain_acked_us && now_us - since_us >= DRAIN_REST_US;
-    if (h2->drained || (!rests && now_us - h2->drain_since_us <= DRAIN_PING_US))
+    int64_t most_us = h2->opened_us > h2->drain_since_us ? DRAIN_BUSY_US : DRAIN_PING_US;
+    if (h2->drained || (!rests && now_us - h2->drain_since_us <= most_us))
         return;
     h2->drained = true;
     (void)nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,

@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs";
 import http from "node:http";
 import path from "node:path";
 import { describe, it } from "node:test";
+import { Frames, flag, frame, get, headers, type } from "../support/frames.mjs";
 import { startPurlin, temporaryFolder } from "../support/purlin.mjs";
 
 const contracts = {
@@ -59,6 +60,33 @@ function load(where, { fresh, kept, onAnswer = () => true }) {
     return state;
   };
   return state;
+}
+
+/*
+ * A connection of HTTP/2 that has `parallel` requests open until it sees a GOAWAY. By frames: clients of HTTP/2 end what they queued
+ * behind a GOAWAY with REFUSED_STREAM of their own, which looks like the server's.
+ */
+async function streams(url, parallel, state) {
+  const client = await Frames.open(url), open = new Set(), last = [];
+  let next = 1;
+  const ask = () => {
+    client.send(headers(next, get()));
+    open.add(next);
+    next += 2;
+  };
+  for (let i = 0; i < parallel; i++) ask();
+  const take = (f) => {
+    if (f.type === type.ping && !(f.flags & flag.ack)) client.send(frame(type.ping, flag.ack, 0, f.payload));
+    if (f.type === type.goaway) last.push(f.payload.readUInt32BE(0));
+    if (f.type === type.reset) state.resets.push(f.stream);
+    const isEnd = f.type <= type.headers && f.flags & flag.endStream;
+    if (!isEnd || !open.delete(f.stream)) return;
+    state.done++;
+    if (!last.length) ask();
+  };
+  while (!client.closed) await client.until((frames) => frames.splice(0).map(take).length);
+  state.unanswered.push(...open);
+  state.goaways.push([last.length, last[0], last.at(-1) >= next - 2 && last.at(-1) < 2 ** 31 - 1]);
 }
 
 const isRunning = (pid) => {
@@ -148,5 +176,24 @@ describe("deploys", () => {
     assert.deepEqual(failures, []);
     assert.ok(!server.log.some((entry) => entry.msg === "server.grace_over"));
     t.diagnostic(`${done} requests`);
+  });
+
+  it("the end, under 500 connections of HTTP/2 with four requests each", { timeout: 120_000 }, async (t) => {
+    const server = await startPurlin(t, { contracts, env: { PURLIN_GRACE: "60s" } });
+    const state = { done: 0, resets: [], unanswered: [], goaways: [] };
+    const clients = Promise.all(Array.from({ length: 500 }, () => streams(server.url, 4, state)));
+    await until(() => state.done > 4000);
+    const begun = Date.now();
+    assert.equal((await server.stop()).code, 0);
+    const took = Date.now() - begun;
+    await clients;
+    assert.ok(took < 20_000, `${took} ms`);
+    assert.deepEqual(state.resets, []);
+    assert.deepEqual(state.unanswered, [], "also what was sent before the GOAWAY was seen");
+    /* Twice: of the first the bound is open, of the last it takes in everything that was asked. */
+    for (const one of state.goaways) assert.deepEqual(one, [2, 2 ** 31 - 1, true]);
+    assert.equal(state.goaways.length, 500);
+    assert.ok(!server.log.some((entry) => entry.msg === "server.grace_over"));
+    t.diagnostic(`${state.done} requests, ended in ${took} ms`);
   });
 });
