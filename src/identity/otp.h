@@ -9,9 +9,10 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-#define IDENTITY_OTP_SECRET_BYTES 20u     /* of a new one: RFC 4226 section 4, R6 */
-#define IDENTITY_OTP_SECRET_BYTES_MIN 10u /* of one that was imported: 80 bits, as apps once made  \
-                                           */
+#define IDENTITY_OTP_SECRET_BYTES 20u /* of a new one: RFC 4226 section 4, R6 */
+#define IDENTITY_OTP_SECRET_BYTES_MIN                                                              \
+    10u /* of one that was imported: 80 bits, as apps once made                                    \
+         */
 #define IDENTITY_OTP_SECRET_BYTES_MAX 64u
 #define IDENTITY_OTP_DIGITS_MAX 8u
 #define IDENTITY_OTP_STEP_NONE INT64_MIN /* no code was accepted yet */
