@@ -86,7 +86,9 @@ const struct config_key config_keys[] = {
       "Request body, counted as it arrives; beyond: 413.", true },
     { "limits.connections", "PURLIN_LIMITS_CONNECTIONS", CONFIG_INTEGER,
       offsetof(struct config, connections), "10000", NULL, 1, 1000000, false, false,
-      "Open connections in all, over every listener; beyond: 503." },
+      "Open connections in all, over every listener; beyond: those that have asked for nothing "
+      "make "
+      "room, else 503." },
     { "limits.connections_per_address", "PURLIN_LIMITS_CONNECTIONS_PER_ADDRESS", CONFIG_INTEGER,
       offsetof(struct config, connections_per_address), "1000", NULL, 0, 1000000, false, false,
       "Open connections of one client address (IPv6: of one /64); beyond: 503. Trusted proxies and "

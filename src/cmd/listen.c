@@ -294,6 +294,7 @@ static void declare_figures(struct listen *l)
     static const char *const reasons[NET_GATE_REASONS] = {
         [NET_GATE_TOTAL] = "total",
         [NET_GATE_ADDRESS] = "address",
+        [NET_GATE_SILENT] = "silent",
         [NET_GATE_DESCRIPTORS] = "descriptors",
         [NET_GATE_PROXY_HEADER] = "proxy_header",
     };

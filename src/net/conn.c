@@ -104,6 +104,33 @@ static void on_close(uv_handle_t *handle)
     net__conn_try_free(c);
 }
 
+void net__conn_link(struct net_conn *c)
+{
+    struct net_server *s = c->server;
+    c->prev = NULL;
+    c->next = s->conns;
+    if (s->conns)
+        s->conns->prev = c;
+    else
+        s->conns_last = c;
+    s->conns = c;
+    s->conns_len++;
+}
+
+void net__conn_unlink(struct net_conn *c)
+{
+    struct net_server *s = c->server;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        s->conns = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    else
+        s->conns_last = c->prev;
+    s->conns_len--;
+}
+
 void net__conn_close(struct net_conn *c)
 {
     struct net_server *s = c->server;
@@ -115,13 +142,7 @@ void net__conn_close(struct net_conn *c)
         x->cut = true;
     net__write_drop(c);
     net__secure_end(c);
-    if (c->prev)
-        c->prev->next = c->next;
-    else
-        s->conns = c->next;
-    if (c->next)
-        c->next->prev = c->prev;
-    s->conns_len--;
+    net__conn_unlink(c);
     net__gate_leave(s->gate, &c->ticket);
     if (s->options.on_connections)
         s->options.on_connections(-1, s->options.arg);
@@ -606,11 +627,7 @@ static void conn_start(struct net_conn *c, bool is_over)
 {
     struct net_server *s = c->server;
     c->since_us = c->active_us = loop_now_us(s->loop);
-    c->next = s->conns;
-    if (s->conns)
-        s->conns->prev = c;
-    s->conns = c;
-    s->conns_len++;
+    net__conn_link(c);
     if (s->options.on_connections)
         s->options.on_connections(1, s->options.arg);
     net__sweep_start(s);

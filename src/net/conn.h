@@ -205,7 +205,7 @@ struct net_server {
     struct loop_timer sweep;
     struct loop_timer rest; /* while draining: who has had nothing to ask? */
     int64_t sweep_every_us;
-    struct net_conn *conns; /* open ones */
+    struct net_conn *conns, *conns_last; /* open ones, the newest first (but see make_room.c) */
     unsigned conns_len;
     struct net__greeting *greetings; /* of proxies: their header has not come yet */
     unsigned greetings_len;
@@ -314,6 +314,15 @@ void net__write_raw(struct net_conn *c, const char *data, size_t len);
 void net__flush_with(struct net_conn *c, struct slice body);
 void net__write_drop(struct net_conn *c); /* forget everything unsent */
 void net__date_refresh(struct net_server *s);
+
+/* Into the list of open ones, at its young end, and out of it. */
+void net__conn_link(struct net_conn *c);
+void net__conn_unlink(struct net_conn *c);
+
+/* -- make_room.c -- */
+/* The gate is full: close a connection of this server that has asked for nothing, if there is one
+ * among those that are looked at. Not from within a walk over the connections. */
+void net__make_room(struct net_server *s);
 
 /* -- stall.c -- */
 /* Has an answer waited too long for the peer to take of it, or is too little taken? Asked at each

@@ -217,6 +217,11 @@ static enum net_verdict refused(struct net_gate *gate, enum net_gate_reason reas
     return verdict;
 }
 
+bool net__gate_is_full(const struct net_gate *gate)
+{
+    return __atomic_load_n(&gate->open, __ATOMIC_RELAXED) >= gate->options.connections_max;
+}
+
 enum net_verdict net__gate_enter(struct net_gate *gate, struct net__ticket *ticket)
 {
     uint32_t max = gate->options.connections_max;

@@ -22,6 +22,8 @@ struct net__ticket {
     bool is_open, is_named;
 };
 
+/* Are connections_max open? The next one is then over, unless somebody leaves. */
+bool net__gate_is_full(const struct net_gate *gate);
 /* A connection came: it counts towards all. */
 enum net_verdict net__gate_enter(struct net_gate *gate, struct net__ticket *ticket);
 /* Whose it is (NULL: a unix socket's peer): it counts towards that address, unless exempt. */

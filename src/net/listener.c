@@ -75,6 +75,8 @@ static void admit(struct net_server *s, int fd, const struct sockaddr_storage *f
     struct net__peer peer = { 0 };
     struct net__ticket ticket;
     peer.has_address = address_from((const struct sockaddr *)from, &peer.address);
+    if (UNLIKELY(net__gate_is_full(s->gate)))
+        net__make_room(s);
     enum net_verdict verdict = net__gate_enter(s->gate, &ticket);
     if (verdict == NET_ADMITTED)
         verdict = net__gate_name(s->gate, &ticket, peer.has_address ? &peer.address : NULL);

@@ -173,6 +173,7 @@ struct net_refusal {
 enum net_gate_reason {
     NET_GATE_TOTAL,        /* connections_max are open */
     NET_GATE_ADDRESS,      /* per_address_max of this address are */
+    NET_GATE_SILENT,       /* it had asked for nothing, and made room for another */
     NET_GATE_DESCRIPTORS,  /* the system gives no more descriptors */
     NET_GATE_PROXY_HEADER, /* a trusted proxy sent none, a bad one, or too slowly */
     NET_GATE_REASONS

@@ -240,6 +240,43 @@ static void test_connections_max(void **state)
     wire_close(&w);
 }
 
+/* A flood of connections that ask for nothing does not keep out who asks. */
+static void test_the_silent_make_room(void **state)
+{
+    (void)state;
+    static struct wire w;
+    wire_open(&w, &(struct net_limits){ .connections_max = 4 });
+    struct client *silent[3], *kept = client_open(w.port);
+    struct answer a = { 0 };
+    assert_true(client_say(kept, GET("/hello")));
+    assert_true(client_answer(kept, false, &a));
+    for (size_t i = 0; i < ARRAY_LEN(silent); i++)
+        silent[i] = client_open(w.port);
+    assert_true(client_say(silent[1], "GET /he"));
+    (void)usleep(800000);
+    for (size_t i = 0; i < 6; i++) {
+        struct client *late = client_open(w.port);
+        assert_true(client_say(late, GET("/hello")));
+        assert_true(client_answer(late, false, &a));
+        assert_int_equal(a.status, i < ARRAY_LEN(silent) ? 200 : 503);
+        if (i < ARRAY_LEN(silent)) {
+            assert_true(client_is_closed(silent[i]));
+            client_close(silent[i]);
+            silent[i] = late;
+        } else {
+            client_close(late);
+        }
+    }
+    assert_true(client_say(kept, GET("/hello")));
+    assert_true(client_answer(kept, false, &a));
+    assert_int_equal(a.status, 200);
+    for (size_t i = 0; i < ARRAY_LEN(silent); i++)
+        client_close(silent[i]);
+    client_close(kept);
+    answer_free(&a);
+    wire_close(&w);
+}
+
 static void test_drain_finishes_what_is_in_flight(void **state)
 {
     (void)state;
@@ -332,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_close_in_a_body_cancels_the_task),
         cmocka_unit_test(test_half_closed_peer_gets_its_answers),
         cmocka_unit_test(test_connections_max),
+        cmocka_unit_test(test_the_silent_make_room),
         cmocka_unit_test(test_drain_finishes_what_is_in_flight),
         cmocka_unit_test(test_close_in_the_middle_of_everything),
     };
