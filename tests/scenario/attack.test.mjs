@@ -11,7 +11,7 @@ import { after, before, describe, it } from "node:test";
 import { attack, startTarget } from "../support/attack.mjs";
 import { kinds } from "../support/attack_kinds.mjs";
 
-const waitMs = 1000; // and five times what it was before: of so few requests P99 is about the slowest
+const waitMs = 1000; // and five times what it was before, and what the machine was late by: of so few requests P99 is about the slowest
 const growthMiB = 250; // AddressSanitizer puts red zones around everything and keeps what was freed
 const keptMiB = 100;
 
@@ -39,8 +39,8 @@ describe("under attack", () => {
       assert.deepEqual(during.errors, [], all);
       assert.deepEqual(later.errors, [], all);
       assert.ok(during.requests > 50, all);
-      assert.ok(during.p99 < waitMs + 5 * before.p99, all);
-      assert.ok(later.p99 < waitMs + 5 * before.p99, all);
+      assert.ok(during.p99 < waitMs + 5 * (before.p99 + during.late), all);
+      assert.ok(later.p99 < waitMs + 5 * (before.p99 + later.late), all);
       assert.ok(resident.peak - resident.before < growthMiB, all);
       assert.ok(resident.after - resident.before < keptMiB, all);
       assert.ok(seen > 0, all);

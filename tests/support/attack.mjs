@@ -26,6 +26,7 @@ export const bounds = {
   PURLIN_LIMITS_BODY_TIMEOUT: "1s",
   PURLIN_LIMITS_WRITE_TIMEOUT: "1s",
   PURLIN_LIMITS_IDLE_TIMEOUT: "5s",
+  PURLIN_LIMITS_CONNECTIONS: "2000", // of 10,000 by default: a flood gets there while somebody watches
 };
 
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -121,10 +122,12 @@ function startTool(server, { tool, path: target }, { connections, seconds }) {
 function percentile(sorted, part) {
   return sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] : NaN;
 }
-const summary = ({ n = 0, errors = [], ms = [] } = {}) => ({ requests: n, errors, p50: percentile(ms, 0.5), p99: percentile(ms, 0.99) });
+const summary = ({ n = 0, errors = [], ms = [], late = [] } = {}) => ({
+  requests: n, errors, p50: percentile(ms, 0.5), p99: percentile(ms, 0.99), late: percentile(late, 0.99),
+});
 
 /*
- * Attack `server` for so many seconds, and return what came of it: { name, before, during, after: { requests, errors, p50, p99 }, resident: {
+ * Attack `server` for so many seconds, and return what came of it: { name, before, during, after: { requests, errors, p50, p99, late }, resident: {
  * before, peak, after } in MiB, sent, did, seen }. `strength` scales how many connections a sender has.
  */
 export async function attack(t, server, name, { seconds = 3, calm = 1, strength = 1 } = {}) {

@@ -7,7 +7,9 @@
  * 127.0.0.2, so that what is counted by address is its own.
  *
  *     const client = startClient(port);
- *     client.phase("before"); ... const { before } = await client.stop();   // { n, errors: [text], ms: [sorted] }
+ *     client.phase("before"); ... const { before } = await client.stop();   // { n, errors: [text], ms: [sorted], late: [sorted] }
+ *
+ * `late` is by how many milliseconds its own timer came late: what the machine, not the server, made it wait for.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -41,7 +43,7 @@ function run(port, perSecond) {
   let phase, made = 0, open = 0, stopping = false;
 
   function ask() {
-    const i = made++, mine = (phases[phase] ??= { n: 0, errors: [], ms: [] }), begun = performance.now();
+    const i = made++, mine = (phases[phase] ??= { n: 0, errors: [], ms: [], late: [] }), begun = performance.now();
     const writes = i % 10 === 7, own = i % 5 === 0;
     const body = writes ? JSON.stringify({ name: `row ${i}` }) : undefined;
     let over = false;
@@ -73,7 +75,7 @@ function run(port, perSecond) {
   }
 
   function finish() {
-    for (const one of Object.values(phases)) one.ms.sort((a, b) => a - b);
+    for (const one of Object.values(phases)) for (const list of [one.ms, one.late]) list.sort((a, b) => a - b);
     process.send(phases);
   }
 
@@ -81,7 +83,10 @@ function run(port, perSecond) {
   const timer = setInterval(() => {
     const now = performance.now();
     if (!phase) return void (due = now);
-    for (; due <= now; due += 1000 / perSecond) ask();
+    for (; due <= now; due += 1000 / perSecond) {
+      ask();
+      phases[phase].late.push(now - due);
+    }
   }, 2);
   process.on("message", (message) => {
     phase = message.phase ?? phase;

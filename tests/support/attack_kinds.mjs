@@ -39,6 +39,6 @@ export const kinds = {
   "decompression-bomb": { what: "gzip, br and zstd bodies, up to 1:10,000", sender: { way: "requests", connections: 16 }, seen: [answers(413)] },
   "range-bomb": { what: "1,300 ranges that overlap, 1,200 far apart", sender: { way: "requests", connections: 16 }, seen: [answers(416)] },
   "hash-collision": { what: "16,384 names of one hash, 100,000 names, 100,000 deep", sender: { way: "requests", connections: 16 }, seen: [answers(413), answers(422)] },
-  "connection-flood": { what: "connections that say nothing", sender: { way: "connections", most: 12_000, atOnce: 64 }, seen: [accepted] },
+  "connection-flood": { what: "connections that say nothing", sender: { way: "connections", most: 12_000, atOnce: 64 }, seen: [["purlin_connections_refused_total", { reason: "silent" }]] },
   "connection-churn": { what: "connections opened and reset", sender: { way: "connections", most: 1000, atOnce: 64, churn: true }, seen: [accepted] },
 };

@@ -8,6 +8,9 @@
  *   --bin PATH    the program (build/release/purlin)
  *   --json FILE   write everything there too
  *
+ * "late" is by how much the client's own timer came late, also a P99: where it is tens of milliseconds the machine has other things to do, and
+ * the figures tell about those.
+ *
  * The last line is the verdict: no error, P99 under 100 ms during each attack, memory that grows by less than 64 MiB and comes back,
  * and latency too; it exits 1 when one does not hold.
  */
@@ -49,7 +52,7 @@ function options() {
 }
 
 const ms = (value) => (value < 10 ? value.toFixed(1) : value.toFixed(0));
-const phase = ({ requests, errors, p50, p99 }) => `${requests} / ${errors.length} / ${ms(p50)} / ${ms(p99)}`;
+const phase = ({ requests, errors, p50, p99, late }) => `${requests} / ${errors.length} / ${ms(p50)} / ${ms(p99)} / ${ms(late)}`;
 const counted = (table) => Object.entries(table).map(([key, n]) => `${key}: ${n}`).join(", ");
 
 function judge({ during, after, resident, seen }) {
@@ -85,7 +88,7 @@ if (chosen.help) {
   for (const [name, { what }] of Object.entries(kinds)) process.stdout.write(`${name.padEnd(22)}${what}\n`);
 } else {
   const results = [];
-  process.stdout.write("Good client: requests / errors / P50 / P99 in ms. Memory: before / peak / after, MiB resident.\n\n");
+  process.stdout.write("Good client: requests / errors / P50 / P99 / late, in ms. Memory: before / peak / after, MiB resident.\n\n");
   process.stdout.write("| attack | before | during | after | memory | what the server did |\n|---|---|---|---|---|---|\n");
   for (const name of chosen.names) {
     const r = await one(name, chosen);
