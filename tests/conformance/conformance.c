@@ -15,6 +15,8 @@
  *   /validate
  *            POST: {"schema", "instance"} -> {"valid"}: JSON Schema 2020-12, formats asserted; 422
  *            when the schema is none
+ *   /verify, /sign
+ *            POST: signed tokens (jose.h)
  *   /proxy-client
  *            fetches a URL of this machine through the client (proxy_client.c)
  */
@@ -33,6 +35,7 @@
 #include "contract/schema.h"
 #include "fiber/task.h"
 #include "http/http.h"
+#include "jose.h"
 #include "net/net.h"
 #include "proxy_client.h"
 
@@ -349,7 +352,7 @@ int main(void)
     loop_offload_set(loop, offload);
     memset(big_text, 'b', BIG_BYTES);
     if (http_app_new(&(struct http_options){ .access_log = false }, &app) != STATUS_OK ||
-        !add_routes(app, big_text, &echoed) || !add_static(app))
+        !add_routes(app, big_text, &echoed) || !jose_routes_add(app) || !add_static(app))
         return 1;
     struct proxy_client *proxy = proxy_client_open(app, loop);
     if (!proxy)
