@@ -69,8 +69,7 @@ static void check_token(struct arena *arena, const struct identity_jose_set *set
         require(identity_jose_key_algs(got.key) & IDENTITY_JOSE_BIT(got.alg));
     if (st == STATUS_OK && got.key == set->keys[0])
         require(slice_starts(token, SLICE(JOE)));
-    enum status st_all =
-        identity_jose_verify(arena, token, &policy, NOW_US, &got, &refusal);
+    enum status st_all = identity_jose_verify(arena, token, &policy, NOW_US, &got, &refusal);
     require(st == STATUS_OK || st_all == st);
     if (st_all == STATUS_OK)
         require(got.expires_us > NOW_US - CLOCK_MINUTE && json_is_object(got.claims));

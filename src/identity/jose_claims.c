@@ -77,8 +77,7 @@ enum identity_jose_refusal identity__claims_check(const struct identity_jose_pol
                                                   int64_t *ret_expires_us)
 {
     const json_t *iss = json_object_get(claims, "iss");
-    if (policy->issuer.len &&
-        !(json_is_string(iss) && slice_eq(json_slice(iss), policy->issuer)))
+    if (policy->issuer.len && !(json_is_string(iss) && slice_eq(json_slice(iss), policy->issuer)))
         return IDENTITY_JOSE_ISSUER;
     if (policy->audience.len && !has_audience(json_object_get(claims, "aud"), policy->audience))
         return IDENTITY_JOSE_AUDIENCE;

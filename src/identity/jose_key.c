@@ -42,18 +42,12 @@ struct identity_jose_key {
 };
 
 static const struct slice alg_names[IDENTITY_JOSE_ALG_COUNT] = {
-    [IDENTITY_JOSE_ES256] = SLICE_INIT("ES256"),
-    [IDENTITY_JOSE_ES384] = SLICE_INIT("ES384"),
-    [IDENTITY_JOSE_ES512] = SLICE_INIT("ES512"),
-    [IDENTITY_JOSE_RS256] = SLICE_INIT("RS256"),
-    [IDENTITY_JOSE_RS384] = SLICE_INIT("RS384"),
-    [IDENTITY_JOSE_RS512] = SLICE_INIT("RS512"),
-    [IDENTITY_JOSE_PS256] = SLICE_INIT("PS256"),
-    [IDENTITY_JOSE_PS384] = SLICE_INIT("PS384"),
-    [IDENTITY_JOSE_PS512] = SLICE_INIT("PS512"),
-    [IDENTITY_JOSE_HS256] = SLICE_INIT("HS256"),
-    [IDENTITY_JOSE_HS384] = SLICE_INIT("HS384"),
-    [IDENTITY_JOSE_HS512] = SLICE_INIT("HS512"),
+    [IDENTITY_JOSE_ES256] = SLICE_INIT("ES256"), [IDENTITY_JOSE_ES384] = SLICE_INIT("ES384"),
+    [IDENTITY_JOSE_ES512] = SLICE_INIT("ES512"), [IDENTITY_JOSE_RS256] = SLICE_INIT("RS256"),
+    [IDENTITY_JOSE_RS384] = SLICE_INIT("RS384"), [IDENTITY_JOSE_RS512] = SLICE_INIT("RS512"),
+    [IDENTITY_JOSE_PS256] = SLICE_INIT("PS256"), [IDENTITY_JOSE_PS384] = SLICE_INIT("PS384"),
+    [IDENTITY_JOSE_PS512] = SLICE_INIT("PS512"), [IDENTITY_JOSE_HS256] = SLICE_INIT("HS256"),
+    [IDENTITY_JOSE_HS384] = SLICE_INIT("HS384"), [IDENTITY_JOSE_HS512] = SLICE_INIT("HS512"),
     [IDENTITY_JOSE_EDDSA] = SLICE_INIT("EdDSA"),
 };
 
@@ -632,9 +626,9 @@ char *identity__key_sign(const struct identity_jose_key *key, enum identity_jose
     bool good = header && put_header(header, CJOSE_HDR_ALG, alg_names[alg]) &&
                 (!typ.len || put_header(header, "typ", typ)) &&
                 put_header(header, CJOSE_HDR_KID, identity_jose_key_thumbprint(key));
-    cjose_jws_t *jws = good ? cjose_jws_sign(key->jwk, header, (const uint8_t *)payload.data,
-                                             payload.len, &err)
-                            : NULL;
+    cjose_jws_t *jws =
+        good ? cjose_jws_sign(key->jwk, header, (const uint8_t *)payload.data, payload.len, &err)
+             : NULL;
     const char *text;
     char *token = NULL;
     if (jws && cjose_jws_export(jws, &text, &err))

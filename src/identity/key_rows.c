@@ -76,26 +76,15 @@ const char *identity__key_state_name(enum identity__key_state state)
 
 #define SEAL_VERSION 1
 #define SEAL_OVERHEAD (1 + crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES)
-_Static_assert(crypto_secretbox_KEYBYTES == 32, "as struct identity__seal has it");
-
-/* The secret is a text of any length and serves others too: each has a key of its own. */
-static void derive(struct slice secret, uint8_t out[32])
-{
-    static const char purpose[] = "purlin identity: signing keys, 1";
-    uint8_t whole[32];
-    (void)crypto_generichash(whole, sizeof(whole), (const unsigned char *)secret.data, secret.len,
-                             NULL, 0);
-    (void)crypto_generichash(out, 32, (const unsigned char *)purpose, sizeof(purpose) - 1, whole,
-                             sizeof(whole));
-    sodium_memzero(whole, sizeof(whole));
-}
+_Static_assert(crypto_secretbox_KEYBYTES == sizeof(struct identity_pepper), "one key");
 
 void identity__seal_init(struct identity__seal *seal, struct slice secret, struct slice previous)
 {
-    derive(secret, seal->key);
+    const struct slice purpose = SLICE("signing keys");
+    seal->key = identity_pepper_of(secret, purpose);
     seal->has_previous = previous.len > 0;
     if (seal->has_previous)
-        derive(previous, seal->previous);
+        seal->previous = identity_pepper_of(previous, purpose);
 }
 
 static bool seal_close(const struct identity__seal *seal, struct slice text,
@@ -107,7 +96,7 @@ static bool seal_close(const struct identity__seal *seal, struct slice text,
     out[0] = SEAL_VERSION;
     random_bytes(nonce, crypto_secretbox_NONCEBYTES);
     (void)crypto_secretbox_easy(nonce + crypto_secretbox_NONCEBYTES,
-                                (const unsigned char *)text.data, text.len, nonce, seal->key);
+                                (const unsigned char *)text.data, text.len, nonce, seal->key.bytes);
     *ret_len = text.len + SEAL_OVERHEAD;
     return true;
 }
@@ -125,10 +114,10 @@ static enum status seal_open(const struct identity__seal *seal, struct slice sea
     unsigned char *text = arena_alloc(arena, sealed.len - SEAL_OVERHEAD);
     if (!text)
         return STATUS_EXHAUSTED;
-    bool is_previous = crypto_secretbox_open_easy(text, box, box_len, nonce, seal->key) != 0;
+    bool is_previous = crypto_secretbox_open_easy(text, box, box_len, nonce, seal->key.bytes) != 0;
     if (is_previous &&
         (!seal->has_previous ||
-         crypto_secretbox_open_easy(text, box, box_len, nonce, seal->previous) != 0))
+         crypto_secretbox_open_easy(text, box, box_len, nonce, seal->previous.bytes) != 0))
         return STATUS_UNAUTHENTICATED;
     row->is_sealed_with_previous = is_previous;
     row->private = (char *)text;
@@ -162,12 +151,13 @@ static bool find_state(struct slice name, enum identity__key_state *ret)
 
 static enum status refuse_lost(struct reader *reader, struct slice kid)
 {
-    return problem_put(reader->problem, reader->arena, __FILE__, __LINE__, STATUS_UNAUTHENTICATED,
-                       "identity/keys-sealed",
-                       "The signing key %.*s in the database is sealed with another secret. Set the "
-                       "secret it was sealed with as the previous one, or have the keys replaced, "
-                       "which ends every token.",
-                       SLICE_ARG(kid));
+    return problem_put(
+        reader->problem, reader->arena, __FILE__, __LINE__, STATUS_UNAUTHENTICATED,
+        "identity/keys-sealed",
+        "The signing key %.*s in the database is sealed with another secret. Set the "
+        "secret it was sealed with as the previous one, or have the keys replaced, "
+        "which ends every token.",
+        SLICE_ARG(kid));
 }
 
 static enum status refuse_row(struct reader *reader)
@@ -229,9 +219,9 @@ enum status identity__key_rows_read(struct task *task, struct store *store,
     return st;
 }
 
-enum status identity__key_rows_read_blocking(struct store *store,
-                                             const struct identity__seal *seal, bool replace_lost,
-                                             struct arena *arena, struct problem *problem,
+enum status identity__key_rows_read_blocking(struct store *store, const struct identity__seal *seal,
+                                             bool replace_lost, struct arena *arena,
+                                             struct problem *problem,
                                              struct identity__key_rows *ret)
 {
     struct reader reader = { .store = store,

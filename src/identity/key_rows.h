@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "identity/jose.h"
 #include "identity/keys.h"
+#include "identity/secret.h"
 
 struct arena;
 struct store;
@@ -22,7 +23,7 @@ extern const struct slice identity__key_rows_schema;
 
 /* What private keys are sealed with: XSalsa20-Poly1305 by a key that comes from the secret. */
 struct identity__seal {
-    uint8_t key[32], previous[32];
+    struct identity_pepper key, previous;
     bool has_previous;
 };
 void identity__seal_init(struct identity__seal *seal, struct slice secret, struct slice previous);
@@ -66,9 +67,9 @@ static inline void identity__key_rows_clearp(struct identity__key_rows *rows)
 enum status identity__key_rows_read(struct task *task, struct store *store,
                                     const struct identity__seal *seal,
                                     struct identity__key_rows *ret);
-enum status identity__key_rows_read_blocking(struct store *store,
-                                             const struct identity__seal *seal, bool replace_lost,
-                                             struct arena *arena, struct problem *problem,
+enum status identity__key_rows_read_blocking(struct store *store, const struct identity__seal *seal,
+                                             bool replace_lost, struct arena *arena,
+                                             struct problem *problem,
                                              struct identity__key_rows *ret);
 /* The key of a row; INTERNAL when it is another than the row says. */
 enum status identity__key_row_open(const struct identity__key_row *row,

@@ -25,7 +25,8 @@
 #include "identity/key_rows.h"
 #include "store/store.h"
 
-#define STEPS_MAX (2 * IDENTITY_KEYS_MAX + 8) /* of one upkeep: each key sealed anew and removed */
+#define STEPS_MAX (2 * IDENTITY_KEYS_MAX + 8) /* of one upkeep: each key sealed anew and removed   \
+                                               */
 #define JWKS_BYTES_MAX ((size_t)64 * 1024)
 
 struct held;
@@ -40,7 +41,7 @@ struct farewell {
 struct held {
     struct identity_keys_snapshot snapshot;
     struct buf jwks;
-    unsigned loops_left; /* atomic, once it is replaced */
+    unsigned loops_left;         /* atomic, once it is replaced */
     struct farewell farewells[]; /* one a loop */
 };
 

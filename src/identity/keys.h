@@ -28,14 +28,15 @@ struct task;
 
 struct identity_keys_options {
     struct store *store;
-    struct slice secret;          /* seals private keys; not empty */
-    struct slice secret_previous; /* opens what was sealed before the secret was changed, or empty */
-    enum identity_jose_alg alg;   /* of new keys: ES256 or RS256 */
-    int64_t rotate_us;            /* a key signs for so long; 0: 30 days */
-    int64_t publish_us;           /* and is published so long before: the time that a JWKS may be
-                                     cached, and the longest between upkeeps. 0: 10 minutes */
-    int64_t token_us;             /* the longest life of a token; 0: 15 minutes */
-    struct loop *const *loops;    /* that look at snapshots; none: only the caller's thread does */
+    struct slice secret; /* seals private keys; not empty */
+    struct slice
+        secret_previous;        /* opens what was sealed before the secret was changed, or empty */
+    enum identity_jose_alg alg; /* of new keys: ES256 or RS256 */
+    int64_t rotate_us;          /* a key signs for so long; 0: 30 days */
+    int64_t publish_us;         /* and is published so long before: the time that a JWKS may be
+                                   cached, and the longest between upkeeps. 0: 10 minutes */
+    int64_t token_us;           /* the longest life of a token; 0: 15 minutes */
+    struct loop *const *loops;  /* that look at snapshots; none: only the caller's thread does */
     unsigned loops_len;
     bool replace_lost; /* delete keys that no secret opens; every token of theirs is void */
 };
@@ -69,8 +70,7 @@ void identity_keys_close(struct identity_keys *keys);
  * Memory   valid until the caller next suspends or returns to its loop: take it anew after that.
  * Context  a thread of options.loops; one load, nothing is locked or counted.
  */
-const struct identity_keys_snapshot *
-identity_keys_current(const struct identity_keys *keys);
+const struct identity_keys_snapshot *identity_keys_current(const struct identity_keys *keys);
 /* The public keys as a JWKS document; memory as identity_keys_current. */
 struct slice identity_keys_jwks(const struct identity_keys *keys);
 

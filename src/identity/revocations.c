@@ -27,8 +27,8 @@ struct place {
 struct identity_revocations {
     uint64_t session_seed, user_seed;
     /* Read by every lookup, written seldom: on a line of its own. */
-    _Alignas(64) uint64_t len;  /* atomic */
-    int64_t confirmed_us;       /* atomic */
+    _Alignas(64) uint64_t len;         /* atomic */
+    int64_t confirmed_us;              /* atomic */
     _Alignas(64) pthread_mutex_t lock; /* among those who write */
     struct place ring[RING];
 };

@@ -308,23 +308,24 @@ static void declare_metrics(struct identity_token_cache *cache)
                                   .kind = METRIC_COUNTER,
                                   .labels = { "outcome" } });
     unsigned removals = metric_declare(
-        m, &(struct metric_desc){ .name = "purlin_token_cache_removals",
-                                  .help = "Verified tokens forgotten before they expired: the cache "
-                                          "was full, or their session or user was revoked.",
-                                  .kind = METRIC_COUNTER,
-                                  .labels = { "reason" } });
+        m,
+        &(struct metric_desc){ .name = "purlin_token_cache_removals",
+                               .help = "Verified tokens forgotten before they expired: the cache "
+                                       "was full, or their session or user was revoked.",
+                               .kind = METRIC_COUNTER,
+                               .labels = { "reason" } });
     unsigned flushes = metric_declare(
-        m, &(struct metric_desc){ .name = "purlin_token_cache_flushes",
-                                  .help = "Times that all verified tokens of a loop were forgotten.",
-                                  .kind = METRIC_COUNTER });
+        m,
+        &(struct metric_desc){ .name = "purlin_token_cache_flushes",
+                               .help = "Times that all verified tokens of a loop were forgotten.",
+                               .kind = METRIC_COUNTER });
     unsigned entries = metric_declare(
         m, &(struct metric_desc){ .name = "purlin_token_cache_entries",
                                   .help = "Verified tokens that are remembered, over all loops.",
                                   .kind = METRIC_GAUGE });
-    unsigned bytes = metric_declare(
-        m, &(struct metric_desc){ .name = "purlin_token_cache_bytes",
-                                  .help = "Memory of them.",
-                                  .kind = METRIC_GAUGE });
+    unsigned bytes = metric_declare(m, &(struct metric_desc){ .name = "purlin_token_cache_bytes",
+                                                              .help = "Memory of them.",
+                                                              .kind = METRIC_GAUGE });
     for (unsigned c = 0; c < COUNT_FLUSH; c++) {
         struct slice value = slice_cstr(outcomes[c]);
         cache->series[c] = metric_series_get(m, c <= COUNT_MISS ? lookups : removals, &value);

@@ -45,8 +45,8 @@ static inline void pair_number(const struct pair *pair, const char *name, char o
     assert_int_equal(EVP_PKEY_get_bn_param(pair->pkey, name, &number), 1);
     assert_int_equal(BN_bn2binpad(number, bytes, sizeof(bytes)), sizeof(bytes));
     BN_free(number);
-    assert_non_null(sodium_bin2base64(out, 44, bytes, sizeof(bytes),
-                                      sodium_base64_VARIANT_URLSAFE_NO_PADDING));
+    assert_non_null(
+        sodium_bin2base64(out, 44, bytes, sizeof(bytes), sodium_base64_VARIANT_URLSAFE_NO_PADDING));
 }
 
 /* The public key; `kid` may be NULL. */
@@ -57,8 +57,8 @@ static inline struct identity_jose_key *pair_key(const struct pair *pair, struct
     pair_number(pair, OSSL_PKEY_PARAM_EC_PUB_X, x);
     pair_number(pair, OSSL_PKEY_PARAM_EC_PUB_Y, y);
     struct slice jwk =
-        arena_printf(arena, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"%s\",\"y\":\"%s\"%s%s%s}", x, y,
-                     kid ? ",\"kid\":\"" : "", kid ? kid : "", kid ? "\"" : "");
+        arena_printf(arena, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"%s\",\"y\":\"%s\"%s%s%s}", x,
+                     y, kid ? ",\"kid\":\"" : "", kid ? kid : "", kid ? "\"" : "");
     struct identity_jose_key *key = NULL;
     const char *reason;
     assert_int_equal(identity_jose_key_parse(jwk, &key, &reason), STATUS_OK);

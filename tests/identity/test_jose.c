@@ -48,12 +48,12 @@
     "LqKnS2BYwdq_mzSnbLY7h_qixoR7jig3__kRhuaxwUkRz5iaiQkqgc5g"                                     \
     "HdrNP5zw"
 #define HOBBIT_RSA                                                                                 \
-    "{\"kty\":\"RSA\",\"kid\":\"bilbo.baggins@hobbiton.example\",\"use\":\"sig\",\"n\":\"" HOBBIT_N \
-    "\",\"e\":\"AQAB\"}"
+    "{\"kty\":\"RSA\",\"kid\":\"bilbo.baggins@hobbiton.example\",\"use\":\"sig\",\"n\":"           \
+    "\"" HOBBIT_N "\",\"e\":\"AQAB\"}"
 #define HOBBIT_EC_X                                                                                \
     "AHKZLLOsCOzz5cY97ewNUajB957y-C-U88c3v13nmGZx6sYl_oJXu9A5RkTKqjqvjyekWF-7ytDyRXYgCF5cj0Kt"
 #define HOBBIT_EC                                                                                  \
-    "{\"kty\":\"EC\",\"kid\":\"bilbo.baggins@hobbiton.example\",\"use\":\"sig\","                   \
+    "{\"kty\":\"EC\",\"kid\":\"bilbo.baggins@hobbiton.example\",\"use\":\"sig\","                  \
     "\"crv\":\"P-521\",\"x\":\"" HOBBIT_EC_X "\","                                                 \
     "\"y\":\"AdymlHvOiLxXkEhayXQnNCvDX4h9htZaCJN34kfmC6pV5OhQHiraVySsUdaQkAgDPrwQrJmbnX9cwlGfP-"   \
     "HqHZR1\"}"
@@ -70,7 +70,8 @@ static const struct {
     enum identity_jose_alg alg;
 } vectors[] = {
     { "RFC 7515 A.1",
-      "{\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4h"
+      "{\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-"
+      "1qS0gZH75aKtMN3Yj0iPS4h"
       "cgUuTwjAzZr1Z9CAow\"}",
       "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." JOE
       ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
@@ -199,10 +200,14 @@ static void test_thumbprints(void **state)
         const char *jwk, *thumbprint;
     } cases[] = {
         /* RFC 7638 section 3.1 */
-        { "{\"kty\":\"RSA\",\"n\":\"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zw"
-          "u1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w"
-          "6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbI"
-          "SD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awa"
+        { "{\"kty\":\"RSA\",\"n\":"
+          "\"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zw"
+          "u1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_"
+          "RN5w"
+          "6Cf0h4QyQ5v-65YGjQR0_"
+          "FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbI"
+          "SD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-"
+          "kEgU8awa"
           "pJzKnqDKgw\",\"e\":\"AQAB\",\"alg\":\"RS256\",\"kid\":\"2011-04-29\"}",
           "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs" },
         /* RFC 8037 appendix A.3 */
@@ -211,8 +216,7 @@ static void test_thumbprints(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         CLEANUP(identity_jose_key_free) struct identity_jose_key *key = key_of(cases[i].jwk);
-        assert_true(
-            slice_eq(identity_jose_key_thumbprint(key), slice_cstr(cases[i].thumbprint)));
+        assert_true(slice_eq(identity_jose_key_thumbprint(key), slice_cstr(cases[i].thumbprint)));
     }
 }
 
@@ -265,10 +269,10 @@ static void test_keys_refused(void **state)
         { "padded", "{\"kty\":\"oct\",\"k\":\"" SECRET_32 "=\"}", "32 to 1024" },
         { "stray bits", "{\"kty\":\"oct\",\"k\":\"" SECRET_31 "B\"}", "32 to 1024" },
         { "other alphabet", "{\"kty\":\"oct\",\"k\":\"+/" SECRET_31 "\"}", "32 to 1024" },
-        { "other curve", "{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\"}",
-          "curve" },
-        { "short point",
-          "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"" EC_Y "\"}", "length" },
+        { "other curve",
+          "{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\"}", "curve" },
+        { "short point", "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"" EC_Y "\"}",
+          "length" },
         { "half a point", "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\"}", "length" },
         { "curve and length apart",
           "{\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\"}", "length" },
@@ -279,23 +283,25 @@ static void test_keys_refused(void **state)
           "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"d\":\"*\"}",
           "private part" },
         { "RSA without the rest of its private part",
-          "{\"kty\":\"RSA\",\"n\":\"" HOBBIT_N "\",\"e\":\"AQAB\",\"d\":\"AQAB\"}", "private part" },
-        { "X25519",
-          "{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"" EC_X "\"}", "curve" },
+          "{\"kty\":\"RSA\",\"n\":\"" HOBBIT_N "\",\"e\":\"AQAB\",\"d\":\"AQAB\"}",
+          "private part" },
+        { "X25519", "{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"" EC_X "\"}", "curve" },
         { "short Ed25519", "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AAAA\"}", "32 bytes" },
         { "for encryption",
-          "{\"kty\":\"EC\",\"use\":\"enc\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\"}",
+          "{\"kty\":\"EC\",\"use\":\"enc\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y
+          "\"}",
           "not for signatures" },
-        { "to wrap keys",
-          "{\"kty\":\"oct\",\"key_ops\":[\"wrapKey\"],\"k\":\"" SECRET_32 "\"}",
+        { "to wrap keys", "{\"kty\":\"oct\",\"key_ops\":[\"wrapKey\"],\"k\":\"" SECRET_32 "\"}",
           "not for signatures" },
-        { "operations that are none", "{\"kty\":\"oct\",\"key_ops\":\"verify\",\"k\":\"" SECRET_32 "\"}",
+        { "operations that are none",
+          "{\"kty\":\"oct\",\"key_ops\":\"verify\",\"k\":\"" SECRET_32 "\"}",
           "not for signatures" },
         { "algorithm of another curve",
-          "{\"kty\":\"EC\",\"alg\":\"ES384\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\"}",
+          "{\"kty\":\"EC\",\"alg\":\"ES384\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y
+          "\"}",
           "alg" },
-        { "algorithm that asks for more", "{\"kty\":\"oct\",\"alg\":\"HS512\",\"k\":\"" SECRET_32 "\"}",
-          "alg" },
+        { "algorithm that asks for more",
+          "{\"kty\":\"oct\",\"alg\":\"HS512\",\"k\":\"" SECRET_32 "\"}", "alg" },
         { "algorithm none", "{\"kty\":\"oct\",\"alg\":\"none\",\"k\":\"" SECRET_32 "\"}", "alg" },
         { "id that is a number", "{\"kty\":\"oct\",\"kid\":1,\"k\":\"" SECRET_32 "\"}", "kid" },
     };
@@ -321,7 +327,8 @@ static void test_key_limits(void **state)
     char kid[IDENTITY_JOSE_KID_MAX + 2];
     memset(kid, 'k', sizeof(kid));
     kid[IDENTITY_JOSE_KID_MAX + 1] = 0;
-    (void)snprintf(text, sizeof(text), "{\"kty\":\"oct\",\"kid\":\"%s\",\"k\":\"" SECRET_32 "\"}", kid);
+    (void)snprintf(text, sizeof(text), "{\"kty\":\"oct\",\"kid\":\"%s\",\"k\":\"" SECRET_32 "\"}",
+                   kid);
     check_key("id of 129 bytes", text, "kid");
     (void)snprintf(text, sizeof(text), "{\"kty\":\"oct\",\"kid\":\"%s\",\"k\":\"" SECRET_32 "\"}",
                    kid + 1);
@@ -338,18 +345,19 @@ static void test_key_limits(void **state)
 static void test_public_part(void **state)
 {
     (void)state;
-    CLEANUP(identity_jose_key_free) struct identity_jose_key *key = key_of(
-        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y "\",\"d\":\"" EC_D "\"}");
+    CLEANUP(identity_jose_key_free)
+    struct identity_jose_key *key = key_of("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" EC_X
+                                           "\",\"y\":\"" EC_Y "\",\"d\":\"" EC_D "\"}");
     struct buf out;
     buf_init(&out, NULL, 0, 4096);
     assert_true(identity_jose_key_can_sign(key));
     assert_status(identity_jose_key_put_public(key, IDENTITY_JOSE_ES256, &out), STATUS_OK);
     CLEANUP(arena_free) struct arena *arena = arena_new(NULL, 0);
-    struct slice want = arena_printf(
-        arena,
-        "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y
-        "\",\"alg\":\"ES256\",\"kid\":\"%.*s\",\"use\":\"sig\"}",
-        SLICE_ARG(identity_jose_key_thumbprint(key)));
+    struct slice want =
+        arena_printf(arena,
+                     "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"" EC_X "\",\"y\":\"" EC_Y
+                     "\",\"alg\":\"ES256\",\"kid\":\"%.*s\",\"use\":\"sig\"}",
+                     SLICE_ARG(identity_jose_key_thumbprint(key)));
     assert_true(slice_eq(buf_slice(&out), want));
     assert_status(identity_jose_key_put_public(key, IDENTITY_JOSE_RS256, &out), STATUS_INVALID);
     buf_fini(&out);
@@ -383,9 +391,8 @@ static void test_generated_keys(void **state)
         struct identity_jose_key *other = key_of(arena_cstr(arena, buf_slice(&public)));
         assert_false(identity_jose_key_can_sign(other));
         struct identity_jose_token got;
-        assert_refusal(
-            open_with(arena, other, IDENTITY_JOSE_BIT(algs[i]), buf_slice(&token), &got),
-            IDENTITY_JOSE_ACCEPTED);
+        assert_refusal(open_with(arena, other, IDENTITY_JOSE_BIT(algs[i]), buf_slice(&token), &got),
+                       IDENTITY_JOSE_ACCEPTED);
         assert_true(slice_eq(got.payload, SLICE("{}")));
         assert_string_equal(json_string_value(json_object_get(got.header, "typ")), "at+jwt");
         /* Neither a public key nor another algorithm signs. */
@@ -477,7 +484,8 @@ static int setup(void **state)
     f->set.keys[f->set.len++] = pair_key(&f->ours, f->arena, "ours");
     f->set.keys[f->set.len++] =
         key_of("{\"kty\":\"RSA\",\"kid\":\"rsa\",\"n\":\"" HOBBIT_N "\",\"e\":\"AQAB\"}");
-    f->set.keys[f->set.len++] = key_of("{\"kty\":\"oct\",\"kid\":\"secret\",\"k\":\"" SECRET_32 "\"}");
+    f->set.keys[f->set.len++] =
+        key_of("{\"kty\":\"oct\",\"kid\":\"secret\",\"k\":\"" SECRET_32 "\"}");
     *state = f;
     return 0;
 }
@@ -507,8 +515,8 @@ static struct slice forge(struct fixture *f, enum signer signer, struct slice he
     if (signer == BY_OURS || signer == BY_THEIRS)
         len = pair_sign(signer == BY_OURS ? &f->ours : &f->theirs, buf_slice(&out), signature);
     else if (signer == BY_SECRET)
-        len = hmac_sign(slice_of((const char *)secret_bytes, sizeof(secret_bytes)),
-                        buf_slice(&out), signature);
+        len = hmac_sign(slice_of((const char *)secret_bytes, sizeof(secret_bytes)), buf_slice(&out),
+                        signature);
     else if (signer == BY_OUR_PUBLIC_KEY)
         len = hmac_sign(SLICE(HOBBIT_N), buf_slice(&out), signature);
     buf_putc(&out, '.');
@@ -538,8 +546,7 @@ static enum identity_jose_refusal verify(struct fixture *f, struct slice text, u
     return refusal;
 }
 
-#define OUR_ALGS                                                                                   \
-    (IDENTITY_JOSE_BIT(IDENTITY_JOSE_ES256) | IDENTITY_JOSE_BIT(IDENTITY_JOSE_RS256))
+#define OUR_ALGS (IDENTITY_JOSE_BIT(IDENTITY_JOSE_ES256) | IDENTITY_JOSE_BIT(IDENTITY_JOSE_RS256))
 
 /* The accepted ones stand between the others: each attack is one step away from one of them. */
 static const struct {
@@ -558,7 +565,8 @@ static const struct {
       BY_OURS, ALL_ALGS },
     { "none without a signature", ALG("\"none\"", "\"ours\""), GOOD_CLAIMS, IDENTITY_JOSE_MALFORMED,
       BY_NOBODY, ALL_ALGS },
-    { "None", ALG("\"None\"", "\"ours\""), GOOD_CLAIMS, IDENTITY_JOSE_ALGORITHM, BY_OURS, ALL_ALGS },
+    { "None", ALG("\"None\"", "\"ours\""), GOOD_CLAIMS, IDENTITY_JOSE_ALGORITHM, BY_OURS,
+      ALL_ALGS },
     { "empty alg", ALG("\"\"", "\"ours\""), GOOD_CLAIMS, IDENTITY_JOSE_ALGORITHM },
     { "no alg", "{\"typ\":\"at+jwt\",\"kid\":\"ours\"}", GOOD_CLAIMS, IDENTITY_JOSE_HEADER },
     { "alg is a list", ALG("[\"ES256\"]", "\"ours\""), GOOD_CLAIMS, IDENTITY_JOSE_HEADER },
@@ -648,7 +656,8 @@ static const struct {
       IDENTITY_JOSE_ISSUER },
     { "issuer with a slash more", GOOD_HEADER, WITH_ISS("\"iss\":\"" ISSUER "/\","),
       IDENTITY_JOSE_ISSUER },
-    { "issuer in a list", GOOD_HEADER, WITH_ISS("\"iss\":[\"" ISSUER "\"],"), IDENTITY_JOSE_ISSUER },
+    { "issuer in a list", GOOD_HEADER, WITH_ISS("\"iss\":[\"" ISSUER "\"],"),
+      IDENTITY_JOSE_ISSUER },
     { "no issuer", GOOD_HEADER, WITH_ISS(""), IDENTITY_JOSE_ISSUER },
     { "audience of another", GOOD_HEADER, WITH_AUD("\"aud\":\"https://evil.example\","),
       IDENTITY_JOSE_AUDIENCE },
@@ -726,7 +735,8 @@ static void test_open_policy(void **state)
     const struct identity_jose_policy policy = { .keys = &f->set, .algs = OUR_ALGS };
     struct identity_jose_token token;
     enum identity_jose_refusal refusal;
-    struct slice text = forge(f, BY_OURS, SLICE("{\"alg\":\"ES256\"}"), SLICE("{\"exp\":1700000900}"));
+    struct slice text =
+        forge(f, BY_OURS, SLICE("{\"alg\":\"ES256\"}"), SLICE("{\"exp\":1700000900}"));
     assert_status(identity_jose_verify(f->arena, text, &policy, NOW_US, &token, &refusal),
                   STATUS_OK);
     text = forge(f, BY_OURS, SLICE("{\"alg\":\"ES256\"}"), SLICE("{}"));
@@ -795,8 +805,9 @@ static void test_truncated_and_more(void **state)
     assert_refusal(verify(f, slice_of(zero, good.len + 1), OUR_ALGS, &token),
                    IDENTITY_JOSE_SIGNATURE);
     /* Forms that are none. */
-    static const char *const forms[] = { "", ".", "..", "...", "a.b", "a.b.", ".b.c", "{}",
-                                         "{\"payload\":\"\",\"signatures\":[]}" };
+    static const char *const forms[] = { "",     ".",   "..",
+                                         "...",  "a.b", "a.b.",
+                                         ".b.c", "{}",  "{\"payload\":\"\",\"signatures\":[]}" };
     for (size_t i = 0; i < ARRAY_LEN(forms); i++)
         assert_refusal(verify(f, slice_cstr(forms[i]), OUR_ALGS, &token), IDENTITY_JOSE_MALFORMED);
 }
@@ -810,7 +821,8 @@ static void test_signature_length(void **state)
     struct slice before = slice_head(good, good.len - 86);
     uint8_t signature[64], longer[66] = { 0 };
     size_t len;
-    assert_true(identity__base64url_decode(slice_from(good, good.len - 86), signature, 64, 64, &len));
+    assert_true(
+        identity__base64url_decode(slice_from(good, good.len - 86), signature, 64, 64, &len));
     memcpy(longer + 1, signature, 32); /* the same numbers, with zeros before */
     memcpy(longer + 34, signature + 32, 32);
     struct buf out;

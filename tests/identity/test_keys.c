@@ -267,8 +267,8 @@ static void test_document(void **state)
     assert_int_equal(set.skipped, 0);
     for (unsigned i = 0; i < set.len; i++) {
         assert_false(identity_jose_key_can_sign(set.keys[i]));
-        assert_true(slice_eq(identity_jose_key_id(set.keys[i]),
-                             identity_jose_key_thumbprint(set.keys[i])));
+        assert_true(
+            slice_eq(identity_jose_key_id(set.keys[i]), identity_jose_key_thumbprint(set.keys[i])));
     }
     assert_int_equal(slice_find_slice(text, SLICE("\"d\"")), SIZE_MAX);
     identity_jose_set_clear(&set);
@@ -524,7 +524,8 @@ static void test_damaged_rows(void **state)
           "UPDATE purlin_signing_keys SET sealed = CAST(substr(sealed, 1, 60) || X'00' || "
           "substr(sealed, 62) AS BLOB);",
           STATUS_UNAUTHENTICATED },
-        { "other version", "UPDATE purlin_signing_keys SET sealed = CAST(X'02' || substr(sealed, 2) AS BLOB);",
+        { "other version",
+          "UPDATE purlin_signing_keys SET sealed = CAST(X'02' || substr(sealed, 2) AS BLOB);",
           STATUS_UNAUTHENTICATED },
         { "cut off", "UPDATE purlin_signing_keys SET sealed = substr(sealed, 1, 41);",
           STATUS_UNAUTHENTICATED },
@@ -607,8 +608,7 @@ static void busy_turn(struct loop_post *post)
     buf_init(&out, arena, 0, IDENTITY_JOSE_TOKEN_BYTES_MAX);
     enum status st = identity_jose_sign(now->active, now->alg, SLICE("at+jwt"),
                                         SLICE("{\"exp\":1700000900}"), &out);
-    const struct identity_jose_policy policy = { .keys = &now->keys,
-                                                 .algs = IDENTITY_JOSE_PUBLIC };
+    const struct identity_jose_policy policy = { .keys = &now->keys, .algs = IDENTITY_JOSE_PUBLIC };
     struct identity_jose_token token;
     enum identity_jose_refusal refusal;
     if (st == STATUS_OK)

@@ -292,8 +292,8 @@ static void test_metrics(void **state)
 {
     (void)state;
     struct metrics *metrics = metrics_new();
-    struct fixture f = open_with(
-        (struct identity_token_cache_options){ .metrics = metrics, .entries_max = 1 });
+    struct fixture f =
+        open_with((struct identity_token_cache_options){ .metrics = metrics, .entries_max = 1 });
     put(&f, "a", "s", "u");
     put(&f, "b", "s", "u");
     assert_true(has(&f, "b"));
@@ -350,8 +350,7 @@ static void *revoker(void *arg)
     struct world *world = arg;
     for (unsigned i = 0; i < ROUNDS; i++) {
         unsigned s = (i * 5 + i / 7) % SESSIONS;
-        unsigned generation =
-            __atomic_add_fetch(&world->database[s], 1, __ATOMIC_ACQ_REL);
+        unsigned generation = __atomic_add_fetch(&world->database[s], 1, __ATOMIC_ACQ_REL);
         if (i % 500 == 499)
             identity_revoke_all(world->revocations);
         else
