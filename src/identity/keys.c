@@ -25,8 +25,9 @@
 #include "identity/key_rows.h"
 #include "store/store.h"
 
-#define STEPS_MAX (2 * IDENTITY_KEYS_MAX + 8) /* of one upkeep: each key sealed anew and removed   \
-                                               */
+#define STEPS_MAX                                                                                  \
+    (2 * IDENTITY_KEYS_MAX + 8) /* of one upkeep: each key sealed anew and removed                 \
+                                 */
 #define JWKS_BYTES_MAX ((size_t)64 * 1024)
 
 struct held;
