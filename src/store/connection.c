@@ -334,8 +334,13 @@ enum status store__conn_open(struct store *store, enum store__role role, int *re
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     flags |=
         role == STORE__READER || store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-    int rc = sqlite3_open_v2(store->path, &conn->db, flags,
-                             role == STORE__READER ? STORE__READER_VFS : NULL);
+    static const char *const vfs[] = {
+        [STORE__READER] = STORE__READER_VFS,
+        [STORE__WRITER] = STORE__WRITER_VFS,
+        [STORE__CHECKPOINTER] = NULL,
+        [STORE__TOOL] = NULL,
+    };
+    int rc = sqlite3_open_v2(store->path, &conn->db, flags, vfs[role]);
     if (rc == SQLITE_OK)
         rc = set_up(conn, role);
     if (rc == SQLITE_OK)

@@ -242,6 +242,9 @@ struct store__lane {
     int64_t withheld_until_us;
 
     struct store__jobs writes; /* of this turn, not handed over yet */
+    clockid_t cpu_clock;       /* of the loop's thread, from its first write on: under queue_lock */
+    bool has_cpu_clock;
+    int64_t cpu_us; /* the writer's: by that clock, when it last looked */
 
     struct store__job *woken_first, *woken_last; /* the writer's: jobs of the batch just done */
     struct store__lane *next_woken;
@@ -294,10 +297,9 @@ struct store {
     bool has_writer;
     struct store__conn *writer; /* the writer thread's from its start on */
     struct arena_pool *writer_arenas;
-    unsigned gather_len; /* the writer's: how many writes lately came together */
-    int64_t batch_us,
-        batch_end_us;  /* the writer's: how long one lately took; when the last ended */
-    unsigned wake_len; /* under queue_lock: writes that are worth waking the writer for */
+    unsigned gather_len;  /* the writer's: how many writes lately came together */
+    int64_t batch_end_us; /* the writer's: when the last batch ended */
+    unsigned wake_len;    /* under queue_lock: writes that are worth waking the writer for */
 
     /* Held by whoever writes in this process: the writer for a batch, a script, the end of a
      * checkpoint. */
@@ -346,7 +348,8 @@ void store__memory_install(void);
 /* -- vfs.c -- */
 
 #define STORE__READER_VFS "purlin-reader"
-/* Once a process, before a reader opens. SQLite's code. */
+#define STORE__WRITER_VFS "purlin-writer" /* only at synchronous=FULL */
+/* Once a process, before a connection opens. SQLite's code. */
 int store__vfs_register(void);
 
 /* The path in a "sqlite:" URL. INVALID, with a problem. */

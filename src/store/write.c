@@ -24,11 +24,12 @@
 
 /* The longest a write waits for others to join its batch: a small part of what a sync takes. */
 #define GATHER_US ((int64_t)200)
-/* So many writes in a batch are several clients. */
+/* So many writes in a batch are several clients. While every loop is busy, one batch follows the
+ * other only after this: a commit costs the same for few writes and for many, and makes every
+ * reader begin anew. So often it is looked whether a loop has become idle. */
 #define PACE_FROM 4u
-/* A commit is followed by so many times its own length, and at most by this, of gathering. */
-#define PACE_FACTOR 3
-#define PACE_MAX_US (8 * CLOCK_MS)
+#define PACE_US (8 * CLOCK_MS)
+#define PACE_LOOK_US CLOCK_MS
 /* A batch is ended after this long, so that one slow write does not hold up many. */
 #define BATCH_US (20 * CLOCK_MS)
 
@@ -66,6 +67,8 @@ void store__lane_flush(struct store__lane *lane)
     for (struct store__job *job = lane->writes.first; job; job = job->next)
         job->since_us = now_us;
     pthread_mutex_lock(&store->queue_lock);
+    if (UNLIKELY(!lane->has_cpu_clock))
+        lane->has_cpu_clock = pthread_getcpuclockid(pthread_self(), &lane->cpu_clock) == 0;
     store__jobs_append(&store->queue, &lane->writes);
     bool wake = store->writer_sleeps && store->queue.len >= store->wake_len;
     if (wake)
@@ -335,7 +338,6 @@ static void tell(struct store__jobs *ran, int rc)
 static void run_batch(struct store *store, struct store__jobs *jobs)
 {
     struct store__jobs ran = { 0 };
-    int64_t begun_us = clock_mono_us();
     pthread_mutex_lock(&store->write_gate);
     int rc = run_transaction(store, jobs, &ran);
     pthread_mutex_unlock(&store->write_gate);
@@ -350,8 +352,6 @@ static void run_batch(struct store *store, struct store__jobs *jobs)
     store->gather_len =
         len >= store->gather_len ? len : store->gather_len - (store->gather_len - len + 7) / 8;
     store->batch_end_us = clock_mono_us();
-    int64_t took_us = MIN(store->batch_end_us - begun_us, PACE_MAX_US);
-    store->batch_us += (took_us - store->batch_us) / 4;
 }
 
 /* -- the thread -------------------------------------------------------------------------------- */
@@ -361,29 +361,64 @@ static int64_t gather_us(const struct store *store)
 {
     if (store->gather_len < PACE_FROM)
         return GATHER_US;
-    int64_t pace_us = MIN(PACE_FACTOR * store->batch_us, PACE_MAX_US);
     int64_t since_us = clock_mono_us() - store->batch_end_us;
-    return MIN(MAX(pace_us - since_us, GATHER_US), PACE_MAX_US);
+    return MIN(MAX(PACE_US - since_us, GATHER_US), PACE_US);
 }
 
+/* By the processor's clock of the loop's thread, 0 when there is none to read. */
+static int64_t lane_cpu_us(const struct store__lane *lane)
+{
+    struct timespec used = { 0 };
+    if (!lane->has_cpu_clock || clock_gettime(lane->cpu_clock, &used) != 0)
+        return 0;
+    return (int64_t)used.tv_sec * CLOCK_SECOND + used.tv_nsec / 1000;
+}
+
+/* Has a loop that writes let half of the time since the last look, `since_us`, go by unused? Then
+ * nothing is won by waiting: there is a processor for the commit. */
+static bool has_idle_loop(struct store *store, int64_t since_us)
+{
+    bool is_idle = false;
+    pthread_mutex_lock(&store->lanes_lock);
+    for (struct store__lane *lane = store->lanes; lane; lane = lane->next_of_store) {
+        int64_t cpu_us = lane_cpu_us(lane);
+        is_idle |= lane->has_cpu_clock && 2 * (cpu_us - lane->cpu_us) < since_us;
+        lane->cpu_us = cpu_us;
+    }
+    pthread_mutex_unlock(&store->lanes_lock);
+    return is_idle;
+}
+
+static int64_t system_us(struct timespec *ret_time)
+{
+    (void)clock_gettime(CLOCK_MONOTONIC, ret_time); /* cannot fail for this clock */
+    return (int64_t)ret_time->tv_sec * CLOCK_SECOND + ret_time->tv_nsec / 1000;
+}
+
+/* Holds the queue_lock. By the system's clock, also when a test has set ours. */
 static void gather(struct store *store)
 {
-    unsigned len = store->gather_len;
-    unsigned want = MIN(len < PACE_FROM ? len / 2 : len - len / 4, store->batch_max);
+    bool is_crowd = store->gather_len >= PACE_FROM;
+    unsigned want = is_crowd ? store->batch_max : MIN(store->gather_len / 2, store->batch_max);
     if (store->queue.len >= want || store->stopping)
         return;
-    struct timespec until; /* by the system's clock, also when a test has set ours */
-    (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail for this clock */
-    until.tv_nsec += (long)gather_us(store) * 1000;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
+    struct timespec time;
+    int64_t now_us = system_us(&time), looked_us = now_us, end_us = now_us + gather_us(store);
+    if (is_crowd)
+        (void)has_idle_loop(store, 0); /* from here on */
     store->wake_len = want;
-    int waited = 0;
-    while (waited == 0 && store->queue.len < want && !store->stopping) {
+    while (store->queue.len < want && !store->stopping && now_us < end_us) {
+        int64_t until_us = is_crowd ? MIN(looked_us + PACE_LOOK_US, end_us) : end_us;
+        time = (struct timespec){ .tv_sec = until_us / CLOCK_SECOND,
+                                  .tv_nsec = until_us % CLOCK_SECOND * 1000 };
         store->writer_sleeps = true;
-        waited = pthread_cond_timedwait(&store->queue_filled, &store->queue_lock, &until);
+        (void)pthread_cond_timedwait(&store->queue_filled, &store->queue_lock, &time);
+        now_us = system_us(&time);
+        if (is_crowd && now_us >= looked_us + PACE_LOOK_US) {
+            if (has_idle_loop(store, now_us - looked_us))
+                break;
+            looked_us = now_us;
+        }
     }
     store->writer_sleeps = false;
     store->wake_len = 1;

@@ -616,6 +616,71 @@ static void test_slow_writes_do_not_make_one_endless_batch(void **state)
     assert_int_equal(stats.write_queue, 0);
 }
 
+/* Many writes at once, and then one and, some milliseconds later, another. */
+struct pacing {
+    struct fixture *f;
+    int next_id;
+    unsigned at_work;
+};
+
+static enum status take_next(struct store_tx *tx, void *arg)
+{
+    struct pacing *p = arg;
+    return insert_one(tx, p->next_id++);
+}
+
+static void write_now(struct task *task, void *arg)
+{
+    struct pacing *p = arg;
+    assert_status(store_write(task, p->f->store, take_next, p), STATUS_OK);
+    p->at_work--;
+}
+
+static void write_later(struct task *task, void *arg)
+{
+    assert_status(task_sleep(task, 2 * CLOCK_MS), STATUS_OK);
+    write_now(task, arg);
+}
+
+/* Work that leaves the loop no time to wait. */
+static void keep_busy(struct task *task, void *arg)
+{
+    const struct pacing *p = arg;
+    while (p->at_work > 0)
+        assert_status(task_yield(task), STATUS_OK);
+}
+
+static uint64_t commits_of_two_writes(struct pacing *p, bool is_busy)
+{
+    struct store_stats before, after;
+    p->at_work = 16;
+    for (unsigned i = 0; i < 16; i++)
+        spawn(p->f, write_now, p);
+    run_to_end(p->f);
+    store_stats_read(p->f->store, &before);
+    p->at_work = 2;
+    spawn(p->f, write_now, p);
+    spawn(p->f, write_later, p);
+    if (is_busy)
+        spawn(p->f, keep_busy, p);
+    run_to_end(p->f);
+    store_stats_read(p->f->store, &after);
+    return after.commits - before.commits;
+}
+
+/* After a crowd, and while the loop has other work, a commit waits for company; beside an idle loop
+ * it does not. A machine with other work of its own hides the difference now and then. */
+static void test_commits_are_paced_while_loops_are_busy(void **state)
+{
+    struct pacing p = { .f = *state, .next_id = 1 };
+    int more = 0;
+    for (int i = 0; i < 60 && more < 10; i++) {
+        more -= (int)commits_of_two_writes(&p, true);
+        more += (int)commits_of_two_writes(&p, false);
+    }
+    assert_true(more >= 10);
+}
+
 /* -- others with the same file
  * --------------------------------------------------------------------------- */
 
@@ -735,6 +800,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_runs_is_waited_for, setup_schema, teardown),
         cmocka_unit_test_setup_teardown(test_slow_writes_do_not_make_one_endless_batch,
                                         setup_schema, teardown),
+        cmocka_unit_test_setup_teardown(test_commits_are_paced_while_loops_are_busy, setup_schema,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_lock_held_by_another_program_is_unavailable,
                                         setup_schema, teardown),
         cmocka_unit_test_setup_teardown(test_a_write_out_of_memory_leaves_nothing, setup_schema,
