@@ -223,7 +223,7 @@ static void tear_down(struct fixture *f)
 static void test_streams_that_were_reset_count_while_their_handlers_run(void **state)
 {
     (void)state;
-    struct fixture f;
+    static struct fixture f; /* some 64 KiB */
     set_up(&f);
     uint32_t id = 1;
     for (unsigned i = 0; i < 2 * STREAMS_MAX; i++, id += 2) {
@@ -272,7 +272,7 @@ static void ask_for_acks(struct fixture *f, unsigned pings, unsigned settings)
 static void test_acknowledgements_are_not_queued_without_end(void **state)
 {
     (void)state;
-    struct fixture f;
+    static struct fixture f; /* some 64 KiB */
     set_up(&f);
     forget(&f);
     ask_for_acks(&f, 90, 30);
