@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "base/memory.h"
 
 #define ALIGN_BYTES ((size_t)16)
@@ -21,6 +22,8 @@
 /* Large chunks come in powers of two, so that one size serves another request; past these, exact
  * sizes. */
 #define LARGE_CLASSES 6u
+/* What a trim leaves in any case. */
+#define WARM_BYTES (16 * ARENA_CHUNK_BYTES)
 #define LARGE_CLASS_BYTES(i) (ARENA_CHUNK_BYTES << (i))
 #define LARGE_CLASS_NONE LARGE_CLASSES
 
@@ -43,7 +46,8 @@ struct large {
 struct arena_pool {
     struct chunk *free;
     struct large *free_large[LARGE_CLASSES];
-    size_t bytes; /* of all that is free */
+    size_t bytes;       /* of all that is free */
+    size_t bytes_least; /* since the last trim */
     size_t bytes_max;
 };
 
@@ -88,12 +92,18 @@ void arena_pool_free(struct arena_pool *pool)
     free(pool);
 }
 
+static void note_taken(struct arena_pool *pool, size_t bytes)
+{
+    pool->bytes -= bytes;
+    pool->bytes_least = MIN(pool->bytes_least, pool->bytes);
+}
+
 static struct chunk *chunk_take(struct arena_pool *pool)
 {
     if (LIKELY(pool && pool->free)) {
         struct chunk *c = pool->free;
         pool->free = c->older;
-        pool->bytes -= ARENA_CHUNK_BYTES;
+        note_taken(pool, ARENA_CHUNK_BYTES);
         return c;
     }
     struct chunk *c = memory__alloc(ARENA_CHUNK_BYTES);
@@ -135,7 +145,7 @@ static struct large *large_take(struct arena_pool *pool, size_t size)
     if (pool && class != LARGE_CLASS_NONE && pool->free_large[class]) {
         struct large *l = pool->free_large[class];
         pool->free_large[class] = l->older;
-        pool->bytes -= l->capacity;
+        note_taken(pool, l->capacity);
         return l;
     }
     size_t capacity = class == LARGE_CLASS_NONE ? size : LARGE_CLASS_BYTES(class);
@@ -144,6 +154,39 @@ static struct large *large_take(struct arena_pool *pool, size_t size)
     l->class = class;
     MEMORY_POISON((char *)l + LARGE_HEADER, capacity);
     return l;
+}
+
+/* Large ones first: fewer requests want them. False when there is nothing. */
+static bool give_back_one(struct arena_pool *pool)
+{
+    for (unsigned i = LARGE_CLASSES; i-- > 0;) {
+        struct large *l = pool->free_large[i];
+        if (!l)
+            continue;
+        pool->free_large[i] = l->older;
+        pool->bytes -= l->capacity;
+        MEMORY_UNPOISON(l, LARGE_HEADER + l->capacity);
+        free(l);
+        return true;
+    }
+    struct chunk *c = pool->free;
+    if (!c)
+        return false;
+    pool->free = c->older;
+    pool->bytes -= ARENA_CHUNK_BYTES;
+    MEMORY_UNPOISON(c, ARENA_CHUNK_BYTES);
+    free(c);
+    return true;
+}
+
+size_t arena_pool_trim(struct arena_pool *pool)
+{
+    size_t before = pool->bytes, spare = MIN(pool->bytes_least, before);
+    size_t goal = spare > WARM_BYTES ? before - (spare - WARM_BYTES + 1) / 2 : before;
+    while (pool->bytes > goal && give_back_one(pool))
+        continue;
+    pool->bytes_least = pool->bytes;
+    return before - pool->bytes;
 }
 
 /* What the budget still allows; a multiple of the alignment. */

@@ -27,6 +27,12 @@ struct arena_pool;
  */
 struct arena_pool *arena_pool_new(unsigned chunks_max);
 void arena_pool_free(struct arena_pool *pool);
+/*
+ * After a peak: return half of what nobody took from the pool since the last call to the heap, but
+ * for some chunks that the next requests will want. Bytes given back. Called every few seconds, it
+ * lets a pool shrink to what is in use.
+ */
+size_t arena_pool_trim(struct arena_pool *pool);
 
 /*
  * A new arena. The arena itself lives in its first chunk.

@@ -29,6 +29,7 @@
 #include "cmd/notify.h"
 #include "cmd/reload.h"
 #include "cmd/tls.h"
+#include "cmd/trim.h"
 #include "cmd/upgrade.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
@@ -50,6 +51,7 @@ struct worker {
     pthread_t thread;
     struct loop_post drain;
     struct loop_timer look; /* has everything in flight ended? */
+    struct trim trim;
     int64_t give_up_us;
 };
 
@@ -107,6 +109,7 @@ static void worker_drain(struct loop_post *post)
     struct worker *w = CONTAINER_OF(post, struct worker, drain);
     w->give_up_us = clock_mono_us() + __atomic_load_n(&w->server->app->config.grace_us,
                                                       __ATOMIC_RELAXED); /* reloaded */
+    trim_stop(&w->trim);
     if (__atomic_load_n(&w->server->has_successor, __ATOMIC_ACQUIRE))
         listen_lend(w->server->listen, loop_index(w->loop));
     listen_drain(w->server->listen, loop_index(w->loop));
@@ -223,6 +226,7 @@ static int make_loops(struct server *s)
             return CMD_FAILED;
         }
         loop_offload_set(w->loop, s->app->offload);
+        trim_start(&w->trim, &s->workers[0].trim, w->loop);
         s->loops[i] = w->loop;
     }
     return CMD_OK;

@@ -377,6 +377,14 @@ void loop_slot_set(struct loop *loop, unsigned slot, void *value)
     loop->slots[slot] = value;
 }
 
+size_t loop_trim(struct loop *loop)
+{
+    size_t bytes = stack_pool_trim(&loop->stacks) + arena_pool_trim(loop->arenas);
+    COUNT_SET(loop->counts.stacks_pooled, loop->stacks.free_len);
+    COUNT_SET(loop->counts.stacks_mapped, loop->stacks.mapped);
+    return bytes;
+}
+
 void loop_stats_read(const struct loop *loop, struct loop_stats *ret)
 {
     const struct loop_counts *c = &loop->counts;

@@ -37,6 +37,9 @@ struct loop *loop_self(void);
 uv_loop_t *loop_uv(struct loop *loop);
 unsigned loop_index(const struct loop *loop);
 struct arena_pool *loop_arena_pool(struct loop *loop);
+/* After a peak: give back half of the stacks and arena chunks that nobody needed since the last
+ * call; bytes. Every few seconds, on the own thread. */
+size_t loop_trim(struct loop *loop);
 /* Monotonic time cached once an iteration. Own thread. */
 int64_t loop_now_us(const struct loop *loop);
 /*

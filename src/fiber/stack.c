@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "fiber/context.h"
 
 enum status stack_pool_init(struct stack_pool *pool, size_t stack_bytes, unsigned free_max)
@@ -61,6 +62,7 @@ enum status stack_take(struct stack_pool *pool, struct stack *ret_stack)
 {
     if (pool->free_len > 0) {
         *ret_stack = pool->free[--pool->free_len];
+        pool->free_least = MIN(pool->free_least, pool->free_len);
         return STATUS_OK;
     }
     enum status st = map_stack(pool->stack_bytes, ret_stack);
@@ -82,4 +84,14 @@ void stack_give(struct stack_pool *pool, struct stack stack)
     if (pool->free_len >= STACK_WARM_MAX && pool->stack_bytes > STACK_TOP_KEPT_BYTES)
         (void)madvise(stack.low, pool->stack_bytes - STACK_TOP_KEPT_BYTES, MADV_DONTNEED);
     pool->free[pool->free_len++] = stack;
+}
+
+size_t stack_pool_trim(struct stack_pool *pool)
+{
+    unsigned spare = MIN(pool->free_least, pool->free_len);
+    unsigned len = spare > STACK_WARM_MAX ? (spare - STACK_WARM_MAX + 1) / 2 : 0;
+    for (unsigned i = 0; i < len; i++)
+        unmap_stack(pool, pool->free[--pool->free_len]);
+    pool->free_least = pool->free_len;
+    return len * pool->stack_bytes;
 }

@@ -28,6 +28,7 @@ struct stack_pool {
     size_t stack_bytes; /* usable, whole pages */
     struct stack *free;
     unsigned free_len;
+    unsigned free_least; /* since the last trim */
     unsigned free_max;
     unsigned mapped; /* in use or free */
 };
@@ -40,6 +41,9 @@ void stack_pool_fini(struct stack_pool *pool);
 /* EXHAUSTED when the kernel gives no mapping (memory, or vm.max_map_count: a stack takes two). */
 enum status stack_take(struct stack_pool *pool, struct stack *ret_stack);
 void stack_give(struct stack_pool *pool, struct stack stack);
+/* Unmap half of the free stacks that nobody took since the last call, but for the warm ones; bytes
+ * of addresses given back. */
+size_t stack_pool_trim(struct stack_pool *pool);
 
 /* True when `address` lies in the guard below `stack`. Safe in a signal handler. */
 static inline bool stack_guards(const struct stack *stack, uintptr_t address)

@@ -205,6 +205,37 @@ static void test_pool_is_bounded_and_reused(void **state)
     arena_pool_free(none);
 }
 
+static void test_a_trim_gives_back_what_nobody_took(void **state)
+{
+    (void)state;
+    struct arena_pool *pool = arena_pool_new(100);
+    struct arena *a = arena_new(pool, 0);
+    for (int i = 0; i < 63; i++)
+        (void)arena_alloc(a, 16000);
+    (void)arena_alloc(a, 200000);
+    assert_int_equal(arena_pool_trim(pool), 0); /* all of it is in use */
+    arena_free(a);
+    assert_int_equal(arena_pool_trim(pool), 0); /* it was just now */
+    size_t first = arena_pool_trim(pool);
+    assert_true(first >= 30 * ARENA_CHUNK_BYTES && first <= 45 * ARENA_CHUNK_BYTES);
+    size_t second = arena_pool_trim(pool);
+    assert_true(second > 0 && second < first);
+
+    /* What is taken now and then stays. */
+    a = arena_new(pool, 0);
+    while (arena_used(a) < 20 * ARENA_CHUNK_BYTES)
+        (void)arena_alloc(a, 16000);
+    arena_free(a);
+    size_t third = arena_pool_trim(pool);
+    assert_true(third < second);
+
+    /* And some chunks stay in any case. */
+    for (int i = 0; i < 20; i++)
+        (void)arena_pool_trim(pool);
+    assert_int_equal(arena_pool_trim(pool), 0);
+    arena_pool_free(pool);
+}
+
 static void test_text(void **state)
 {
     (void)state;
@@ -292,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_mark_and_rewind),
         cmocka_unit_test(test_rewind_after_growing_an_older_block),
         cmocka_unit_test(test_pool_is_bounded_and_reused),
+        cmocka_unit_test(test_a_trim_gives_back_what_nobody_took),
         cmocka_unit_test(test_text),
 #if MEMORY_ASAN
         cmocka_unit_test(test_poisoned_after_rewind),

@@ -96,12 +96,35 @@ static void test_stack_beyond_the_warm_ones_keeps_only_its_top(void **state)
     stack_pool_fini(&pool);
 }
 
+static void test_a_trim_unmaps_what_nobody_took(void **state)
+{
+    (void)state;
+    enum { COUNT = STACK_WARM_MAX + 100 };
+    struct stack_pool pool;
+    assert_status(stack_pool_init(&pool, 16384, COUNT), STATUS_OK);
+    struct stack stacks[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
+        assert_status(stack_take(&pool, &stacks[i]), STATUS_OK);
+    assert_int_equal(stack_pool_trim(&pool), 0);
+    for (size_t i = 0; i < COUNT; i++)
+        stack_give(&pool, stacks[i]);
+    assert_int_equal(stack_pool_trim(&pool), 0); /* all were in use just now */
+    assert_int_equal(stack_pool_trim(&pool), 50 * 16384);
+    assert_int_equal(pool.mapped, COUNT - 50);
+    for (int i = 0; i < 10; i++)
+        (void)stack_pool_trim(&pool);
+    assert_int_equal(pool.mapped, STACK_WARM_MAX);
+    assert_int_equal(stack_pool_trim(&pool), 0);
+    stack_pool_fini(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stack_has_a_guard_below),
         cmocka_unit_test(test_stack_pool_is_bounded_and_last_in_first_out),
         cmocka_unit_test(test_stack_beyond_the_warm_ones_keeps_only_its_top),
+        cmocka_unit_test(test_a_trim_unmaps_what_nobody_took),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

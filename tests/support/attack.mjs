@@ -29,6 +29,8 @@ export const bounds = {
   PURLIN_LIMITS_CONNECTIONS: "2000", // of 10,000 by default: a flood gets there while somebody watches
 };
 
+const settledMiB = 8; // more than before: what a warm server keeps
+
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /* A server to attack, and what is asked about it. `capped`: with the bound by address. */
@@ -128,9 +130,10 @@ const summary = ({ n = 0, errors = [], ms = [], late = [] } = {}) => ({
 
 /*
  * Attack `server` for so many seconds, and return what came of it: { name, before, during, after: { requests, errors, p50, p99, late }, resident: {
- * before, peak, after } in MiB, sent, did, seen }. `strength` scales how many connections a sender has.
+ * before, peak, after } in MiB, sent, did, seen }. `strength` scales how many connections a sender has; `settle` is how many seconds the server may
+ * take to give memory back (it does so every five, half of what it did not need).
  */
-export async function attack(t, server, name, { seconds = 3, calm = 1, strength = 1 } = {}) {
+export async function attack(t, server, name, { seconds = 3, calm = 1, strength = 1, settle = 0 } = {}) {
   const kind = kinds[name];
   const scaled = (n) => Math.max(1, Math.round(n * strength));
   const client = startClient(server.port);
@@ -164,6 +167,7 @@ export async function attack(t, server, name, { seconds = 3, calm = 1, strength 
   client.phase("after");
   await wait(calm * 1000);
   const is = await metrics(server);
+  for (let waited = 0; waited < settle && server.resident() - resident.before > settledMiB; waited += 0.5) await wait(500);
   resident.after = server.resident();
   const { before, during, after, ending = {} } = await client.stop();
   const result = { name, resident, sent, before: summary(before), during: summary(during), after: summary(after) };

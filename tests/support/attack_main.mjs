@@ -22,7 +22,7 @@ import { attack, startTarget } from "./attack.mjs";
 import { kinds } from "./attack_kinds.mjs";
 import { root } from "./purlin.mjs";
 
-const waitMs = 100, growthMiB = 64, keptMiB = 32;
+const waitMs = 100, growthMiB = 64, keptMiB = 16;
 
 function fail(text) {
   process.stderr.write(`script/attack: ${text}\n`);
@@ -71,7 +71,7 @@ async function one(name, { seconds, bin }) {
   const t = { after: (fn) => cleanups.push(fn) };
   try {
     const server = await startTarget(t, { bin, capped: kinds[name].capped });
-    const result = await attack(t, server, name, { seconds });
+    const result = await attack(t, server, name, { seconds, settle: 20 });
     const { code, signal } = await server.stop();
     result.wrong = judge(result);
     if (code !== 0) result.wrong.push(`ended with ${code ?? signal}`);
