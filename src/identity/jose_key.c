@@ -410,20 +410,20 @@ static void wipe(json_t *json)
 static enum status make_of(json_t *json, struct identity_jose_key **ret_key,
                            const char **ret_reason)
 {
-    CLEANUP(identity_jose_key_free) struct identity_jose_key *key = calloc(1, sizeof(*key));
-    if (!key)
+    struct reading r = { .json = json, .key = calloc(1, sizeof(*r.key)) };
+    if (!r.key)
         return STATUS_EXHAUSTED;
-    struct reading r = { .json = json, .key = key };
     enum status st = read_all(&r) ? make(&r) : STATUS_INVALID;
     if (json_is_object(json))
         wipe(json);
+    if (st == STATUS_OK) {
+        *ret_key = r.key;
+        return STATUS_OK;
+    }
+    identity_jose_key_free(r.key);
     if (st == STATUS_INVALID)
         *ret_reason = r.reason;
-    if (st != STATUS_OK)
-        return st;
-    *ret_key = key;
-    key = NULL;
-    return STATUS_OK;
+    return st;
 }
 
 enum status identity_jose_key_parse(struct slice jwk, struct identity_jose_key **ret_key,

@@ -126,8 +126,12 @@ static void drop(struct identity_token_cache *cache, struct entry *entry)
 
 static void drop_all(struct identity_token_cache *cache)
 {
-    while (cache->oldest)
-        drop(cache, cache->oldest);
+    struct entry *entry = cache->oldest;
+    while (entry) {
+        struct entry *newer = entry->newer;
+        drop(cache, entry);
+        entry = newer;
+    }
 }
 
 /* -- what was revoked

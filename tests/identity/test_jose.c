@@ -161,6 +161,32 @@ static void test_vectors_hold(void **state)
     }
 }
 
+/* A key that says what it is for is for nothing else, though its type would do. */
+static void test_key_with_one_algorithm(void **state)
+{
+    (void)state;
+    const struct {
+        const char *alg, *token;
+        enum identity_jose_refusal want;
+    } cases[] = {
+        { "RS256", vectors[2].token, IDENTITY_JOSE_ACCEPTED },
+        { "RS256", vectors[3].token, IDENTITY_JOSE_NO_KEY },
+        { "PS384", vectors[2].token, IDENTITY_JOSE_NO_KEY },
+        { "PS384", vectors[3].token, IDENTITY_JOSE_ACCEPTED },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(arena_free) struct arena *arena = arena_new(NULL, 0);
+        struct slice jwk = arena_printf(
+            arena, "{\"kty\":\"RSA\",\"n\":\"" HOBBIT_N "\",\"e\":\"AQAB\",\"alg\":\"%s\"}",
+            cases[i].alg);
+        CLEANUP(identity_jose_key_free)
+        struct identity_jose_key *key = key_of(arena_cstr(arena, jwk));
+        struct identity_jose_token token;
+        assert_refusal(open_with(arena, key, ALL_ALGS, slice_cstr(cases[i].token), &token),
+                       cases[i].want);
+    }
+}
+
 /* Whatever letter of the token is another, it no longer holds. */
 static void test_every_letter_counts(void **state)
 {
@@ -844,7 +870,7 @@ static void test_token_limit(void **state)
     size_t largest = 0, smallest_refused = SIZE_MAX;
     for (int pad = 0; pad < 600; pad++) {
         struct identity_jose_token token;
-        CLEANUP(arena_free) struct arena *arena = f->arena;
+        arena_free(f->arena);
         f->arena = arena_new(NULL, 0);
         struct slice header = arena_printf(f->arena, "%s%*s", GOOD_HEADER, pad % 3, "");
         struct slice claims = arena_printf(f->arena, "%s%*s", GOOD_CLAIMS, 5830 + pad / 3, "");
@@ -922,6 +948,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors_hold),
+        cmocka_unit_test(test_key_with_one_algorithm),
         cmocka_unit_test(test_every_letter_counts),
         cmocka_unit_test(test_payload_is_what_was_signed),
         cmocka_unit_test(test_thumbprints),

@@ -237,6 +237,7 @@ static void test_ticket(void **state)
     assert_int_equal(put_at(&f, "c", "t", "u", ticket, NOW), IDENTITY_TOKEN_CACHED);
     identity_revoke_all(f.revocations);
     assert_int_equal(put_at(&f, "d", NULL, NULL, ticket, NOW), IDENTITY_TOKEN_REVOKED);
+    assert_int_equal(put_at(&f, "d", "s", "u", ticket, NOW), IDENTITY_TOKEN_REVOKED);
     finish(&f);
 }
 
