@@ -165,8 +165,12 @@ static bool withdraw(struct offload *offload, struct offload_job *job)
 enum status task_offload(struct task *task, void (*fn)(void *arg), void *arg)
 {
     struct offload *offload = task_loop(task)->offload;
-    if (!offload)
-        return STATUS_UNAVAILABLE;
+    return offload ? task_offload_on(task, offload, fn, arg) : STATUS_UNAVAILABLE;
+}
+
+enum status task_offload_on(struct task *task, struct offload *offload, void (*fn)(void *arg),
+                            void *arg)
+{
     if (task_is_cancelled(task))
         return STATUS_CANCELLED;
     struct offload_job job = { .fn = fn, .arg = arg };

@@ -109,7 +109,7 @@ bool task_is_cancelled(const struct task *task);
 
 /* -- blocking work ----------------------------------------------------------------------------- */
 
-struct offload; /* a bounded pool of worker threads, one per process */
+struct offload; /* a bounded pool of worker threads; one per process, and others for a purpose */
 enum status offload_new(unsigned threads, unsigned queue_max, struct offload **ret);
 void offload_free(struct offload *offload); /* waits for what runs */
 void loop_offload_set(struct loop *loop, struct offload *offload);
@@ -124,6 +124,10 @@ void loop_offload_set(struct loop *loop, struct offload *offload);
  *          pool; otherwise OK, and fn has run.
  */
 enum status task_offload(struct task *task, void (*fn)(void *arg), void *arg);
+/* The same on another pool than the loop's: for work that must not delay the rest, nor wait for it.
+ */
+enum status task_offload_on(struct task *task, struct offload *offload, void (*fn)(void *arg),
+                            void *arg);
 uint32_t offload_queued(const struct offload *offload);
 
 /* -- between tasks of one loop ----------------------------------------------------------------- */

@@ -118,6 +118,43 @@ static void test_offload_refuses_when_the_queue_is_full(void **state)
     offload_free(offload);
 }
 
+struct other_pool {
+    struct offload *other;
+    struct job job;
+};
+
+static void offload_on_other(struct task *task, void *arg)
+{
+    struct other_pool *o = arg;
+    o->job.status = task_offload_on(task, o->other, double_it, &o->job);
+    o->job.ended = true;
+}
+
+static void test_offload_on_another_pool_passes_by_the_loops(void **state)
+{
+    struct fixture *f = *state;
+    struct offload *offload = NULL;
+    struct other_pool o = { .job = { .value = 21 } };
+    struct job without = { .value = 21 }, running = { 0 };
+    assert_status(offload_new(1, 1, &o.other), STATUS_OK);
+    spawn(f->loop, offload_double, &without); /* the loop has none yet */
+    assert_status(without.status, STATUS_UNAVAILABLE);
+    assert_status(offload_new(1, 1, &offload), STATUS_OK);
+    loop_offload_set(f->loop, offload);
+    spawn_blocking(f, &running);
+    spawn(f->loop, offload_on_other, &o);
+    while (!o.job.ended)
+        assert_int_equal(uv_run(loop_uv(f->loop), UV_RUN_NOWAIT) != 0, 1);
+    assert_false(running.ended);
+    assert_status(o.job.status, STATUS_OK);
+    assert_int_equal(o.job.value, 42);
+    gate_open(&running);
+    run_to_end(f);
+    job_close(&running);
+    offload_free(o.other);
+    offload_free(offload);
+}
+
 static void test_offload_withdraws_what_is_queued(void **state)
 {
     struct fixture *f = *state;
@@ -236,6 +273,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_offload_runs_elsewhere_and_returns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_offload_refuses_when_the_queue_is_full, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_offload_on_another_pool_passes_by_the_loops, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_offload_withdraws_what_is_queued, setup, teardown),
         cmocka_unit_test_setup_teardown(test_offload_waits_for_what_runs, setup, teardown),
