@@ -4,12 +4,12 @@
  *
  * When the WAL has grown past its limit, this thread first copies all it can while everybody goes
  * on (PASSIVE: the bulk of the work, and the syncs). What remains is little, and for that it holds
- * the write gate for some milliseconds and asks SQLite to begin the WAL anew (RESTART), which needs
- * a moment without a reader inside the WAL. Once everything is copied, new snapshots read the
- * database alone, and old ones end with their loop's turn: so the moment comes, unless a long scan
- * holds its snapshot. Then the writer is not made to wait for nothing, and it is tried again when
- * the WAL has grown by half; scans are cut off after a minute (read.c), so the WAL cannot grow
- * without end.
+ * the write gate for some milliseconds, copies it (FULL) and asks SQLite to begin the WAL anew
+ * (RESTART), which needs a moment without a reader inside the WAL. Once everything is copied, new
+ * snapshots read the database alone, and old ones end with their loop's turn: so the moment comes,
+ * unless a long scan holds its snapshot. Then the writer is not made to wait for nothing, and it is
+ * tried again when the WAL has grown by half; scans are cut off after a minute (read.c), so the WAL
+ * cannot grow without end.
  *
  * The file keeps its size and is written over: that syncs faster than growing it. One that has
  * become much larger than it should be is cut back.
@@ -45,7 +45,12 @@ static int on_busy(void *arg, int tries)
     return 1;
 }
 
-/* *ret_is_whole, if not NULL: everything that stood in the WAL is copied. */
+/* Under load the newest commit is nearly never the one that all readers see, and it is only up to
+ * theirs that is copied: so much of the WAL may be left for the moment when writes wait. More is
+ * left where an old snapshot forbids. */
+#define LEFT_PART 8
+
+/* *ret_is_whole, if not NULL: all but a little of what stood in the WAL is copied. */
 static int checkpoint(struct store *store, int mode, bool *ret_is_whole)
 {
     int log_frames = 0, done_frames = 0;
@@ -56,7 +61,7 @@ static int checkpoint(struct store *store, int mode, bool *ret_is_whole)
         store__observe(store, STORE__METRIC_CHECKPOINTS, 1);
     }
     if (ret_is_whole)
-        *ret_is_whole = rc == SQLITE_OK && done_frames == log_frames;
+        *ret_is_whole = rc == SQLITE_OK && log_frames - done_frames <= log_frames / LEFT_PART;
     return rc;
 }
 
@@ -67,8 +72,12 @@ static bool begin_anew(struct store *store, int64_t wal_bytes)
     pthread_mutex_lock(&store->write_gate);
     struct patience patience = { clock_mono_us() + (is_far_over ? PATIENCE_LONG_US : PATIENCE_US) };
     (void)sqlite3_busy_handler(store->checkpointer->db, on_busy, &patience);
-    int rc = checkpoint(store, is_far_over ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART,
+    int rc = checkpoint(store, SQLITE_CHECKPOINT_FULL, NULL);
+    if (rc == SQLITE_OK) {
+        store__committed(store); /* nothing new, but each reader's next statement begins anew */
+        rc = checkpoint(store, is_far_over ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART,
                         NULL);
+    }
     (void)sqlite3_busy_handler(store->checkpointer->db, NULL, NULL);
     if (rc == SQLITE_OK)
         __atomic_store_n(&store->wal_bytes, 0, __ATOMIC_RELAXED);

@@ -476,6 +476,32 @@ static void test_the_wal_is_begun_anew_under_writes(void **state)
     assert_int_equal(read_i64(&u->f, "SELECT count(*) FROM log"), 1600);
 }
 
+/* Reads whose rows are open when the loop's turn ends, and that follow each other at once: there is
+ * always a snapshot, though never an old one. */
+static void read_on(struct task *task, void *arg)
+{
+    struct upkeep *u = arg;
+    struct store_rows *rows;
+    while (u->writers > 0) {
+        task_ok(task, store_one(task, u->f.store, SLICE("SELECT count(*) FROM t"), NULL, 0, &rows));
+        assert_status(task_yield(task), STATUS_OK);
+        store_rows_close(rows);
+    }
+}
+
+static void test_the_wal_is_begun_anew_under_writes_and_reads(void **state)
+{
+    struct upkeep *u = *state;
+    u->writers = 4;
+    for (int i = 0; i < 4; i++)
+        spawn(&u->f, write_much, u);
+    for (int i = 0; i < 3; i++)
+        spawn(&u->f, read_on, u);
+    run_to_end(&u->f);
+    print_message("WAL of %lld bytes\n", (long long)wal_size(u));
+    assert_true(wal_size(u) < 20 * 200000);
+}
+
 static void read_slowly(struct task *task, void *arg)
 {
     struct upkeep *u = arg;
@@ -525,6 +551,8 @@ int main(void)
         UPKEEP_TEST(test_what_is_no_backup_is_not_restored),
         cmocka_unit_test_setup_teardown(test_the_wal_is_begun_anew_under_writes, setup_small_wal,
                                         teardown_upkeep),
+        cmocka_unit_test_setup_teardown(test_the_wal_is_begun_anew_under_writes_and_reads,
+                                        setup_small_wal, teardown_upkeep),
         cmocka_unit_test_setup_teardown(test_a_scan_keeps_its_snapshot_over_checkpoints,
                                         setup_small_wal, teardown_upkeep),
     };
