@@ -25,8 +25,9 @@
 #include "base/macros.h"
 #include "store/internal.h"
 
-/* Some sixty pages: a commit of that many writes and more. */
-#define GATHER_BYTES ((size_t)256 * 1024)
+/* Some fifteen pages. SQLite's own write takes less than 128 KiB at a time. */
+#define GATHER_BYTES ((size_t)64 * 1024)
+_Static_assert(GATHER_BYTES <= 0x1ffff, "beyond that SQLite writes a part, or nothing");
 
 /* Behind the default VFS's own file object. */
 struct own_file {
