@@ -24,7 +24,9 @@
  * and NOWHERE when all were wrong, as for a process that has no successor at all. What came in the
  * meantime has been served. Then the filter, for the few that may still be under way or astray;
  * about a round trip later the queue is taken, and the socket closed. From the first close on the
- * numbers move, but for that of NEXT: the first of the others keeps it until the last of us goes.
+ * numbers move: the last of the others gets the one that became free. Where they are fewer than we
+ * were, NEXT then may name nobody, and the kernel chooses among us too: some connections of those
+ * last milliseconds are asked for a second time.
  */
 #include <linux/filter.h>
 #include <sys/socket.h>

@@ -87,7 +87,8 @@ static void close_process(struct fixture *f, struct process *p)
         net_server_close(p->servers[i], on_closed, f);
 }
 
-/* On loopback a connection is made before connect returns, or its first packet was dropped. */
+/* On loopback a connection is made nearly at once, or its first packet was dropped and the next
+ * comes after a second. */
 static void connect_one(struct fixture *f)
 {
     const struct sockaddr_in to = { .sin_family = AF_INET,
@@ -99,7 +100,7 @@ static void connect_one(struct fixture *f)
     struct pollfd is_made = { .fd = fd, .events = POLLOUT };
     if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0 && errno != EINPROGRESS)
         f->reset++;
-    else if (poll(&is_made, 1, 0) != 1)
+    else if (poll(&is_made, 1, 500) != 1)
         f->late++;
 }
 
@@ -180,11 +181,13 @@ static void test_retire_to_as_many(void **state)
     run(2, 4, false, true);
 }
 
+/* When the first of ours closes, one of the few others gets its number: until all of ours are
+ * closed who connects may have to ask again, but nobody who was taken is lost. */
 static void test_retire_to_fewer(void **state)
 {
     (void)state;
-    run(3, 1, false, true);
-    run(4, 2, false, true);
+    run(3, 1, false, false);
+    run(4, 2, false, false);
 }
 
 static void test_retire_the_newer(void **state)
