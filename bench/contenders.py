@@ -80,19 +80,33 @@ def new_nginx(name="nginx"):
     return server
 
 
-def nginx_server(answer, secure=False):
-    """nginx with the body and headers of a captured answer. What varies by request varies there too."""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    lines, kind = [], "text/plain"
-    for line in head.decode("latin-1").split("\r\n")[1:]:
+# What a server says for itself, and what nginx says of a file.
+OWN_HEADERS = {"date", "server", "content-length", "content-type", "connection", "keep-alive"}
+FILE_HEADERS = OWN_HEADERS | {"etag", "last-modified", "accept-ranges", "vary"}
+
+
+def headers_of(answer):
+    head = answer.partition(b"\r\n\r\n")[0].decode("latin-1")
+    for line in head.split("\r\n")[1:]:
         name, _, value = line.partition(":")
-        name, value = name.strip(), value.strip()
-        if name.lower() == "content-type":
-            kind = value
-        elif name.lower() == "x-request-id":
+        yield name.strip(), value.strip()
+
+
+def add_headers(answer, own):
+    """nginx's directives for the headers of a captured answer. What varies by request varies there too."""
+    lines = []
+    for name, value in headers_of(answer):
+        if name.lower() == "x-request-id":
             lines.append(f"add_header {name} $request_id;")
-        elif name.lower() not in ("date", "server", "content-length", "connection", "keep-alive"):
+        elif name.lower() not in own:
             lines.append("add_header %s '%s';" % (name, value.replace("'", "\\'")))
+    return " ".join(lines)
+
+
+def nginx_server(answer, secure=False):
+    """nginx with the body and headers of a captured answer."""
+    body = answer.partition(b"\r\n\r\n")[2]
+    kind = dict((name.lower(), value) for name, value in headers_of(answer)).get("content-type", "text/plain")
     text = body.decode().replace("\\", "\\\\").replace("'", "\\'").replace("$", "${dollar}")
     server = new_nginx()
     tls = ""
@@ -103,24 +117,15 @@ def nginx_server(answer, secure=False):
         tls = (f"listen 127.0.0.1:{server.secure_port} ssl; ssl_certificate {cert}; ssl_certificate_key {key}; "
                "ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on; ssl_ecdh_curve X25519:prime256v1; "
                "ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384;")
-    nginx_conf(server, f"{' '.join(lines)} return 200 '{text}';", kind, tls)
+    nginx_conf(server, f"{add_headers(answer, OWN_HEADERS)} return 200 '{text}';", kind, tls)
     return server
 
 
 def nginx_files(folder, answer, more=""):
     """nginx with a folder, kept open files, and the headers that Purlin gives with them."""
-    lines = []
-    for line in answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]:
-        name, _, value = line.partition(":")
-        name, value = name.strip(), value.strip()
-        if name.lower() == "x-request-id":
-            lines.append(f"add_header {name} $request_id;")
-        elif name.lower() not in ("date", "server", "content-length", "content-type", "connection", "keep-alive", "etag",
-                                  "last-modified", "accept-ranges", "vary"):
-            lines.append("add_header %s '%s';" % (name, value.replace("'", "\\'")))
     server = new_nginx()
-    nginx_conf(server, f"root {folder}; sendfile on; tcp_nopush on; open_file_cache max=1000; {more} {' '.join(lines)}",
-               "application/octet-stream")
+    nginx_conf(server, f"root {folder}; sendfile on; tcp_nopush on; open_file_cache max=1000; {more} "
+               f"{add_headers(answer, FILE_HEADERS)}", "application/octet-stream")
     return server
 
 
