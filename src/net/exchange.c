@@ -249,7 +249,8 @@ static bool put_head(struct net_exchange *x, const struct net_head *head, int64_
     net__date_refresh(s);
     p = append_status_line(p, head->status);
     p = append(p, s->date, s->date_len);
-    p = append(p, head->fixed.data, head->fixed.len);
+    if (head->fixed.len)
+        p = append(p, head->fixed.data, head->fixed.len);
     for (unsigned i = 0; i < head->headers_len; i++) {
         const struct net_header *h = &head->headers[i];
         p = append(p, h->name.data, h->name.len);

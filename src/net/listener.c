@@ -98,22 +98,39 @@ static int accept_one(const struct net__listener *l, struct sockaddr_storage *fr
     return accept4(l->fd, (struct sockaddr *)from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+/* The spare descriptor, opened anew where another thread took it while it was given up; when there
+ * is none to be had, a silent connection gives its own. */
+static bool has_spare(struct net_server *s)
+{
+    struct net__listener *l = &s->listener;
+    for (unsigned i = 0; i < 2 && l->spare_fd < 0; i++) {
+        if (i > 0)
+            net__make_room(s);
+        l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    return l->spare_fd >= 0;
+}
+
+enum shedding { SHED_ONE, SHED_NONE_WAITS, SHED_CANNOT };
+
 /* Descriptors have run out. A connection that nobody takes wakes the loop each turn and keeps its
- * client waiting; with the spare descriptor it can be taken and closed. False when even that
- * failed. */
-static bool shed_one(struct net_server *s)
+ * client waiting; with the spare descriptor it can be taken and closed. */
+static enum shedding shed_one(struct net_server *s)
 {
     struct net__listener *l = &s->listener;
     struct sockaddr_storage from;
-    net__gate_refused(s->gate, NET_GATE_DESCRIPTORS);
-    if (l->spare_fd >= 0)
-        (void)close(l->spare_fd);
-    int fd = accept_one(l, &from);
-    bool is_shed = fd >= 0;
-    if (is_shed)
+    if (!has_spare(s))
+        return SHED_CANNOT;
+    (void)close(l->spare_fd);
+    int fd = accept_one(l, &from), error = errno;
+    if (fd >= 0) {
         (void)close(fd);
+        net__gate_refused(s->gate, NET_GATE_DESCRIPTORS);
+    }
     l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return is_shed && l->spare_fd >= 0;
+    if (fd >= 0)
+        return SHED_ONE;
+    return error == EAGAIN ? SHED_NONE_WAITS : SHED_CANNOT;
 }
 
 /* How many connections accept_rate lets in now; at 0 it pauses. */
@@ -150,10 +167,16 @@ static bool accept_some(struct net_server *s, unsigned most)
             return false;
         case EMFILE:
         case ENFILE:
-            if (shed_one(s))
+            switch (shed_one(s)) {
+            case SHED_ONE:
                 continue;
-            pause_for(s, PAUSE_US);
-            return false;
+            case SHED_CANNOT:
+                pause_for(s, PAUSE_US);
+                return false;
+            case SHED_NONE_WAITS:
+                return false;
+            }
+            continue;
         case ENOBUFS:
         case ENOMEM:
             pause_for(s, PAUSE_US);
