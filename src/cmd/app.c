@@ -12,12 +12,14 @@
 #include "base/macros.h"
 #include "base/metric.h"
 #include "cmd/edge.h"
+#include "cmd/identity.h"
 #include "cmd/rate.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
 #include "fiber/loop.h"
 #include "fiber/task.h"
 #include "http/http.h"
+#include "identity/identity.h"
 #include "observe/observe.h"
 #include "resource/resource.h"
 #include "shared/shared.h"
@@ -117,7 +119,7 @@ int app_migrate(struct app *app, const char *verb)
     return CMD_OK;
 }
 
-/* -- the secret that signs cursors
+/* -- the secret of the installation
  * ---------------------------------------------------------------------------- */
 
 static enum status take_secret(void *arg, struct store_rows *rows)
@@ -126,9 +128,7 @@ static enum status take_secret(void *arg, struct store_rows *rows)
     return arena_copy(app->arena, store_rows_bytes(rows, 0), &app->config.secret);
 }
 
-/* Without a configured secret, one is made once and kept with the data, so that cursors survive a
- * restart. */
-static enum status settle_secret(struct app *app)
+enum status app_settle_secret(struct app *app)
 {
     if (app->config.secret.len)
         return STATUS_OK;
@@ -235,7 +235,7 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
         .development = !config_is_production(c),
         .access_log = c->access_log,
     };
-    enum status st = settle_secret(app);
+    enum status st = app_settle_secret(app);
     http.secret = c->secret;
     http.secret_previous = c->secret_previous;
     if (st == STATUS_OK)
@@ -270,6 +270,8 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
     if (st == STATUS_OK)
         st = open_engine(app);
     if (st == STATUS_OK)
+        st = identity_compose(app, app->http, loops, loops_len);
+    if (st == STATUS_OK)
         st = site_open(app->http,
                        &(struct site_options){ .web = c->web,
                                                .swagger = c->swagger,
@@ -290,6 +292,7 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
 void app_close(struct app *app)
 {
     site_close(app->site);
+    identity_close(app->identity);
     if (app->observe)
         observe_close(app->observe);
     if (app->engine)

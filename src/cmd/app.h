@@ -17,6 +17,7 @@ struct arena;
 struct clients;
 struct contract_set;
 struct http_app;
+struct identity;
 struct loop;
 struct metrics;
 struct net_tls;
@@ -55,6 +56,7 @@ struct app {
     struct net_tls *tls;          /* NULL: not configured */
     struct http_app *http;
     struct resource_engine *engine;
+    struct identity *identity; /* NULL: not opened */
     struct observe *observe;
     struct site *site;
     struct clients *clients; /* cmd/client.h */
@@ -66,6 +68,9 @@ int app_open_contracts(struct app *app);
 int app_open_store(struct app *app, const char *verb, bool create, bool read_only);
 /* Settle what the contracts ask for against what the database has, by `database.auto_migrate`. */
 int app_migrate(struct app *app, const char *verb);
+/* Without a configured secret, one is made once and kept with the data, so that what it signs
+ * survives a restart. */
+enum status app_settle_secret(struct app *app);
 /* The edge with every route; `loops` for their figures. */
 int app_open_http(struct app *app, const char *verb, struct loop *const *loops, unsigned loops_len);
 void app_close(struct app *app);

@@ -138,6 +138,18 @@ struct config {
     struct slice secret;
     struct slice secret_previous;
 
+    struct slice auth_issuer;
+    struct slice auth_audience;
+    bool auth_sign_up;
+    struct slice auth_algorithm; /* ES256, RS256 */
+    int64_t auth_access_us;
+    int64_t auth_session_us;
+    int64_t auth_refresh_grace_us;
+    int64_t auth_password_bytes;
+    int64_t auth_password_passes;
+    int64_t auth_password_threads;
+    int64_t auth_password_queue;
+
     int64_t limit_default;
     int64_t limit_max;
     int64_t batch_max;

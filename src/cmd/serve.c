@@ -24,6 +24,7 @@
 #include "base/macros.h"
 #include "cmd/app.h"
 #include "cmd/client.h"
+#include "cmd/identity.h"
 #include "cmd/inherit.h"
 #include "cmd/listen.h"
 #include "cmd/notify.h"
@@ -36,6 +37,7 @@
 #include "fiber/loop.h"
 #include "fiber/task.h"
 #include "http/http.h"
+#include "identity/identity.h"
 #include "observe/observe.h"
 #include "resource/resource.h"
 #include "store/store.h"
@@ -95,7 +97,8 @@ static void worker_look(struct loop_timer *timer)
     struct listen *listen = w->server->listen;
     unsigned index = loop_index(w->loop), open = listen_connections(listen, index);
     bool late = clock_mono_us() >= w->give_up_us;
-    if (!listen_is_drained(listen, index) && !late) {
+    bool busy = w->loop == w->server->loops[0] && !identity_upkeep_stop(w->server->app->identity);
+    if ((busy || !listen_is_drained(listen, index)) && !late) {
         loop_timer_start(w->loop, &w->look, DRAIN_LOOK_EVERY_US, worker_look);
         return;
     }
@@ -320,6 +323,9 @@ static int serve_with(struct server *s, int64_t begun_us)
         code = clients_open(s->app, "serve", s->loops, s->len);
     if (code == CMD_OK)
         code = listen_open(s->app, &s->inherit, s->loops, s->len, &s->listen);
+    if (code != CMD_OK)
+        return code;
+    code = identity_ready(s->app, listen_port(s->listen));
     if (code != CMD_OK)
         return code;
     reload_ready(&s->reload, s->listen, s->loops, s->len);

@@ -49,6 +49,7 @@ static bool before(struct http_request *req)
 void http_caller_set(struct http_request *req, const struct task_caller *caller)
 {
     req->caller = *caller;
+    req->key_failed = false; /* it is not the bootstrap key, and need not be */
 }
 
 void http_caller_key_set(struct http_request *req, uint64_t key_id)

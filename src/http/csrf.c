@@ -280,6 +280,11 @@ static enum says says_site(const struct http_request *req)
     return is_trusted(req, origin_of_url(referer->value)) ? SAYS_OURS : SAYS_OTHER;
 }
 
+bool http_is_cross_site(const struct http_request *req)
+{
+    return says_site(req) == SAYS_OTHER;
+}
+
 /* -- the step
  * -------------------------------------------------------------------------------------------- */
 

@@ -464,6 +464,10 @@ enum status http_body(struct task *task, struct http_request *req, const char *t
  * Memory   *ret_piece is valid until the next call. Context  suspends.
  */
 enum status http_body_read(struct task *task, struct http_request *req, struct slice *ret_piece);
+/* The fields of a form (application/x-www-form-urlencoded), as query parameters. INVALID: malformed;
+ * TOO_LARGE: more than HTTP_QUERY_MAX; EXHAUSTED. Memory   in `arena`. */
+enum status http_form_parse(struct arena *arena, struct slice body,
+                            const struct http_param **ret_params, unsigned *ret_len);
 /* The type of the body without parameters, lower case; empty when absent. */
 struct slice http_content_type(const struct http_request *req);
 
@@ -606,6 +610,10 @@ enum http_ranges {
  */
 enum http_ranges http_ranges_parse(struct slice header, int64_t size,
                                    struct http_range ranges[HTTP_RANGES_MAX], unsigned *ret_len);
+
+/* Does the browser say that a page of another site made this request? For what has no session yet
+ * that the chain could guard: signing in. */
+bool http_is_cross_site(const struct http_request *req);
 
 /* -- CSRF tokens
  * ------------------------------------------------------------------------------------------ */

@@ -94,6 +94,15 @@ enum status http__query_parse(struct arena *arena, struct slice query,
     return STATUS_OK;
 }
 
+enum status http_form_parse(struct arena *arena, struct slice body,
+                            const struct http_param **ret_params, unsigned *ret_len)
+{
+    struct http_param *params;
+    enum status st = http__query_parse(arena, body, &params, ret_len);
+    *ret_params = params;
+    return st;
+}
+
 enum status http_query(struct task *task, struct http_request *req,
                        const struct http_param **ret_params, unsigned *ret_len)
 {

@@ -1,0 +1,74 @@
+#include "cmd/identity.h"
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "cmd/app.h"
+#include "cmd/config.h"
+#include "contract/contract.h"
+#include "fiber/loop.h"
+#include "identity/identity.h"
+#include "resource/resource.h"
+
+#define KIB 1024
+
+/* A tool has contracts of its own and no engine that serves them. */
+static struct contract_set *hold(void *arg)
+{
+    struct app *app = arg;
+    return app->engine ? resource_set_hold(app->engine) : app->set;
+}
+
+static void release(void *arg, struct contract_set *set)
+{
+    struct app *app = arg;
+    if (app->engine)
+        resource_set_release(app->engine, set);
+}
+
+enum status identity_compose(struct app *app, struct http_app *http, struct loop *const *loops,
+                             unsigned loops_len)
+{
+    const struct config *c = &app->config;
+    const struct identity_options options = {
+        .store = app->store,
+        .metrics = app->metrics,
+        .people = { hold, release, resource_tx_insert, app },
+        .loops = loops,
+        .loops_len = loops_len,
+        .secret = c->secret,
+        .secret_previous = c->secret_previous,
+        .issuer = c->auth_issuer,
+        .audience = c->auth_audience,
+        .rs256 = slice_eq(c->auth_algorithm, SLICE("RS256")),
+        .sign_up = c->auth_sign_up,
+        .development = !config_is_production(c),
+        .access_us = c->auth_access_us,
+        .session_us = c->auth_session_us,
+        .refresh_grace_us = c->auth_refresh_grace_us,
+        .password_memory_kib = (uint32_t)(c->auth_password_bytes / KIB),
+        .password_passes = (uint32_t)c->auth_password_passes,
+        .password_threads = (unsigned)c->auth_password_threads,
+        .password_queue = (unsigned)c->auth_password_queue,
+    };
+    return identity_open(http, &options, app->arena, &app->problem, &app->identity);
+}
+
+int identity_ready(struct app *app, unsigned port)
+{
+    const struct config *c = &app->config;
+    if (!c->auth_issuer.len) {
+        bool is_any = slice_eq(c->host, SLICE("0.0.0.0")) || slice_eq(c->host, SLICE("::"));
+        struct slice host = is_any ? SLICE("127.0.0.1") : c->host;
+        bool is_v6 = slice_find(host, ':') != SIZE_MAX;
+        struct slice issuer = arena_printf(app->arena, is_v6 ? "http://[%.*s]:%u" : "http://%.*s:%u",
+                                           SLICE_ARG(host), port);
+        if (!issuer.data)
+            return CMD_FAILED;
+        identity_issuer_set(app->identity, issuer);
+    }
+    if (!identity_has_people(app->identity))
+        log_info("identity.off",
+                 LOG_CSTR("hint", "accounts need a contract \"" IDENTITY_PEOPLE "\""));
+    identity_upkeep_start(app->identity);
+    return CMD_OK;
+}

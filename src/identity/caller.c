@@ -1,0 +1,223 @@
+/*
+ * identity/caller.c - The step that finds out who asks.
+ *
+ * A credential is looked for in this order: Authorization: Bearer, X-API-Key, the session cookie. A
+ * warm one costs a digest and a look into the loop's cache. A wrong one in a header is refused, so
+ * that a client knows to refresh it; a cookie that is over makes its bearer anonymous, so that the
+ * page to sign in can be shown.
+ */
+#include "identity/caller.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "base/metric.h"
+#include "base/problem.h"
+#include "fiber/task.h"
+#include "http/http.h"
+#include "identity/access.h"
+#include "identity/room.h"
+#include "identity/secret.h"
+#include "identity/session.h"
+#include "identity/token_cache.h"
+
+enum kind { NONE, TOKEN, COOKIE };
+
+struct credential {
+    enum kind kind;
+    struct slice text;
+};
+
+static struct slice bearer_of(const struct http_request *req)
+{
+    static const struct slice scheme = SLICE_INIT("Bearer ");
+    const struct net_header *header = net_header_get(http_net(req), NET_HEADER_AUTHORIZATION);
+    if (!header || !slice_eq_nocase(slice_head(header->value, scheme.len), scheme))
+        return SLICE_NULL;
+    return slice_trim(slice_from(header->value, scheme.len));
+}
+
+static struct credential credential_of(const struct http_request *req)
+{
+    struct slice bearer = bearer_of(req);
+    if (bearer.len)
+        return (struct credential){ TOKEN, bearer };
+    const struct net_header *key = net_header_get(http_net(req), NET_HEADER_X_API_KEY);
+    if (key && key->value.len)
+        return (struct credential){ TOKEN, key->value };
+    struct slice cookie = http_cookie(req, SLICE(HTTP_SESSION_COOKIE));
+    return (struct credential){ cookie.len ? COOKIE : NONE, cookie };
+}
+
+/* -- what is cached
+ * ------------------------------------------------------------------------------------ */
+
+static void tell(struct http_request *req, const struct identity_who *who)
+{
+    http_caller_set(req, &(struct task_caller){ .has_user = who->has_user,
+                                                .user = who->user,
+                                                .roles = who->roles,
+                                                .roles_len = who->roles_len });
+    if (who->key_id)
+        http_caller_key_set(req, who->key_id);
+}
+
+/* EXHAUSTED: no memory. NOT_FOUND: it is not cached. */
+static enum status find_cached(struct identity *identity, struct http_request *req,
+                               const struct identity_token_digest *digest,
+                               struct identity_who *ret)
+{
+    struct slice packed;
+    if (!identity_token_cache_find(identity__cache(identity), digest, clock_wall_us(), &packed))
+        return STATUS_NOT_FOUND;
+    return identity_who_unpack(http_arena(req), packed, ret);
+}
+
+static enum status keep(struct identity *identity, struct task *task,
+                        const struct identity_token_digest *digest, const struct identity_who *who,
+                        int64_t expires_us, uint64_t ticket)
+{
+    struct identity_token_entry entry = { .digest = *digest, .expires_us = expires_us };
+    if (who->has_session)
+        entry.session_id =
+            slice_of((const char *)who->session.bytes, sizeof(who->session.bytes));
+    if (who->has_user)
+        entry.user_id = slice_of((const char *)who->user.bytes, sizeof(who->user.bytes));
+    enum status st = identity_who_pack(task_arena(task), who, &entry.value);
+    if (st == STATUS_TOO_LARGE)
+        return STATUS_OK; /* looked up each time */
+    if (st != STATUS_OK)
+        return st;
+    enum identity_token_put put =
+        identity_token_cache_put(identity__cache(identity), &entry, ticket, clock_wall_us());
+    return put == IDENTITY_TOKEN_REVOKED ? STATUS_UNAUTHENTICATED : STATUS_OK;
+}
+
+/* -- looking up
+ * ---------------------------------------------------------------------------------------- */
+
+static enum status look_up_token(struct task *task, struct identity *identity, struct slice text,
+                                 int64_t now_us, struct identity_who *ret, int64_t *ret_expires_us)
+{
+    struct identity_access access;
+    enum identity_jose_refusal refusal;
+    enum status st =
+        identity_access_verify(identity, task_arena(task), text, now_us, &access, &refusal);
+    if (st == STATUS_UNAUTHENTICATED)
+        identity__count_refusal(identity, refusal);
+    if (st != STATUS_OK)
+        return st;
+    if (!access.has_session)
+        return STATUS_UNAUTHENTICATED;
+    *ret_expires_us = access.expires_us;
+    return identity_session_find(task, identity, &access.session, access.generation, now_us, ret);
+}
+
+static enum status look_up(struct task *task, struct identity *identity,
+                           const struct credential *credential, struct identity_who *ret,
+                           int64_t *ret_expires_us)
+{
+    int64_t now_us = clock_wall_us();
+    if (credential->kind == TOKEN)
+        return look_up_token(task, identity, credential->text, now_us, ret, ret_expires_us);
+    struct identity_digest digest;
+    if (identity_secret_read(credential->text, SLICE(IDENTITY_COOKIE_PREFIX), &digest) != STATUS_OK)
+        return STATUS_UNAUTHENTICATED;
+    enum status st = identity_session_find_cookie(task, identity, &digest, now_us, ret);
+    if (st == STATUS_OK)
+        *ret_expires_us = ret->expires_us;
+    return st;
+}
+
+enum status identity_caller_find(struct task *task, struct identity *identity,
+                                 struct http_request *req, struct identity_who *ret)
+{
+    struct credential credential = credential_of(req);
+    struct identity_token_digest digest;
+    if (credential.kind == NONE)
+        return STATUS_NOT_FOUND;
+    identity_token_digest_make(identity__cache(identity), credential.text, &digest);
+    enum status st = find_cached(identity, req, &digest, ret);
+    if (st != STATUS_NOT_FOUND)
+        return st;
+    uint64_t ticket = identity_token_cache_ticket(identity__cache(identity));
+    int64_t expires_us = 0;
+    st = look_up(task, identity, &credential, ret, &expires_us);
+    return st == STATUS_OK ? keep(identity, task, &digest, ret, expires_us, ticket) : st;
+}
+
+/* -- the step
+ * ------------------------------------------------------------------------------------------ */
+
+static enum http_verdict refuse(struct http_request *req, enum status st, struct problem *problem)
+{
+    if (st == STATUS_UNAUTHENTICATED) {
+        http_caller_failed(req);
+        problem_clear(problem);
+        (void)problem_put(problem, http_arena(req), __FILE__, __LINE__, st,
+                          "identity/invalid-token",
+                          "The credential is not valid, or not any more.");
+        http_header_add(req, SLICE("WWW-Authenticate"),
+                        SLICE("Bearer error=\"invalid_token\""));
+    }
+    http_send_problem(req, st, problem);
+    return HTTP_STEP_ANSWERED;
+}
+
+static enum http_verdict step(struct task *task, struct http_request *req, void *arg)
+{
+    struct identity *identity = arg;
+    struct credential credential = credential_of(req);
+    struct identity_who who;
+    if (credential.kind == NONE || http_caller(req)->roles_len > 0)
+        return HTTP_STEP_NEXT; /* nobody, or the bootstrap key */
+    if (!task) {
+        struct identity_token_digest digest;
+        identity_token_digest_make(identity__cache(identity), credential.text, &digest);
+        if (find_cached(identity, req, &digest, &who) != STATUS_OK)
+            return HTTP_STEP_WAIT;
+        tell(req, &who);
+        return HTTP_STEP_NEXT;
+    }
+    enum status st = identity_caller_find(task, identity, req, &who);
+    if (st == STATUS_OK)
+        tell(req, &who);
+    else if (st != STATUS_UNAUTHENTICATED || credential.kind != COOKIE)
+        return refuse(req, st, task_problem(task));
+    return HTTP_STEP_NEXT;
+}
+
+enum status identity__caller_open(struct identity *identity)
+{
+    return http_step_add(identity->app, "identity", step, identity);
+}
+
+/* -- for handlers
+ * -------------------------------------------------------------------------------------- */
+
+enum status identity_caller_require(struct task *task, struct identity *identity,
+                                    struct http_request *req, struct identity_who *ret)
+{
+    enum status st = identity_caller_find(task, identity, req, ret);
+    bool is_nobody = st == STATUS_NOT_FOUND || st == STATUS_UNAUTHENTICATED ||
+                     (st == STATUS_OK && !ret->has_user);
+    if (!is_nobody)
+        return st;
+    http_header_add(req, SLICE("WWW-Authenticate"), SLICE("Bearer"));
+    return problem_set(task, STATUS_UNAUTHENTICATED, "identity/sign-in", "Sign in first.");
+}
+
+enum status identity_caller_require_fresh(struct task *task, struct identity *identity,
+                                          struct http_request *req, int64_t fresh_us,
+                                          struct identity_who *ret)
+{
+    enum status st = identity_caller_require(task, identity, req, ret);
+    if (st != STATUS_OK)
+        return st;
+    if (ret->has_session && clock_wall_us() - ret->auth_us <= fresh_us)
+        return STATUS_OK;
+    http_header_add(req, SLICE("WWW-Authenticate"),
+                    SLICE("Bearer error=\"insufficient_user_authentication\""));
+    return problem_set(task, STATUS_DENIED, "identity/step-up",
+                       "Prove again that it is you, by password or a second factor.");
+}

@@ -1,0 +1,127 @@
+/*
+ * identity/identity.h - Who is asking: accounts, sessions and tokens, the routes under /auth/ that
+ * people sign in by, and the step of the chain that tells every handler who asks.
+ *
+ * Data passes: a credential (bearer token, API key, session cookie) -> its digest -> the loop's
+ * cache, or once: signature, session and account in the store -> the request's caller, whom rules
+ * and audiences ask. Sign-ins: body -> throttle -> account -> the password's own threads -> one
+ * write with session, audit and mail -> a pair of tokens or a cookie.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/id.h"
+#include "base/slice.h"
+#include "base/status.h"
+
+struct arena;
+struct contract;
+struct contract_row;
+struct contract_set;
+struct http_app;
+struct identity;
+struct loop;
+struct metrics;
+struct problem;
+struct store;
+struct store_tx;
+struct task;
+
+/* The name of the contract whose rows are people; `ref: users` and `@user` are its ids. */
+#define IDENTITY_PEOPLE "users"
+
+/* People are rows of the application's contract, which another room serves. */
+struct identity_people {
+    struct contract_set *(*hold)(void *arg); /* the contracts as they are now */
+    void (*release)(void *arg, struct contract_set *set);
+    /* Insert a validated row inside a write; fails as the engine's own creation does. */
+    enum status (*insert)(struct store_tx *tx, const struct contract_row *row,
+                          const struct uuid *id, struct uuid *ret_id);
+    void *arg;
+};
+
+struct identity_options {
+    struct store *store;
+    struct metrics *metrics;
+    struct identity_people people;
+    struct loop *const *loops;
+    unsigned loops_len;
+    struct slice secret, secret_previous; /* of the installation */
+    struct slice issuer;   /* URL of this server as clients know it; empty: identity_issuer_set */
+    struct slice audience; /* of access tokens; empty: the issuer */
+    bool rs256;            /* sign with RS256 instead of ES256 */
+    bool sign_up;          /* anybody may have an account */
+    bool verify_email;     /* an account signs in only after its address was verified */
+    bool development;
+    int64_t access_us;        /* life of an access token; 0: 15 minutes */
+    int64_t session_us;       /* of a session; 0: 30 days */
+    int64_t refresh_grace_us; /* for parallel tabs; 0: 30 s */
+    uint32_t password_memory_kib, password_passes;
+    unsigned password_threads, password_queue;
+};
+
+/*
+ * Make the tables and keys, start the password threads, and add the step and the routes to `app`.
+ *
+ * Errors   what the store reports; UNAUTHENTICATED: the signing keys are sealed with another
+ *          secret. *problem says it in words for an operator.
+ * Memory   texts of the options must outlive it, as must store, loops and app.
+ * Context  start of the process, before loops run; blocks.
+ */
+enum status identity_open(struct http_app *app, const struct identity_options *options,
+                          struct arena *arena, struct problem *problem, struct identity **ret);
+/* Harmless for NULL. No loop may run any more. */
+void identity_close(struct identity *identity);
+
+/* Where no issuer was configured: the address that the server listens at. Before loops run; the
+ * text must outlive the room. */
+void identity_issuer_set(struct identity *identity, struct slice issuer);
+/* Begin and end the upkeep, on loops[0]: before loops run or on its thread; harmless twice. _stop
+ * says whether it is over: what is under way ends soon. */
+void identity_upkeep_start(struct identity *identity);
+bool identity_upkeep_stop(struct identity *identity);
+/* Is there a contract of people, and with it accounts? */
+bool identity_has_people(const struct identity *identity);
+
+/* -- for commands
+ * ------------------------------------------------------------------------------------------ */
+
+struct identity_user_new {
+    struct slice email, password; /* empty: an account without a password */
+    const json_t *profile;        /* an object of the contract's fields; NULL: {} */
+    const struct slice *roles;
+    unsigned roles_len;
+    bool is_verified;
+};
+/*
+ * Make a person and their account.
+ *
+ * Errors   INVALID and CONFLICT with the problem's fields; UNAVAILABLE: there is no contract of
+ *          people. Context  suspends.
+ */
+enum status identity_user_create(struct task *task, struct identity *identity,
+                                 const struct identity_user_new *user, struct uuid *ret_id);
+/* Is there an account with this role that can sign in? Suspends. */
+enum status identity_has_role(struct task *task, struct identity *identity, struct slice role,
+                              bool *ret_has);
+
+/*
+ * Change an account, named by its address. What it could do before ends within seconds: disabling
+ * and a new password end its sessions, other roles hold from the next request on.
+ *
+ * Errors   NOT_FOUND, INVALID with the problem set. Context   suspends.
+ */
+enum status identity_user_roles_change(struct task *task, struct identity *identity,
+                                       struct slice email, const struct slice *added,
+                                       unsigned added_len, const struct slice *removed,
+                                       unsigned removed_len, struct slice *ret_json);
+enum status identity_user_disable(struct task *task, struct identity *identity, struct slice email,
+                                  bool disable);
+enum status identity_user_password_set(struct task *task, struct identity *identity,
+                                       struct slice email, struct slice password);
+/* A password that somebody can type: 20 letters and digits in groups of five, some 98 bits. */
+#define IDENTITY_PASSWORD_MADE_LEN 23u
+void identity_password_make(char ret_password[IDENTITY_PASSWORD_MADE_LEN]);

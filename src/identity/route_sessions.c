@@ -1,0 +1,233 @@
+/*
+ * identity/route_sessions.c - What becomes of a session: refreshed, listed, ended.
+ */
+#include "identity/routes.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/macros.h"
+#include "fiber/task.h"
+#include "http/http.h"
+#include "identity/answer.h"
+#include "identity/caller.h"
+#include "identity/feed.h"
+#include "identity/room.h"
+#include "identity/signin.h"
+
+#define LIST_BYTES_MAX ((size_t)256 * 1024)
+
+/* -- POST /auth/refresh
+ * -------------------------------------------------------------------------------- */
+
+enum status identity__refresh(struct task *task, struct http_request *req, void *arg)
+{
+    struct identity *identity = arg;
+    struct identity_input in;
+    enum identity_refresh_outcome outcome;
+    struct identity_who who;
+    struct identity_refresh refresh;
+    enum status st = identity_input_read(task, req, &in);
+    if (st != STATUS_OK)
+        return st;
+    struct slice token = identity_input_text(&in, "refresh_token", IDENTITY_REFRESH_LEN, true);
+    if (identity_input_status(&in) != STATUS_OK)
+        return STATUS_INVALID;
+    st = identity_session_refresh(task, identity, token, SLICE_NULL, clock_wall_us(), &outcome,
+                                  &who, &refresh);
+    if (st != STATUS_OK)
+        return st;
+    if (outcome == IDENTITY_REFRESH_REUSED)
+        identity__log_user(LOG_LEVEL_WARN, "identity.refresh_reused", &who.user);
+    if (outcome != IDENTITY_REFRESHED)
+        return problem_set(task, STATUS_UNAUTHENTICATED, "identity/invalid-grant",
+                           "The refresh token is not valid, or not any more: sign in again.");
+    return identity_answer_tokens(task, identity, req, &who, &refresh, SLICE_NULL, 200);
+}
+
+/* -- POST /auth/logout
+ * --------------------------------------------------------------------------------- */
+
+struct ending {
+    struct uuid id, user;
+    const char *reason;
+    int64_t now_us;
+    bool ended;
+    int64_t ended_len;
+};
+
+static enum status write_end(struct store_tx *tx, void *arg)
+{
+    struct ending *e = arg;
+    return identity_session_end(tx, &e->id, e->reason, e->now_us, &e->ended);
+}
+
+static enum status end_one(struct task *task, struct identity *identity, struct ending *e)
+{
+    e->now_us = clock_wall_us();
+    enum status st = store_write(task, identity->store, write_end, e);
+    if (st == STATUS_OK)
+        identity_feed_session_ended(identity, &e->id);
+    return st;
+}
+
+static enum status forget_cookies(struct http_request *req)
+{
+    enum status st = identity_cookie_set(req, HTTP_SESSION_COOKIE, SLICE(""), 0);
+    http_header_add(req, SLICE("Set-Cookie"),
+                    SLICE(HTTP_CSRF_COOKIE "=; Path=/; Secure; SameSite=Strict; Max-Age=0"));
+    return st;
+}
+
+enum status identity__logout(struct task *task, struct http_request *req, void *arg)
+{
+    struct identity *identity = arg;
+    struct identity_who who;
+    enum status st = identity_caller_require(task, identity, req, &who);
+    if (st == STATUS_OK && !who.has_session)
+        st = problem_set(task, STATUS_INVALID, "identity/no-session",
+                         "An API key has no session to leave: revoke the key.");
+    struct ending e = { .reason = "logout" };
+    if (st == STATUS_OK) {
+        e.id = who.session;
+        st = end_one(task, identity, &e);
+    }
+    if (st == STATUS_OK && who.is_cookie)
+        st = forget_cookies(req);
+    if (st != STATUS_OK)
+        return st;
+    return identity_answer_empty(req);
+}
+
+/* -- GET /auth/sessions
+ * -------------------------------------------------------------------------------- */
+
+static const char list_sql[] =
+    "SELECT id, kind, client_id, created_at, seen_at, expires_at, address, agent, impersonator"
+    "  FROM purlin_sessions"
+    " WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2"
+    " ORDER BY created_at DESC LIMIT 200";
+
+static void put_bytes(struct json_out *o, const char *key, struct slice bytes)
+{
+    struct uuid id;
+    if (bytes.len != sizeof(id.bytes))
+        return;
+    memcpy(id.bytes, bytes.data, bytes.len);
+    identity_put_id(o, key, &id);
+}
+
+static void put_session(struct json_out *o, const struct store_rows *rows,
+                        const struct identity_who *who)
+{
+    struct slice id = store_rows_bytes(rows, 0);
+    json_out_object(o);
+    put_bytes(o, "id", id);
+    identity_put_text(o, "kind", store_rows_bytes(rows, 1));
+    identity_put_text(o, "client_id", store_rows_bytes(rows, 2));
+    identity_put_time(o, "created_at", store_rows_i64(rows, 3));
+    identity_put_time(o, "seen_at", store_rows_i64(rows, 4));
+    identity_put_time(o, "expires_at", store_rows_i64(rows, 5));
+    identity_put_text(o, "address", store_rows_bytes(rows, 6));
+    identity_put_text(o, "agent", store_rows_bytes(rows, 7));
+    if (!store_rows_is_null(rows, 8))
+        put_bytes(o, "impersonator", store_rows_bytes(rows, 8));
+    identity_put_flag(o, "current",
+                      who->has_session && slice_eq(id, slice_of((const char *)who->session.bytes,
+                                                                sizeof(who->session.bytes))));
+    json_out_end(o);
+}
+
+enum status identity__sessions_list(struct task *task, struct http_request *req, void *arg)
+{
+    struct identity *identity = arg;
+    struct identity_who who;
+    enum status st = identity_caller_require(task, identity, req, &who);
+    if (st != STATUS_OK)
+        return st;
+    const struct store_value values[] = { identity__id(&who.user), store_i64(clock_wall_us()) };
+    CLEANUP(store_rows_close) struct store_rows *rows = NULL;
+    struct buf b;
+    buf_init(&b, task_arena(task), 2048, LIST_BYTES_MAX);
+    struct json_out o = json_out(&b);
+    json_out_object(&o);
+    json_out_key(&o, SLICE("data"));
+    json_out_array(&o);
+    st = store_query(task, identity->store, IDENTITY__SQL(list_sql), values, ARRAY_LEN(values),
+                     &rows);
+    while (st == STATUS_OK && (st = store_rows_next(rows)) == STATUS_OK)
+        put_session(&o, rows, &who);
+    if (st != STATUS_NOT_FOUND)
+        return st;
+    json_out_end(&o);
+    json_out_end(&o);
+    return identity_answer_json(task, req, 200, &b);
+}
+
+/* -- DELETE /auth/sessions[/{id}]
+ * ---------------------------------------------------------------------- */
+
+static const char owned_sql[] = "SELECT 1 FROM purlin_sessions"
+                                " WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
+
+/* Somebody else's does not exist. */
+static enum status write_end_own(struct store_tx *tx, void *arg)
+{
+    struct ending *e = arg;
+    const struct store_value values[] = { identity__id(&e->id), identity__id(&e->user) };
+    CLEANUP(store_rows_close) struct store_rows *rows = NULL;
+    enum status st =
+        store_tx_one(tx, IDENTITY__SQL(owned_sql), values, ARRAY_LEN(values), &rows);
+    if (st != STATUS_OK)
+        return st;
+    store_rows_close(rows);
+    rows = NULL;
+    return write_end(tx, arg);
+}
+
+enum status identity__sessions_revoke_one(struct task *task, struct http_request *req, void *arg)
+{
+    struct identity *identity = arg;
+    struct identity_who who;
+    struct ending e = { .reason = "revoked" };
+    enum status st = identity_caller_require(task, identity, req, &who);
+    if (st == STATUS_OK && !uuid_parse(http_path_param(req, SLICE("id")), &e.id))
+        st = STATUS_NOT_FOUND;
+    if (st == STATUS_OK) {
+        e.user = who.user;
+        e.now_us = clock_wall_us();
+        st = store_write(task, identity->store, write_end_own, &e);
+    }
+    if (st == STATUS_NOT_FOUND)
+        return problem_set(task, st, "identity/no-such-session", "There is no such session.");
+    if (st != STATUS_OK)
+        return st;
+    identity_feed_session_ended(identity, &e.id);
+    return identity_answer_empty(req);
+}
+
+static enum status write_end_others(struct store_tx *tx, void *arg)
+{
+    struct ending *e = arg;
+    return identity_sessions_end(tx, &e->user, &e->id, e->reason, e->now_us, &e->ended_len);
+}
+
+enum status identity__sessions_revoke_others(struct task *task, struct http_request *req, void *arg)
+{
+    struct identity *identity = arg;
+    struct identity_who who;
+    enum status st = identity_caller_require(task, identity, req, &who);
+    if (st != STATUS_OK)
+        return st;
+    struct ending e = { .reason = "revoked", .user = who.user, .now_us = clock_wall_us() };
+    if (who.has_session)
+        e.id = who.session;
+    st = store_write(task, identity->store, write_end_others, &e);
+    if (st != STATUS_OK)
+        return st;
+    identity_feed_user_ended(identity, &e.user);
+    struct buf b;
+    buf_init(&b, task_arena(task), 64, 64);
+    buf_printf(&b, "{\"ended\":%lld}", (long long)e.ended_len);
+    return identity_answer_json(task, req, 200, &b);
+}

@@ -1,0 +1,78 @@
+/*
+ * identity/routes.c - The routes under /auth/ and what documents say of them.
+ */
+#include "identity/routes.h"
+
+#include "base/macros.h"
+#include "http/http.h"
+#include "identity/room.h"
+
+#define TOKENS_SCHEMA                                                                              \
+    "{\"type\":\"object\",\"properties\":{\"access_token\":{\"type\":\"string\"},"                 \
+    "\"token_type\":{\"const\":\"Bearer\"},\"expires_in\":{\"type\":\"integer\"},"                 \
+    "\"refresh_token\":{\"type\":\"string\"},\"session_id\":{\"type\":\"string\","                 \
+    "\"format\":\"uuid\"},\"user_id\":{\"type\":\"string\",\"format\":\"uuid\"}}}"
+
+struct route {
+    enum net_method method;
+    const char *pattern;
+    http_handler_fn handler;
+    const char *operation_id, *summary, *answer_schema;
+};
+
+static const struct route routes[] = {
+    { NET_METHOD_POST, "/auth/signup", identity__sign_up, "signUp",
+      "Make an account: a person of the contract `users` who can sign in.", TOKENS_SCHEMA },
+    { NET_METHOD_POST, "/auth/login", identity__login, "login",
+      "Sign in with an e-mail address and a password.", TOKENS_SCHEMA },
+    { NET_METHOD_POST, "/auth/refresh", identity__refresh, "refresh",
+      "Exchange a refresh token for new tokens.", TOKENS_SCHEMA },
+    { NET_METHOD_POST, "/auth/logout", identity__logout, "logout", "End this session.", NULL },
+    { NET_METHOD_GET, "/auth/me", identity__me, "me", "The account that is signed in.", NULL },
+    { NET_METHOD_GET, "/auth/sessions", identity__sessions_list, "sessions",
+      "Where this account is signed in.", NULL },
+    { NET_METHOD_DELETE, "/auth/sessions", identity__sessions_revoke_others, "revokeOtherSessions",
+      "End all sessions of this account but the one that asks.", NULL },
+    { NET_METHOD_DELETE, "/auth/sessions/{id}", identity__sessions_revoke_one, "revokeSession",
+      "End a session of this account.", NULL },
+};
+
+static enum status add(struct identity *identity, const struct route *route)
+{
+    const char *reason;
+    bool has_body = route->method == NET_METHOD_POST;
+    return http_route_add(identity->app,
+                          &(struct http_route){ .method = route->method,
+                                                .pattern = route->pattern,
+                                                .handler = route->handler,
+                                                .arg = identity,
+                                                .priority = HTTP_PRIORITY_AUTH,
+                                                .body_bytes_max = has_body ? 0 : -1,
+                                                .summary = route->summary,
+                                                .tag = "auth",
+                                                .operation_id = route->operation_id,
+                                                .answer_schema = route->answer_schema },
+                          &reason);
+}
+
+enum status identity__routes_open(struct identity *identity)
+{
+    const char *reason;
+    enum status st = http_route_add(identity->app,
+                                    &(struct http_route){ .method = NET_METHOD_GET,
+                                                          .pattern = "/.well-known/jwks.json",
+                                                          .handle_inline = identity__jwks,
+                                                          .arg = identity,
+                                                          .priority = HTTP_PRIORITY_READ,
+                                                          .body_bytes_max = -1,
+                                                          .summary =
+                                                              "The keys that sign access tokens.",
+                                                          .tag = "auth",
+                                                          .operation_id = "jwks",
+                                                          .answer_type =
+                                                              "application/jwk-set+json" },
+                                    &reason);
+    for (size_t i = 0; i < ARRAY_LEN(routes) && st == STATUS_OK; i++)
+        st = add(identity, &routes[i]);
+    return st;
+}

@@ -1,0 +1,27 @@
+/*
+ * identity/routes.h - The handlers under /auth/, by file. Private to the room.
+ */
+#pragma once
+
+#include "base/status.h"
+
+struct http_request;
+struct identity;
+struct task;
+
+/* identity/route_login.c */
+enum status identity__login(struct task *task, struct http_request *req, void *arg);
+/* identity/route_signup.c */
+enum status identity__sign_up(struct task *task, struct http_request *req, void *arg);
+/* identity/route_sessions.c */
+enum status identity__refresh(struct task *task, struct http_request *req, void *arg);
+enum status identity__logout(struct task *task, struct http_request *req, void *arg);
+enum status identity__sessions_list(struct task *task, struct http_request *req, void *arg);
+enum status identity__sessions_revoke_one(struct task *task, struct http_request *req, void *arg);
+enum status identity__sessions_revoke_others(struct task *task, struct http_request *req, void *arg);
+/* identity/route_me.c */
+enum status identity__me(struct task *task, struct http_request *req, void *arg);
+void identity__jwks(struct http_request *req, void *arg);
+
+/* identity/routes.c: add them all. */
+enum status identity__routes_open(struct identity *identity);

@@ -1,0 +1,257 @@
+/* identity/signin.c - From a proved account to a session. */
+#include "identity/signin.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "fiber/task.h"
+#include "http/http.h"
+#include "identity/access.h"
+#include "identity/answer.h"
+#include "identity/one_time.h"
+#include "identity/room.h"
+
+#define ANSWER_BYTES_MAX ((size_t)16 * 1024)
+#define DEVICE_LIFE_US (365 * 24 * CLOCK_HOUR)
+#define MFA_LIFE_US (10 * CLOCK_MINUTE)
+
+/* -- the device
+ * ---------------------------------------------------------------------------------------- */
+
+struct identity_device identity_device_of(const struct http_request *req,
+                                          const struct identity_input *in)
+{
+    struct identity_device device = { .is_named = false };
+    struct slice name = http_cookie(req, SLICE(IDENTITY_DEVICE_COOKIE));
+    if (!name.len)
+        name = identity_input_text(in, "device", IDENTITY_SECRET_TEXT_MAX, false);
+    if (name.len)
+        device.is_named =
+            identity_secret_read(name, SLICE(IDENTITY_DEVICE_PREFIX), &device.digest) == STATUS_OK;
+    return device;
+}
+
+static const char known_sql[] = "SELECT 1 FROM purlin_sessions"
+                                " WHERE user_id = $1 AND device = $2 LIMIT 1";
+
+enum status identity_device_is_known(struct task *task, struct identity *identity,
+                                     const struct identity_device *device, const struct uuid *user,
+                                     bool *ret_known)
+{
+    *ret_known = false;
+    if (!device->is_named)
+        return STATUS_OK;
+    const struct store_value values[] = {
+        identity__id(user),
+        store_blob(
+            slice_of((const char *)device->digest.bytes, sizeof(device->digest.bytes))),
+    };
+    CLEANUP(store_rows_close) struct store_rows *rows = NULL;
+    enum status st = store_one(task, identity->store, IDENTITY__SQL(known_sql), values,
+                               ARRAY_LEN(values), &rows);
+    *ret_known = st == STATUS_OK;
+    return st == STATUS_NOT_FOUND ? STATUS_OK : st;
+}
+
+/* -- answering
+ * ----------------------------------------------------------------------------------------- */
+
+enum status identity_cookie_set(struct http_request *req, const char *name, struct slice value,
+                                int64_t life_us)
+{
+    struct slice cookie = arena_printf(
+        http_arena(req), "%s=%.*s; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=%lld", name,
+        SLICE_ARG(value), (long long)(life_us / CLOCK_SECOND));
+    if (!cookie.data)
+        return STATUS_EXHAUSTED;
+    http_header_add(req, SLICE("Set-Cookie"), cookie);
+    return STATUS_OK;
+}
+
+enum status identity_answer_tokens(struct task *task, struct identity *identity,
+                                   struct http_request *req, const struct identity_who *who,
+                                   const struct identity_refresh *refresh, struct slice device,
+                                   int status)
+{
+    struct slice token;
+    int64_t life_us;
+    enum status st = identity_access_make(identity, task_arena(task), who, clock_wall_us(), &token,
+                                          &life_us);
+    if (st != STATUS_OK)
+        return problem_set(task, st, "identity/token", "The token could not be signed.");
+    struct buf b;
+    buf_init(&b, task_arena(task), 2048, ANSWER_BYTES_MAX);
+    struct json_out o = json_out(&b);
+    json_out_object(&o);
+    json_out_key(&o, SLICE("access_token"));
+    json_out_string(&o, token);
+    json_out_kv(&o, "token_type", "Bearer");
+    json_out_ki(&o, "expires_in", life_us / CLOCK_SECOND);
+    json_out_key(&o, SLICE("refresh_token"));
+    json_out_string(&o, slice_of(refresh->text, sizeof(refresh->text)));
+    identity_put_id(&o, "session_id", &who->session);
+    identity_put_id(&o, "user_id", &who->user);
+    if (device.len) {
+        json_out_key(&o, SLICE("device"));
+        json_out_string(&o, device);
+    }
+    json_out_end(&o);
+    return identity_answer_json(task, req, status, &b);
+}
+
+static enum status answer_cookie(struct task *task, struct http_request *req,
+                                 const struct identity_session *session,
+                                 const struct identity_account *account,
+                                 struct slice device, int64_t now_us, int status)
+{
+    struct slice cookie = identity_secret_text(&session->cookie), csrf;
+    enum status st = arena_copy(task_arena(task), cookie, &cookie);
+    if (st == STATUS_OK)
+        st = identity_cookie_set(req, HTTP_SESSION_COOKIE, cookie, session->expires_us - now_us);
+    if (st == STATUS_OK && device.len)
+        st = identity_cookie_set(req, IDENTITY_DEVICE_COOKIE, device, DEVICE_LIFE_US);
+    if (st == STATUS_OK)
+        st = http_csrf_token_issue(req, cookie, &csrf);
+    if (st != STATUS_OK)
+        return problem_set(task, st, "identity/cookie", "The cookie could not be set.");
+    struct buf b;
+    buf_init(&b, task_arena(task), 256, ANSWER_BYTES_MAX);
+    struct json_out o = json_out(&b);
+    json_out_object(&o);
+    identity_put_id(&o, "session_id", &session->id);
+    identity_put_id(&o, "user_id", &account->user);
+    json_out_ki(&o, "expires_in", (session->expires_us - now_us) / CLOCK_SECOND);
+    json_out_key(&o, SLICE("csrf_token"));
+    json_out_string(&o, csrf);
+    json_out_end(&o);
+    return identity_answer_json(task, req, status, &b);
+}
+
+/* -- the second step
+ * ------------------------------------------------------------------------------------ */
+
+struct second_step {
+    struct identity *identity;
+    struct identity_one_time once;
+    const struct identity_sign_in *in;
+    int64_t now_us;
+};
+
+static enum status write_second_step(struct store_tx *tx, void *arg)
+{
+    struct second_step *s = arg;
+    enum status st = s->in->also ? s->in->also(tx, s->in->also_arg) : STATUS_OK;
+    return st == STATUS_OK ? identity_one_time_put(tx, s->identity, &s->once, s->now_us) : st;
+}
+
+static enum status ask_for_second(struct task *task, struct identity *identity,
+                                  struct http_request *req, const struct identity_sign_in *in)
+{
+    struct second_step s = { .identity = identity, .in = in, .now_us = clock_wall_us() };
+    enum status st = identity_one_time_prepare(IDENTITY_FOR_MFA, &in->account->user, false,
+                                               s.now_us + MFA_LIFE_US, &s.once);
+    s.once.data = arena_printf(task_arena(task), "{\"methods\":%u,\"cookie\":%s}", in->methods,
+                               in->as_cookie ? "true" : "false");
+    if (st == STATUS_OK && !s.once.data.data)
+        st = STATUS_EXHAUSTED;
+    if (st == STATUS_OK)
+        st = store_write(task, identity->store, write_second_step, &s);
+    if (st != STATUS_OK)
+        return st;
+    struct buf b;
+    buf_init(&b, task_arena(task), 256, ANSWER_BYTES_MAX);
+    struct json_out o = json_out(&b);
+    json_out_object(&o);
+    json_out_key(&o, SLICE("mfa_required"));
+    json_out_bool(&o, true);
+    json_out_key(&o, SLICE("mfa_token"));
+    json_out_string(&o, identity_secret_text(&s.once.link));
+    json_out_key(&o, SLICE("methods"));
+    json_out_array(&o);
+    json_out_cstr(&o, "totp");
+    json_out_cstr(&o, "recovery_code");
+    json_out_end(&o);
+    json_out_ki(&o, "expires_in", MFA_LIFE_US / CLOCK_SECOND);
+    json_out_end(&o);
+    identity_one_time_wipe(&s.once);
+    return identity_answer_json(task, req, 200, &b);
+}
+
+/* -- the session
+ * --------------------------------------------------------------------------------------- */
+
+struct beginning {
+    const struct identity_sign_in *in;
+    const struct identity_session_new *wanted;
+    const struct identity_session *session;
+};
+
+static enum status write_session(struct store_tx *tx, void *arg)
+{
+    const struct beginning *b = arg;
+    enum status st = b->in->also ? b->in->also(tx, b->in->also_arg) : STATUS_OK;
+    return st == STATUS_OK ? identity_session_put(tx, b->wanted, b->session) : st;
+}
+
+static enum status begin(struct task *task, struct identity *identity, struct http_request *req,
+                         const struct identity_sign_in *in)
+{
+    const struct net_header *agent = net_header_get(http_net(req), NET_HEADER_USER_AGENT);
+    CLEANUP(identity_secret_wipe) struct identity_secret fresh = { .len = 0 };
+    CLEANUP(identity_session_wipe) struct identity_session session;
+    struct identity_session_new wanted = {
+        .user = in->account->user,
+        .kind = in->as_cookie ? IDENTITY_SESSION_COOKIE : IDENTITY_SESSION_TOKENS,
+        .methods = in->methods,
+        .address = http_client_ip(req),
+        .agent = agent ? agent->value : SLICE_NULL,
+        .device = in->device.digest,
+        .has_device = true,
+        .now_us = clock_wall_us(),
+    };
+    struct slice device = SLICE_NULL;
+    int http = in->is_new ? 201 : 200;
+    enum status st = identity_session_prepare(identity, &wanted, &session);
+    if (st == STATUS_OK && !in->device.is_named) {
+        st = identity_secret_make(SLICE(IDENTITY_DEVICE_PREFIX), &fresh);
+        wanted.device = identity_secret_digest(identity_secret_text(&fresh));
+        if (st == STATUS_OK)
+            st = arena_copy(task_arena(task), identity_secret_text(&fresh), &device);
+    }
+    struct beginning b = { in, &wanted, &session };
+    if (st == STATUS_OK)
+        st = store_write(task, identity->store, write_session, &b);
+    if (st != STATUS_OK)
+        return st;
+    if (in->as_cookie)
+        return answer_cookie(task, req, &session, in->account, device, wanted.now_us, http);
+    const struct identity_who who = {
+        .has_user = true,
+        .user = in->account->user,
+        .has_session = true,
+        .session = session.id,
+        .methods = in->methods,
+        .auth_us = wanted.now_us,
+        .expires_us = session.expires_us,
+        .roles = in->account->roles,
+        .roles_len = in->account->roles_len,
+    };
+    return identity_answer_tokens(task, identity, req, &who, &session.refresh, device, http);
+}
+
+enum status identity_sign_in(struct task *task, struct identity *identity,
+                             struct http_request *req, const struct identity_sign_in *in)
+{
+    const struct identity_account *account = in->account;
+    bool has_second = (in->methods & (IDENTITY_METHOD_TOTP | IDENTITY_METHOD_RECOVERY |
+                                      IDENTITY_METHOD_PASSKEY)) != 0;
+    if (account->disabled_us || !account->has_person)
+        return problem_set(task, STATUS_DENIED, "identity/disabled",
+                           "This account may not sign in.");
+    if (identity->options.verify_email && !account->verified_us)
+        return problem_set(task, STATUS_DENIED, "identity/unverified",
+                           "The address of this account has not been verified.");
+    if (account->totp.len && !has_second)
+        return ask_for_second(task, identity, req, in);
+    return begin(task, identity, req, in);
+}
