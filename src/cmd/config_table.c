@@ -371,8 +371,8 @@ const struct config_key config_keys[] = {
     { "auth.issuer", "PURLIN_AUTH_ISSUER", CONFIG_TEXT, offsetof(struct config, auth_issuer), "",
       NULL, 0, 512, false, false,
       "URL of this server as clients know it, such as `https://api.example.org`: the issuer of "
-      "tokens, and where links in mail lead. Empty is the address that is listened at, in "
-      "development only." },
+      "tokens, and where links in mail lead. Empty is a guess: the address that is listened at, in "
+      "production the first of `server.hosts`." },
     { "auth.audience", "PURLIN_AUTH_AUDIENCE", CONFIG_TEXT, offsetof(struct config, auth_audience),
       "", NULL, 0, 512, false, false, "Audience of access tokens. Empty: the issuer." },
     { "auth.sign_up", "PURLIN_AUTH_SIGN_UP", CONFIG_BOOLEAN, offsetof(struct config, auth_sign_up),

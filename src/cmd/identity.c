@@ -53,18 +53,42 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
     return identity_open(http, &options, app->arena, &app->problem, &app->identity);
 }
 
-int identity_ready(struct app *app, unsigned port)
+/* The first name that the server answers to and that is one name. */
+static struct slice first_host(struct slice hosts)
+{
+    struct slice rest = hosts, host;
+    while (hosts.len && slice_split(&rest, ',', &host)) {
+        host = slice_trim(host);
+        if (host.len && slice_find(host, '*') == SIZE_MAX)
+            return host;
+    }
+    return SLICE_NULL;
+}
+
+/* What clients most likely know this server as. */
+static struct slice guess_issuer(struct app *app, unsigned port)
 {
     const struct config *c = &app->config;
-    if (!c->auth_issuer.len) {
-        bool is_any = slice_eq(c->host, SLICE("0.0.0.0")) || slice_eq(c->host, SLICE("::"));
-        struct slice host = is_any ? SLICE("127.0.0.1") : c->host;
-        bool is_v6 = slice_find(host, ':') != SIZE_MAX;
-        struct slice issuer = arena_printf(app->arena, is_v6 ? "http://[%.*s]:%u" : "http://%.*s:%u",
-                                           SLICE_ARG(host), port);
+    struct slice host = first_host(c->hosts);
+    if (config_is_production(c) && host.len)
+        return arena_printf(app->arena, "https://%.*s", SLICE_ARG(host));
+    bool is_any = slice_eq(c->host, SLICE("0.0.0.0")) || slice_eq(c->host, SLICE("::"));
+    host = is_any ? SLICE("127.0.0.1") : c->host;
+    bool is_v6 = slice_find(host, ':') != SIZE_MAX;
+    return arena_printf(app->arena, is_v6 ? "http://[%.*s]:%u" : "http://%.*s:%u", SLICE_ARG(host),
+                        port);
+}
+
+int identity_ready(struct app *app, unsigned port)
+{
+    if (!app->config.auth_issuer.len) {
+        struct slice issuer = guess_issuer(app, port);
         if (!issuer.data)
             return CMD_FAILED;
         identity_issuer_set(app->identity, issuer);
+        if (config_is_production(&app->config))
+            log_warn("identity.issuer_guessed", LOG_TEXT("issuer", issuer),
+                     LOG_CSTR("hint", "set auth.issuer to the URL that clients know"));
     }
     if (!identity_has_people(app->identity))
         log_info("identity.off",

@@ -43,8 +43,9 @@ static enum status settle_password(struct task *task, struct user *u)
         return STATUS_OK;
     }
     if (!fgets(text, PASSWORD_BYTES_MAX, stdin))
-        return problem_set(task, STATUS_INVALID, "cmd/user", "There is no password on standard "
-                                                             "input.");
+        return problem_set(task, STATUS_INVALID, "cmd/user",
+                           "There is no password on standard "
+                           "input.");
     u->password = slice_of(text, strcspn(text, "\r\n"));
     return STATUS_OK;
 }
@@ -56,8 +57,7 @@ static enum status read_profile(struct task *task, const struct user *u, const j
     *ret = NULL;
     if (!u->profile.len)
         return STATUS_OK;
-    enum status st =
-        json_read(task_arena(task), u->profile, JSON_LIMITS_DEFAULT, &value, &at);
+    enum status st = json_read(task_arena(task), u->profile, JSON_LIMITS_DEFAULT, &value, &at);
     if (st != STATUS_OK || !json_is_object(value))
         return problem_set(task, STATUS_INVALID, "cmd/user",
                            "--profile must be a JSON object of the fields of " IDENTITY_PEOPLE

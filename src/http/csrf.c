@@ -321,7 +321,7 @@ static bool before(struct http_request *req)
 {
     const struct http_csrf_policy *policy = &req->policy->csrf;
     if (is_safe(http_method(req)) || http_net(req)->by_id[NET_HEADER_COOKIE] < 0 || policy->off ||
-        req->refused)
+        req->refused || (req->route && req->route->route.signs_in))
         return true;
     struct slice session = session_of(req);
     if (!session.len || has_own_credentials(http_net(req)))

@@ -67,7 +67,9 @@ struct http_route {
     enum http_audience audience;
     int64_t body_bytes_max; /* 0: the policy's; -1: no body is read by the handler */
     int64_t timeout_us;     /* the task's deadline; 0: the policy's */
-    bool quiet;             /* successful answers are not access-logged (health, metrics) */
+    bool signs_in; /* pays no heed to a session, which may be over, and so to no CSRF token:
+                      its handler asks http_is_cross_site itself */
+    bool quiet;    /* successful answers are not access-logged (health, metrics) */
     enum http_priority priority;
     unsigned
         named_params; /* so many of its first params name what is served ("/api/v1/{resource}"),
@@ -464,8 +466,8 @@ enum status http_body(struct task *task, struct http_request *req, const char *t
  * Memory   *ret_piece is valid until the next call. Context  suspends.
  */
 enum status http_body_read(struct task *task, struct http_request *req, struct slice *ret_piece);
-/* The fields of a form (application/x-www-form-urlencoded), as query parameters. INVALID: malformed;
- * TOO_LARGE: more than HTTP_QUERY_MAX; EXHAUSTED. Memory   in `arena`. */
+/* The fields of a form (application/x-www-form-urlencoded), as query parameters. INVALID:
+ * malformed; TOO_LARGE: more than HTTP_QUERY_MAX; EXHAUSTED. Memory   in `arena`. */
 enum status http_form_parse(struct arena *arena, struct slice body,
                             const struct http_param **ret_params, unsigned *ret_len);
 /* The type of the body without parameters, lower case; empty when absent. */

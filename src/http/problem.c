@@ -149,10 +149,18 @@ void http_problem_write(struct http_request *req, enum status st, const struct p
     *ret_status = said.http_status;
 }
 
+static bool has_challenge(const struct http_request *req)
+{
+    for (unsigned i = 0; i < req->headers_len; i++)
+        if (slice_eq(req->headers[i].name, SLICE("WWW-Authenticate")))
+            return true;
+    return false;
+}
+
 /* Headers that some statuses owe. */
 static void add_headers(struct http_request *req, int status, const struct problem *p)
 {
-    if (status == 401 && http__signature_challenge(req)) {
+    if (status == 401 && (has_challenge(req) || http__signature_challenge(req))) {
         return;
     } else if (status == 401) {
         http_header_add(req, SLICE("WWW-Authenticate"), SLICE("Bearer realm=\"purlin\""));

@@ -25,12 +25,9 @@ static void put_methods(struct json_out *o, uint32_t methods)
     static const struct {
         uint32_t bit;
         const char *name;
-    } names[] = { { IDENTITY_METHOD_PASSWORD, "pwd" },
-                  { IDENTITY_METHOD_TOTP, "otp" },
-                  { IDENTITY_METHOD_RECOVERY, "kba" },
-                  { IDENTITY_METHOD_PASSKEY, "hwk" },
-                  { IDENTITY_METHOD_MAIL, "email" },
-                  { IDENTITY_METHOD_FOREIGN, "fed" } };
+    } names[] = { { IDENTITY_METHOD_PASSWORD, "pwd" }, { IDENTITY_METHOD_TOTP, "otp" },
+                  { IDENTITY_METHOD_RECOVERY, "kba" }, { IDENTITY_METHOD_PASSKEY, "hwk" },
+                  { IDENTITY_METHOD_MAIL, "email" },   { IDENTITY_METHOD_FOREIGN, "fed" } };
     json_out_key(o, SLICE("amr"));
     json_out_array(o);
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -51,8 +48,8 @@ static void put_claims(struct buf *b, const struct identity *identity,
     json_out_string(&o, identity->issuer);
     put_id(&o, "sub", &who->user);
     json_out_key(&o, SLICE("aud"));
-    json_out_string(&o, identity->options.audience.len ? identity->options.audience
-                                                       : identity->issuer);
+    json_out_string(&o,
+                    identity->options.audience.len ? identity->options.audience : identity->issuer);
     json_out_key(&o, SLICE("client_id"));
     json_out_string(&o, who->client_id.len ? who->client_id : SLICE("purlin"));
     json_out_ki(&o, "iat", now_us / CLOCK_SECOND);
@@ -126,8 +123,7 @@ enum status identity_access_verify(struct identity *identity, struct arena *aren
         .audience = identity->options.audience.len ? identity->options.audience : identity->issuer,
     };
     struct identity_jose_token read;
-    enum status st =
-        identity_jose_verify(arena, token, &policy, now_us, &read, ret_refusal);
+    enum status st = identity_jose_verify(arena, token, &policy, now_us, &read, ret_refusal);
     if (st != STATUS_OK)
         return st;
     ret->expires_us = read.expires_us;

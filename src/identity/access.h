@@ -1,6 +1,6 @@
 /*
- * identity/access.h - Access tokens: JWTs that say for some minutes whose session it is, readable by
- * other services through /.well-known/jwks.json. Private to the room.
+ * identity/access.h - Access tokens: JWTs that say for some minutes whose session it is, readable
+ * by other services through /.well-known/jwks.json. Private to the room.
  */
 #pragma once
 

@@ -137,8 +137,8 @@ enum status identity__account_statements(struct identity *identity)
     struct identity__statements *sql = &identity->sql;
     sql->account_by_email = arena_printf(identity->arena, COLUMNS "WHERE a.email_key = $1",
                                          SLICE_ARG(identity->person));
-    sql->account_by_user = arena_printf(identity->arena, COLUMNS "WHERE a.user_id = $1",
-                                        SLICE_ARG(identity->person));
+    sql->account_by_user =
+        arena_printf(identity->arena, COLUMNS "WHERE a.user_id = $1", SLICE_ARG(identity->person));
     return sql->account_by_email.data && sql->account_by_user.data ? STATUS_OK : STATUS_EXHAUSTED;
 }
 
@@ -180,8 +180,7 @@ static enum status read_one(struct task *task, struct identity *identity, struct
 enum status identity_account_by_email(struct task *task, struct identity *identity,
                                       struct slice email_key, struct identity_account *ret)
 {
-    return read_one(task, identity, identity->sql.account_by_email, store_text(email_key),
-                    ret);
+    return read_one(task, identity, identity->sql.account_by_email, store_text(email_key), ret);
 }
 
 enum status identity_account_by_user(struct task *task, struct identity *identity,

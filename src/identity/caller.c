@@ -64,8 +64,7 @@ static void tell(struct http_request *req, const struct identity_who *who)
 
 /* EXHAUSTED: no memory. NOT_FOUND: it is not cached. */
 static enum status find_cached(struct identity *identity, struct http_request *req,
-                               const struct identity_token_digest *digest,
-                               struct identity_who *ret)
+                               const struct identity_token_digest *digest, struct identity_who *ret)
 {
     struct slice packed;
     if (!identity_token_cache_find(identity__cache(identity), digest, clock_wall_us(), &packed))
@@ -79,8 +78,7 @@ static enum status keep(struct identity *identity, struct task *task,
 {
     struct identity_token_entry entry = { .digest = *digest, .expires_us = expires_us };
     if (who->has_session)
-        entry.session_id =
-            slice_of((const char *)who->session.bytes, sizeof(who->session.bytes));
+        entry.session_id = slice_of((const char *)who->session.bytes, sizeof(who->session.bytes));
     if (who->has_user)
         entry.user_id = slice_of((const char *)who->user.bytes, sizeof(who->user.bytes));
     enum status st = identity_who_pack(task_arena(task), who, &entry.value);
@@ -158,7 +156,7 @@ static enum http_verdict refuse(struct http_request *req, enum status st, struct
                           "identity/invalid-token",
                           "The credential is not valid, or not any more.");
         http_header_add(req, SLICE("WWW-Authenticate"),
-                        SLICE("Bearer error=\"invalid_token\""));
+                        SLICE("Bearer realm=\"purlin\", error=\"invalid_token\""));
     }
     http_send_problem(req, st, problem);
     return HTTP_STEP_ANSWERED;
@@ -203,7 +201,6 @@ enum status identity_caller_require(struct task *task, struct identity *identity
                      (st == STATUS_OK && !ret->has_user);
     if (!is_nobody)
         return st;
-    http_header_add(req, SLICE("WWW-Authenticate"), SLICE("Bearer"));
     return problem_set(task, STATUS_UNAUTHENTICATED, "identity/sign-in", "Sign in first.");
 }
 
@@ -217,7 +214,7 @@ enum status identity_caller_require_fresh(struct task *task, struct identity *id
     if (ret->has_session && clock_wall_us() - ret->auth_us <= fresh_us)
         return STATUS_OK;
     http_header_add(req, SLICE("WWW-Authenticate"),
-                    SLICE("Bearer error=\"insufficient_user_authentication\""));
+                    SLICE("Bearer realm=\"purlin\", error=\"insufficient_user_authentication\""));
     return problem_set(task, STATUS_DENIED, "identity/step-up",
                        "Prove again that it is you, by password or a second factor.");
 }

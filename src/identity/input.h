@@ -35,8 +35,8 @@ enum status identity_input_read(struct task *task, struct http_request *req,
 
 /* A member's text; SLICE_NULL when there is none. One that is no text, too long or, if `required`,
  * missing becomes a field of the task's problem: see identity_input_status. */
-struct slice identity_input_text(const struct identity_input *in, const char *name, size_t bytes_max,
-                                 bool required);
+struct slice identity_input_text(const struct identity_input *in, const char *name,
+                                 size_t bytes_max, bool required);
 /* true, "true", "on" or "1"; false when there is none. */
 bool identity_input_flag(const struct identity_input *in, const char *name);
 /* A member that is an object; NULL when there is none; of a form always. */

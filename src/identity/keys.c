@@ -268,7 +268,10 @@ static enum status take_step(struct task *task, struct identity_keys *keys, enum
             log_info("identity.key_removed", LOG_TEXT("kid", row->kid));
         return st;
     case STEP_RESEAL:
-        return identity__key_row_reseal(task, store, &keys->seal, row);
+        st = identity__key_row_reseal(task, store, &keys->seal, row);
+        if (st == STATUS_OK)
+            log_info("identity.key_resealed", LOG_TEXT("kid", row->kid));
+        return st;
     case STEP_NONE:
         break;
     }

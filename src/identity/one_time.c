@@ -187,8 +187,8 @@ enum status identity_one_time_take_code(struct store_tx *tx, struct identity *id
     struct found found;
     if (identity_code_read(code, digits) != STATUS_OK)
         return STATUS_NOT_FOUND;
-    enum status st = find(tx, purpose, IDENTITY__SQL(by_owner_sql), identity__id(owner), now_us,
-                          ret, &found);
+    enum status st =
+        find(tx, purpose, IDENTITY__SQL(by_owner_sql), identity__id(owner), now_us, ret, &found);
     if (st != STATUS_OK)
         return st;
     bool is_right = false;

@@ -14,7 +14,9 @@ static const json_t *with_email(struct arena *arena, const struct contract *cont
                                 const json_t *profile, struct slice email)
 {
     const struct contract_field *field = contract_field_find(contract, SLICE("email"));
-    bool is_wanted = field && field->type == CONTRACT_EMAIL && email.len &&
+    struct slice key; /* of what is no address the caller complains, once */
+    bool is_wanted = field && field->type == CONTRACT_EMAIL &&
+                     identity_email_key(arena, email, &key) == STATUS_OK &&
                      !(profile && json_object_get(profile, "email"));
     if (profile && !is_wanted)
         return profile;
@@ -28,8 +30,8 @@ static const json_t *with_email(struct arena *arena, const struct contract *cont
 }
 
 enum status identity_person_prepare(struct task *task, struct identity *identity,
-                                    const json_t *profile, struct slice pointer,
-                                    struct slice email, struct identity_person *ret)
+                                    const json_t *profile, struct slice pointer, struct slice email,
+                                    struct identity_person *ret)
 {
     const struct identity_people *people = &identity->options.people;
     struct arena *arena = task_arena(task);

@@ -30,8 +30,8 @@ struct identity_person {
  * Memory   in the task's arena; identity_person_release on every path. Context   never suspends.
  */
 enum status identity_person_prepare(struct task *task, struct identity *identity,
-                                    const json_t *profile, struct slice pointer,
-                                    struct slice email, struct identity_person *ret);
+                                    const json_t *profile, struct slice pointer, struct slice email,
+                                    struct identity_person *ret);
 void identity_person_release(struct identity_person *person);
 static inline void identity_person_releasep(struct identity_person *person)
 {

@@ -96,8 +96,7 @@ static enum status open_secrets(struct identity *identity, struct arena *arena,
                                                          .passes = o->password_passes,
                                                          .threads = o->password_threads,
                                                          .queue_max = o->password_queue };
-    enum status st =
-        identity_keys_open(&keys, clock_wall_us(), arena, problem, &identity->keys);
+    enum status st = identity_keys_open(&keys, clock_wall_us(), arena, problem, &identity->keys);
     if (st == STATUS_OK)
         st = identity_passwords_new(&passwords, &identity->passwords);
     if (st == STATUS_OK)
@@ -105,8 +104,7 @@ static enum status open_secrets(struct identity *identity, struct arena *arena,
     return st;
 }
 
-static enum status open_all(struct identity *identity, struct arena *arena,
-                            struct problem *problem)
+static enum status open_all(struct identity *identity, struct arena *arena, struct problem *problem)
 {
     enum status st = store_script(identity->store, identity__schema, arena, problem);
     if (st == STATUS_OK)
@@ -183,8 +181,7 @@ static enum status write_purge(struct store_tx *tx, void *arg)
 {
     int64_t now_us = *(const int64_t *)arg, old_us = now_us - SESSIONS_KEPT_US;
     const struct store_value values[] = { store_i64(old_us), store_i64(old_us) };
-    enum status st =
-        store_tx_exec(tx, IDENTITY__SQL(purge_sql), values, ARRAY_LEN(values), NULL);
+    enum status st = store_tx_exec(tx, IDENTITY__SQL(purge_sql), values, ARRAY_LEN(values), NULL);
     if (st == STATUS_OK)
         st = identity_one_time_purge(tx, now_us);
     return st == STATUS_OK ? identity_feed_purge(tx, now_us) : st;

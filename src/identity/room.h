@@ -30,9 +30,9 @@ struct identity__statements {
 
 enum identity__metric_outcome {
     IDENTITY__OUTCOME_OK,
-    IDENTITY__OUTCOME_WRONG,     /* address, password, code or secret */
+    IDENTITY__OUTCOME_WRONG, /* address, password, code or secret */
     IDENTITY__OUTCOME_THROTTLED,
-    IDENTITY__OUTCOME_REFUSED,   /* disabled, not verified */
+    IDENTITY__OUTCOME_REFUSED, /* disabled, not verified */
     IDENTITY__OUTCOMES
 };
 
@@ -48,8 +48,8 @@ struct identity {
     struct identity_token_cache **caches; /* by the index of the loop */
     unsigned caches_len;
     struct identity__statements sql;
-    struct slice person;     /* a further condition on a person's row "u", or empty */
-    struct slice issuer;     /* of tokens */
+    struct slice person; /* a further condition on a person's row "u", or empty */
+    struct slice issuer; /* of tokens */
     struct identity_pepper refresh_keys[2], code_keys[2]; /* of the secret and the one before */
     unsigned secrets_len;
     bool has_people; /* there is a contract "users" */

@@ -135,8 +135,7 @@ static enum status read_login(struct task *task, struct http_request *req, struc
     l->password = identity_input_text(&in, "password", IDENTITY_INPUT_BYTES_MAX, true);
     l->device = identity_device_of(req, &in);
     l->as_cookie = in.is_form || identity_input_flag(&in, "cookie");
-    if (email.len &&
-        identity_email_key(task_arena(task), email, &l->email_key) == STATUS_INVALID)
+    if (email.len && identity_email_key(task_arena(task), email, &l->email_key) == STATUS_INVALID)
         problem_field_add(task_problem(task), task_arena(task), SLICE("/email"), "format",
                           "Must be an e-mail address.");
     if (identity_input_status(&in) != STATUS_OK)
@@ -176,7 +175,7 @@ enum status identity__login(struct task *task, struct http_request *req, void *a
                               .also = l.rehashed.len ? write_rehash : NULL,
                               .also_arg = &l,
                           });
-    identity__count_login(l.identity, st == STATUS_DENIED ? IDENTITY__OUTCOME_REFUSED
-                                                          : IDENTITY__OUTCOME_OK);
+    identity__count_login(l.identity,
+                          st == STATUS_DENIED ? IDENTITY__OUTCOME_REFUSED : IDENTITY__OUTCOME_OK);
     return st;
 }

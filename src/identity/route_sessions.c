@@ -176,8 +176,7 @@ static enum status write_end_own(struct store_tx *tx, void *arg)
     struct ending *e = arg;
     const struct store_value values[] = { identity__id(&e->id), identity__id(&e->user) };
     CLEANUP(store_rows_close) struct store_rows *rows = NULL;
-    enum status st =
-        store_tx_one(tx, IDENTITY__SQL(owned_sql), values, ARRAY_LEN(values), &rows);
+    enum status st = store_tx_one(tx, IDENTITY__SQL(owned_sql), values, ARRAY_LEN(values), &rows);
     if (st != STATUS_OK)
         return st;
     store_rows_close(rows);

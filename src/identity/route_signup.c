@@ -58,9 +58,8 @@ static enum status check(struct task *task, struct sign_up *s)
                           "Must be an e-mail address.");
     account->email = s->email;
     account->email_key = key;
-    if (s->password.len &&
-        identity_password_check(task, SLICE("/password"), s->password, &s->email, 1) ==
-            STATUS_EXHAUSTED)
+    if (s->password.len && identity_password_check(task, SLICE("/password"), s->password, &s->email,
+                                                   1) == STATUS_EXHAUSTED)
         return STATUS_EXHAUSTED;
     return task_problem(task)->fields_len ? STATUS_INVALID : st;
 }

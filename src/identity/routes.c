@@ -18,15 +18,16 @@ struct route {
     const char *pattern;
     http_handler_fn handler;
     const char *operation_id, *summary, *answer_schema;
+    bool signs_in;
 };
 
 static const struct route routes[] = {
     { NET_METHOD_POST, "/auth/signup", identity__sign_up, "signUp",
-      "Make an account: a person of the contract `users` who can sign in.", TOKENS_SCHEMA },
+      "Make an account: a person of the contract `users` who can sign in.", TOKENS_SCHEMA, true },
     { NET_METHOD_POST, "/auth/login", identity__login, "login",
-      "Sign in with an e-mail address and a password.", TOKENS_SCHEMA },
+      "Sign in with an e-mail address and a password.", TOKENS_SCHEMA, true },
     { NET_METHOD_POST, "/auth/refresh", identity__refresh, "refresh",
-      "Exchange a refresh token for new tokens.", TOKENS_SCHEMA },
+      "Exchange a refresh token for new tokens.", TOKENS_SCHEMA, true },
     { NET_METHOD_POST, "/auth/logout", identity__logout, "logout", "End this session.", NULL },
     { NET_METHOD_GET, "/auth/me", identity__me, "me", "The account that is signed in.", NULL },
     { NET_METHOD_GET, "/auth/sessions", identity__sessions_list, "sessions",
@@ -48,6 +49,7 @@ static enum status add(struct identity *identity, const struct route *route)
                                                 .arg = identity,
                                                 .priority = HTTP_PRIORITY_AUTH,
                                                 .body_bytes_max = has_body ? 0 : -1,
+                                                .signs_in = route->signs_in,
                                                 .summary = route->summary,
                                                 .tag = "auth",
                                                 .operation_id = route->operation_id,
@@ -58,21 +60,22 @@ static enum status add(struct identity *identity, const struct route *route)
 enum status identity__routes_open(struct identity *identity)
 {
     const char *reason;
-    enum status st = http_route_add(identity->app,
-                                    &(struct http_route){ .method = NET_METHOD_GET,
-                                                          .pattern = "/.well-known/jwks.json",
-                                                          .handle_inline = identity__jwks,
-                                                          .arg = identity,
-                                                          .priority = HTTP_PRIORITY_READ,
-                                                          .body_bytes_max = -1,
-                                                          .summary =
-                                                              "The keys that sign access tokens.",
-                                                          .tag = "auth",
-                                                          .operation_id = "jwks",
-                                                          .answer_type =
-                                                              "application/jwk-set+json" },
-                                    &reason);
-    for (size_t i = 0; i < ARRAY_LEN(routes) && st == STATUS_OK; i++)
-        st = add(identity, &routes[i]);
+    enum status st =
+        http_route_add(identity->app,
+                       &(struct http_route){ .method = NET_METHOD_GET,
+                                             .pattern = "/.well-known/jwks.json",
+                                             .handle_inline = identity__jwks,
+                                             .arg = identity,
+                                             .priority = HTTP_PRIORITY_READ,
+                                             .body_bytes_max = -1,
+                                             .summary = "The keys that sign access tokens.",
+                                             .tag = "auth",
+                                             .operation_id = "jwks",
+                                             .answer_type = "application/jwk-set+json" },
+                       &reason);
+    for (size_t i = 0; i < ARRAY_LEN(routes) && st == STATUS_OK; i++) {
+        if (routes[i].handler != identity__sign_up || identity->options.sign_up)
+            st = add(identity, &routes[i]);
+    }
     return st;
 }

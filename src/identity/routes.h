@@ -18,7 +18,8 @@ enum status identity__refresh(struct task *task, struct http_request *req, void 
 enum status identity__logout(struct task *task, struct http_request *req, void *arg);
 enum status identity__sessions_list(struct task *task, struct http_request *req, void *arg);
 enum status identity__sessions_revoke_one(struct task *task, struct http_request *req, void *arg);
-enum status identity__sessions_revoke_others(struct task *task, struct http_request *req, void *arg);
+enum status identity__sessions_revoke_others(struct task *task, struct http_request *req,
+                                             void *arg);
 /* identity/route_me.c */
 enum status identity__me(struct task *task, struct http_request *req, void *arg);
 void identity__jwks(struct http_request *req, void *arg);

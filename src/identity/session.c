@@ -87,9 +87,9 @@ enum status identity_session_put(struct store_tx *tx, const struct identity_sess
         is_cookie ? store_null()
                   : store_blob(slice_of((const char *)session->refresh.salt,
                                         sizeof(session->refresh.salt))),
-        wanted->has_device ? store_blob(slice_of((const char *)wanted->device.bytes,
-                                                 sizeof(wanted->device.bytes)))
-                           : store_null(),
+        wanted->has_device
+            ? store_blob(slice_of((const char *)wanted->device.bytes, sizeof(wanted->device.bytes)))
+            : store_null(),
         text_or_null(wanted->address),
         text_or_null(cut_agent(wanted->agent)),
         wanted->has_impersonator ? identity__id(&wanted->impersonator) : store_null(),

@@ -46,7 +46,7 @@ struct identity_session_new {
 struct identity_session {
     struct uuid id;
     int64_t expires_us;
-    struct identity_secret cookie; /* of IDENTITY_SESSION_COOKIE */
+    struct identity_secret cookie;   /* of IDENTITY_SESSION_COOKIE */
     struct identity_refresh refresh; /* of IDENTITY_SESSION_TOKENS */
 };
 void identity_session_wipe(struct identity_session *session);
@@ -84,7 +84,7 @@ enum status identity_session_find_cookie(struct task *task, struct identity *ide
  * ---------------------------------------------------------------------------------------- */
 
 enum identity_refresh_outcome {
-    IDENTITY_REFRESHED, /* by the current token, or by the one before while that is allowed */
+    IDENTITY_REFRESHED,       /* by the current token, or by the one before while that is allowed */
     IDENTITY_REFRESH_UNKNOWN, /* not ours, or of a session that is over */
     IDENTITY_REFRESH_REUSED   /* an old one: somebody has a copy, so the session has been ended */
 };
@@ -105,8 +105,8 @@ enum status identity_session_refresh(struct task *task, struct identity *identit
 /* -- ending
  * -------------------------------------------------------------------------------------------- */
 
-/* Inside a write; the caller calls identity_revoke_... of token_cache.h when it is durable, for this
- * process. `reason` is constant: "logout", "revoked", "password", "reuse", "deleted". */
+/* Inside a write; the caller calls identity_revoke_... of token_cache.h when it is durable, for
+ * this process. `reason` is constant: "logout", "revoked", "password", "reuse", "deleted". */
 enum status identity_session_end(struct store_tx *tx, const struct uuid *id, const char *reason,
                                  int64_t now_us, bool *ret_ended);
 /* All of a user but for `kept` (may be NULL). */

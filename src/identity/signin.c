@@ -43,8 +43,7 @@ enum status identity_device_is_known(struct task *task, struct identity *identit
         return STATUS_OK;
     const struct store_value values[] = {
         identity__id(user),
-        store_blob(
-            slice_of((const char *)device->digest.bytes, sizeof(device->digest.bytes))),
+        store_blob(slice_of((const char *)device->digest.bytes, sizeof(device->digest.bytes))),
     };
     CLEANUP(store_rows_close) struct store_rows *rows = NULL;
     enum status st = store_one(task, identity->store, IDENTITY__SQL(known_sql), values,
@@ -75,8 +74,8 @@ enum status identity_answer_tokens(struct task *task, struct identity *identity,
 {
     struct slice token;
     int64_t life_us;
-    enum status st = identity_access_make(identity, task_arena(task), who, clock_wall_us(), &token,
-                                          &life_us);
+    enum status st =
+        identity_access_make(identity, task_arena(task), who, clock_wall_us(), &token, &life_us);
     if (st != STATUS_OK)
         return problem_set(task, st, "identity/token", "The token could not be signed.");
     struct buf b;
@@ -101,8 +100,8 @@ enum status identity_answer_tokens(struct task *task, struct identity *identity,
 
 static enum status answer_cookie(struct task *task, struct http_request *req,
                                  const struct identity_session *session,
-                                 const struct identity_account *account,
-                                 struct slice device, int64_t now_us, int status)
+                                 const struct identity_account *account, struct slice device,
+                                 int64_t now_us, int status)
 {
     struct slice cookie = identity_secret_text(&session->cookie), csrf;
     enum status st = arena_copy(task_arena(task), cookie, &cookie);
@@ -239,8 +238,8 @@ static enum status begin(struct task *task, struct identity *identity, struct ht
     return identity_answer_tokens(task, identity, req, &who, &session.refresh, device, http);
 }
 
-enum status identity_sign_in(struct task *task, struct identity *identity,
-                             struct http_request *req, const struct identity_sign_in *in)
+enum status identity_sign_in(struct task *task, struct identity *identity, struct http_request *req,
+                             const struct identity_sign_in *in)
 {
     const struct identity_account *account = in->account;
     bool has_second = (in->methods & (IDENTITY_METHOD_TOTP | IDENTITY_METHOD_RECOVERY |

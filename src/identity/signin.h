@@ -51,8 +51,8 @@ struct identity_sign_in {
  * Errors   DENIED with the problem "identity/disabled" or "identity/unverified"; what the store
  *          reports. Context  suspends.
  */
-enum status identity_sign_in(struct task *task, struct identity *identity,
-                             struct http_request *req, const struct identity_sign_in *in);
+enum status identity_sign_in(struct task *task, struct identity *identity, struct http_request *req,
+                             const struct identity_sign_in *in);
 
 /* Answer with a pair of tokens (RFC 6749 section 5.1), never to be stored. */
 enum status identity_answer_tokens(struct task *task, struct identity *identity,

@@ -59,8 +59,8 @@ void identity_throttle_free(struct identity_throttle *throttle)
 uint64_t identity_throttle_hash(const struct identity_throttle *throttle, struct slice name)
 {
     uint64_t hash;
-    (void)crypto_shorthash((uint8_t *)&hash, (const uint8_t *)(name.len ? name.data : ""),
-                           name.len, throttle->key);
+    (void)crypto_shorthash((uint8_t *)&hash, (const uint8_t *)(name.len ? name.data : ""), name.len,
+                           throttle->key);
     return hash ? hash : 1;
 }
 

@@ -6,7 +6,8 @@
  * success takes it back. An account that is being attacked makes strangers wait, not its owner: a
  * device that has signed in to it before is counted apart (the caller chooses the key).
  *
- * The table is of a fixed size; when a place is needed the one least recently used among a few goes.
+ * The table is of a fixed size; when a place is needed the one least recently used among a few
+ * goes.
  */
 #pragma once
 
@@ -55,5 +56,4 @@ void identity_throttle_succeeded(struct identity_throttle *throttle,
                                  int64_t now_us);
 /* It was neither: nobody answered. Each gets its attempt back. */
 void identity_throttle_undo(struct identity_throttle *throttle,
-                            const struct identity_throttle_key *keys, unsigned len,
-                            int64_t now_us);
+                            const struct identity_throttle_key *keys, unsigned len, int64_t now_us);

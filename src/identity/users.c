@@ -38,8 +38,7 @@ void identity_password_make(char ret_password[IDENTITY_PASSWORD_MADE_LEN])
 static enum status write_person(struct store_tx *tx, void *arg)
 {
     enum status st = identity_person_put(tx, arg);
-    if (st == STATUS_CONFLICT &&
-        slice_eq(store_tx_conflict(tx)->table, SLICE("purlin_accounts")))
+    if (st == STATUS_CONFLICT && slice_eq(store_tx_conflict(tx)->table, SLICE("purlin_accounts")))
         return store_tx_problem_set(tx, st, "identity/taken",
                                     "There is an account with this address already.");
     return st;
@@ -52,9 +51,6 @@ static enum status fill_account(struct task *task, struct identity *identity,
     struct arena *arena = task_arena(task);
     account->email = user->email;
     account->verified_us = user->is_verified ? account->now_us : 0;
-    if (identity_email_key(arena, user->email, &account->email_key) == STATUS_INVALID)
-        return problem_set(task, STATUS_INVALID, "identity/email", "%.*s is no e-mail address.",
-                           SLICE_ARG(user->email));
     if (identity_roles_write(arena, user->roles, user->roles_len, &account->roles) ==
         STATUS_INVALID)
         return problem_set(task, STATUS_INVALID, "identity/role",
@@ -73,8 +69,13 @@ enum status identity_user_create(struct task *task, struct identity *identity,
                                  const struct identity_user_new *user, struct uuid *ret_id)
 {
     CLEANUP(identity_person_release) struct identity_person person = { .identity = identity };
+    struct slice key;
+    if (identity_email_key(task_arena(task), user->email, &key) == STATUS_INVALID)
+        return problem_set(task, STATUS_INVALID, "identity/email", "%.*s is no e-mail address.",
+                           SLICE_ARG(user->email));
     enum status st = identity_person_prepare(task, identity, user->profile, SLICE("/profile"),
                                              user->email, &person);
+    person.account.email_key = key;
     if (st == STATUS_OK)
         st = fill_account(task, identity, user, &person.account);
     if (st == STATUS_OK)
@@ -94,8 +95,7 @@ enum status identity_has_role(struct task *task, struct identity *identity, stru
 {
     CLEANUP(store_rows_close) struct store_rows *rows = NULL;
     *ret_has = false;
-    enum status st =
-        store_query(task, identity->store, IDENTITY__SQL(roles_sql), NULL, 0, &rows);
+    enum status st = store_query(task, identity->store, IDENTITY__SQL(roles_sql), NULL, 0, &rows);
     while (st == STATUS_OK && (st = store_rows_next(rows)) == STATUS_OK) {
         const struct slice *roles;
         unsigned len;

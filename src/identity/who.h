@@ -45,5 +45,4 @@ struct identity_who {
  * arena; unpacked texts are copies there too. */
 enum status identity_who_pack(struct arena *arena, const struct identity_who *who,
                               struct slice *ret);
-enum status identity_who_unpack(struct arena *arena, struct slice packed,
-                                struct identity_who *ret);
+enum status identity_who_unpack(struct arena *arena, struct slice packed, struct identity_who *ret);
