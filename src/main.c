@@ -10,7 +10,7 @@
 
 static const struct cmd_verb *const verbs[] = {
     &cmd_serve,  &cmd_check,  &cmd_migrate, &cmd_import, &cmd_export, &cmd_seed, &cmd_openapi,
-    &cmd_routes, &cmd_backup, &cmd_restore, &cmd_config, &cmd_cert,   &cmd_user,
+    &cmd_routes, &cmd_backup, &cmd_restore, &cmd_config, &cmd_cert,   &cmd_user, &cmd_mail,
 };
 
 static int print_overview(FILE *out)

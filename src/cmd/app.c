@@ -13,6 +13,7 @@
 #include "base/metric.h"
 #include "cmd/edge.h"
 #include "cmd/identity.h"
+#include "cmd/mail.h"
 #include "cmd/rate.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
@@ -268,6 +269,8 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
                                                      .aliases = c->health_aliases },
                           &app->observe);
     if (st == STATUS_OK)
+        st = mail_open(app);
+    if (st == STATUS_OK)
         st = open_engine(app);
     if (st == STATUS_OK)
         st = identity_compose(app, app->http, loops, loops_len);
@@ -299,6 +302,7 @@ void app_close(struct app *app)
         resource_close(app->engine);
     if (app->http)
         http_app_free(app->http);
+    mail_close(app);
     shared_counts_free(app->counts);
     if (app->offload)
         offload_free(app->offload);
@@ -356,10 +360,11 @@ int app_run_task(struct app *app, int (*fn)(struct task *task, struct app *app, 
         return CMD_FAILED;
     }
     loop_offload_set(tool.loop, app->offload);
-    if (store_attach(app->store, tool.loop) == STATUS_OK) {
+    if (!app->store || store_attach(app->store, tool.loop) == STATUS_OK) {
         loop_post(tool.loop, &tool.start);
         loop_run(tool.loop);
-        store_detach(app->store, tool.loop);
+        if (app->store)
+            store_detach(app->store, tool.loop);
     }
     loop_free(tool.loop);
     return tool.exit;

@@ -18,6 +18,7 @@ struct clients;
 struct contract_set;
 struct http_app;
 struct identity;
+struct identity_mail;
 struct loop;
 struct metrics;
 struct net_tls;
@@ -54,6 +55,7 @@ struct app {
     struct offload *offload;
     struct shared_counts *counts; /* of rate limits; NULL: they are off */
     struct net_tls *tls;          /* NULL: not configured */
+    struct identity_mail *mail;
     struct http_app *http;
     struct resource_engine *engine;
     struct identity *identity; /* NULL: not opened */
@@ -76,7 +78,8 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
 void app_close(struct app *app);
 
 /*
- * For tools: run fn as the one task of a loop of its own on this thread, the store attached.
+ * For tools: run fn as the one task of a loop of its own on this thread, the store attached if it
+ * is open.
  * Returns what fn returned; *problem of the app gets the task's.
  */
 int app_run_task(struct app *app, int (*fn)(struct task *task, struct app *app, void *arg),

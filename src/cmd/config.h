@@ -176,6 +176,17 @@ struct config {
     int64_t client_host_connections;
     int64_t client_idle_timeout_us;
 
+    struct slice mail_smtp_url; /* empty: none */
+    struct slice mail_from;     /* empty: the program's, in development */
+    struct slice mail_reply_to;
+    struct slice mail_templates; /* folder; empty: ours */
+    struct slice mail_folder;    /* the mailbox of development */
+    int64_t mail_queue;
+    int64_t mail_attempts;
+    int64_t mail_concurrency;
+    int64_t mail_timeout_us;
+    int64_t mail_retry_us;
+
     struct slice signature_mode;    /* off, optional, required */
     struct slice signature_profile; /* any, rfc9421, hmac */
     struct slice signature_keys;    /* id:algorithm:material, comma-separated */
@@ -280,6 +291,9 @@ void config_needs_restart(const struct config *in_force, const struct config *ne
 bool config_date(struct slice text, int64_t *ret_us);
 /* What of the protective standards does not fit together; cmd/config_edge.c. */
 void config_check_edge(const struct config *config, struct slice file, int line, struct diag *diag);
+
+/* Whether mail can be written and sent as it says; cmd/config_mail.c. */
+void config_check_mail(const struct config *config, struct arena *arena, struct diag *diag);
 
 /* Documents made from the table. */
 void config_print_reference(struct buf *out);   /* Markdown */

@@ -612,6 +612,44 @@ const struct config_key config_keys[] = {
       offsetof(struct config, client_idle_timeout_us), "60s", NULL, 1000000, 3600 * SECOND, false,
       false, "How long a connection to another server is kept without a request." },
 
+    { "mail.smtp_url", "SMTP_URL", CONFIG_TEXT, offsetof(struct config, mail_smtp_url), "", NULL, 0,
+      2048, true, false,
+      "The mail server: `smtp://user:password@mail.example.org:587`, or `smtps://` for TLS from "
+      "the "
+      "start. `smtp://` asks for STARTTLS unless the server is on this machine; `?starttls=off` "
+      "and "
+      "`?starttls=required` say otherwise. Empty: in development mail goes to `mail.folder`, in "
+      "production what needs mail answers 503." },
+    { "mail.from", "PURLIN_MAIL_FROM", CONFIG_TEXT, offsetof(struct config, mail_from), "", NULL, 0,
+      400, false, false,
+      "Who mail is from: `Example <no-reply@example.org>`. The name is what mails call the "
+      "application. Needed with `mail.smtp_url`." },
+    { "mail.reply_to", "PURLIN_MAIL_REPLY_TO", CONFIG_TEXT, offsetof(struct config, mail_reply_to),
+      "", NULL, 0, 254, false, false, "Where answers go, if not to `mail.from`." },
+    { "mail.templates", "PURLIN_MAIL_TEMPLATES", CONFIG_TEXT,
+      offsetof(struct config, mail_templates), "", NULL, 0, 1000, false, false,
+      "Folder of texts of your own, `KIND.txt` and `KIND.html`; `purlin mail templates` writes "
+      "those that are used otherwise." },
+    { "mail.folder", "PURLIN_MAIL_FOLDER", CONFIG_TEXT, offsetof(struct config, mail_folder),
+      "data/mail", NULL, 1, 900, false, false,
+      "Where development keeps mail that it does not send, the newest 200." },
+    { "mail.queue", "PURLIN_MAIL_QUEUE", CONFIG_INTEGER, offsetof(struct config, mail_queue),
+      "10000", NULL, 1, 1000000, false, false,
+      "Mails that may wait to be sent; beyond: what needs another answers 503." },
+    { "mail.attempts", "PURLIN_MAIL_ATTEMPTS", CONFIG_INTEGER,
+      offsetof(struct config, mail_attempts), "12", NULL, 1, 100, false, false,
+      "How often one is tried, if its link or code does not end before." },
+    { "mail.concurrency", "PURLIN_MAIL_CONCURRENCY", CONFIG_INTEGER,
+      offsetof(struct config, mail_concurrency), "4", NULL, 1, 16, false, false,
+      "Mails on their way at once; each has a connection and a thread." },
+    { "mail.timeout", "PURLIN_MAIL_TIMEOUT", CONFIG_DURATION,
+      offsetof(struct config, mail_timeout_us), "30s", NULL, 1 * SECOND, 300 * SECOND, false, false,
+      "For the connection, and for each answer of the mail server; a mail may take four times as "
+      "long." },
+    { "mail.retry", "PURLIN_MAIL_RETRY", CONFIG_DURATION, offsetof(struct config, mail_retry_us),
+      "5s", NULL, 10000, 3600 * SECOND, false, false,
+      "Before the second attempt; the third waits three times as long, and so on up to an hour." },
+
     { "offload.threads", "PURLIN_OFFLOAD_THREADS", CONFIG_INTEGER,
       offsetof(struct config, offload_threads), "2", NULL, 1, 64, false, false,
       "Threads for work that blocks or burns CPU." },

@@ -27,6 +27,7 @@
 #include "cmd/identity.h"
 #include "cmd/inherit.h"
 #include "cmd/listen.h"
+#include "cmd/mail.h"
 #include "cmd/notify.h"
 #include "cmd/reload.h"
 #include "cmd/tls.h"
@@ -65,7 +66,7 @@ struct server {
     unsigned len;
     struct listen *listen;
     struct tls_watch *tls_watch;
-    unsigned serving; /* atomic: loops whose connections have not all ended */
+    unsigned serving; /* atomic: loops whose connections have not all ended, and the mail worker */
     bool stopping;
     struct reload reload;
     struct inherit inherit;
@@ -78,17 +79,22 @@ struct server {
 /* -- stopping
  * -------------------------------------------------------------------------------------------- */
 
+static void part_ended(void *arg)
+{
+    struct server *s = arg;
+    if (__atomic_sub_fetch(&s->serving, 1, __ATOMIC_ACQ_REL) == 0)
+        loop_stop(s->loops[0]);
+}
+
 static void worker_closed(void *arg)
 {
     struct worker *w = arg;
     struct server *s = w->server;
     /* The first loop has the signals: it goes on until all others have ended, so that a second
      * signal is heard however long they take. */
-    bool is_last = __atomic_sub_fetch(&s->serving, 1, __ATOMIC_ACQ_REL) == 0;
     if (w->loop != s->loops[0])
         loop_stop(w->loop);
-    if (is_last)
-        loop_stop(s->loops[0]);
+    part_ended(s);
 }
 
 static void worker_look(struct loop_timer *timer)
@@ -116,6 +122,8 @@ static void worker_drain(struct loop_post *post)
     if (__atomic_load_n(&w->server->has_successor, __ATOMIC_ACQUIRE))
         listen_lend(w->server->listen, loop_index(w->loop));
     listen_drain(w->server->listen, loop_index(w->loop));
+    if (w->loop == w->server->loops[0])
+        mail_stop(w->server->app, w->give_up_us, part_ended, w->server);
     loop_timer_start(w->loop, &w->look, DRAIN_LOOK_EVERY_US, worker_look);
 }
 
@@ -261,7 +269,7 @@ static void *worker_main(void *arg)
 static int run_all(struct server *s)
 {
     unsigned started = 1;
-    s->serving = s->len;
+    s->serving = s->len + 1; /* the mail worker */
     for (; started < s->len; started++) {
         if (pthread_create(&s->workers[started].thread, NULL, worker_main, &s->workers[started]) !=
             0)
@@ -321,6 +329,8 @@ static int serve_with(struct server *s, int64_t begun_us)
         code = app_open_http(s->app, "serve", s->loops, s->len);
     if (code == CMD_OK)
         code = clients_open(s->app, "serve", s->loops, s->len);
+    if (code == CMD_OK)
+        code = mail_start(s->app, "serve", s->loops[0]);
     if (code == CMD_OK)
         code = listen_open(s->app, &s->inherit, s->loops, s->len, &s->listen);
     if (code != CMD_OK)

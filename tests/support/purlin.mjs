@@ -39,7 +39,7 @@ export function writeContracts(folder, contracts) {
 export function environment(folder, contracts, extra = {}) {
   const clean = Object.fromEntries(
     Object.entries(process.env).filter(
-      ([key]) => !/^(PURLIN_|DATABASE_URL|PORT$|HOST$|LOG_|TRUSTED_PROXIES)/.test(key),
+      ([key]) => !/^(PURLIN_|DATABASE_URL|PORT$|HOST$|LOG_|SMTP_URL|TRUSTED_PROXIES)/.test(key),
     ),
   );
   return {
@@ -48,6 +48,7 @@ export function environment(folder, contracts, extra = {}) {
     DATABASE_URL: `sqlite:${folder}/purlin.db`,
     PURLIN_CONTRACTS: contracts,
     PURLIN_MIGRATIONS: `${folder}/migrations`,
+    PURLIN_MAIL_FOLDER: `${folder}/mail`,
     PURLIN_WEB: path.join(root, "web"),
     PURLIN_SWAGGER_UI: path.join(root, "node_modules/swagger-ui-dist"),
     PURLIN_ADMIN_KEY: adminKey,
