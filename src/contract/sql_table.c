@@ -228,10 +228,10 @@ static void placeholder_list(struct buf *out, const struct sql_column *column)
     buf_put_lit(out, "]'");
 }
 
-/* The first of a list of values: a literal, which may hold any character. */
+/* The first of the values: a literal, which may hold any character. */
 static void placeholder_value(struct buf *out, const struct sql_column *column)
 {
-    size_t at = slice_find_slice(column->definition, SLICE(" IN ('")) + 5;
+    size_t at = slice_find_slice(column->definition, SLICE(" WHEN '")) + 6;
     struct slice rest = slice_from(column->definition, at);
     size_t end = 1;
     while (end < rest.len &&
@@ -249,7 +249,7 @@ static void placeholder_text(struct buf *out, const struct sql_column *column)
         buf_put_lit(out, "'{}'");
     } else if (says(column, "json_valid(")) {
         buf_put_lit(out, "'null'");
-    } else if (says(column, " IN ('")) {
+    } else if (says(column, " WHEN '")) {
         placeholder_value(out, column);
     } else if (says(column, "= date(")) {
         struct slice least = between(column->definition, " >= '", '\'');
