@@ -27,7 +27,7 @@
 #define STORE__WRITE_QUEUE_DEFAULT 4096u
 #define STORE__BATCH_DEFAULT 256u
 #define STORE__MMAP_BYTES_DEFAULT ((int64_t)256 << 20)
-#define STORE__WAL_BYTES_DEFAULT ((int64_t)64 << 20)
+#define STORE__WAL_BYTES_DEFAULT ((int64_t)8 << 20)
 
 #define STORE__ROWS_MAX 8u       /* statements one task may have open on a connection */
 #define STORE__SAVEPOINTS_MAX 8u /* within one write */

@@ -2,10 +2,11 @@
  * store/vfs.c - How connections see their files: SQLite's own way, but for one thing each.
  *
  * Readers. After each commit a reader begins a new snapshot, and SQLite then unmaps the whole
- * database: somebody else might have cut it short. Nearly always the file has its old size, since
- * commits go to the WAL; then unmapping it, mapping it again and faulting every page in again is
- * all for nothing, at the price of some forty row reads. Here a mapping stays until the file's size
- * has changed.
+ * database: somebody else might have cut it short. Nearly always that is for nothing, since commits
+ * go to the WAL, and faulting every page in again costs some forty row reads. When a checkpoint lets
+ * the file grow it is no better: what was mapped has not moved. So here a reader maps, once and for
+ * as long as it lives, all it may map of the file, beyond its end too, and asks at each snapshot
+ * only how long the file is: the kernel lets nobody read past that, and neither do we.
  *
  * The writer. SQLite writes a page of the WAL in two calls, its head and its bytes, and the pages
  * of a commit one after the other. Here what follows on what was written is gathered, and goes out
@@ -21,6 +22,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/macros.h"
 #include "store/internal.h"
@@ -31,7 +33,10 @@ _Static_assert(GATHER_BYTES <= 0x1ffff, "beyond that SQLite writes a part, or no
 
 /* Behind the default VFS's own file object. */
 struct own_file {
-    sqlite3_int64 size; /* a reader's: when the mapping was last given up; -1: never */
+    char *map; /* a reader's: map_bytes from the file's begin on; NULL: not mapped by us */
+    sqlite3_int64 map_bytes;
+    sqlite3_int64 size; /* the file's, as last seen */
+    bool is_unmappable; /* tried in vain: SQLite's own way then */
     char *gathered;     /* the writer's WAL: GATHER_BYTES; NULL: nothing is gathered */
     size_t gathered_len;
     sqlite3_int64 gathered_at;
@@ -59,24 +64,97 @@ static struct own_file *own_file(const struct own_vfs *own, sqlite3_file *file)
 
 /* -- readers ----------------------------------------------------------------------------------- */
 
-static int keep_mapping(sqlite3_file *file, sqlite3_int64 offset, void *page)
+static int look_at_size(const struct own_vfs *own, sqlite3_file *file)
 {
-    const struct own_vfs *own = vfs_of(file);
-    const sqlite3_io_methods *real = own->real_methods;
-    if (page)
-        return real->xUnfetch(file, offset, page);
     struct own_file *state = own_file(own, file);
     sqlite3_int64 size;
-    if (real->xFileSize(file, &size) == SQLITE_OK && size == state->size)
-        return SQLITE_OK;
-    state->size = size;
-    return real->xUnfetch(file, offset, page);
+    int rc = own->real_methods->xFileSize(file, &size);
+    state->size = rc == SQLITE_OK ? size : 0;
+    return rc;
+}
+
+/*
+ * Map it. Only SQLite knows the file's descriptor, and one of our own would, when closed, take the
+ * process's locks on the file with it (POSIX). So SQLite maps what there is, and mremap makes a
+ * second mapping of the same file beginning there: that is what it does when told to move nothing.
+ */
+static void map_all(const struct own_vfs *own, sqlite3_file *file)
+{
+    const sqlite3_io_methods *real = own->real_methods;
+    struct own_file *state = own_file(own, file);
+    sqlite3_int64 limit = -1; /* asks */
+    void *begin = NULL;
+    if (real->xFileControl(file, SQLITE_FCNTL_MMAP_SIZE, &limit) != SQLITE_OK || limit <= 0 ||
+        real->xFetch(file, 0, 1, &begin) != SQLITE_OK || !begin)
+        return; /* an empty file: later */
+    void *map = mremap(begin, 0, (size_t)limit, MREMAP_MAYMOVE);
+    (void)real->xUnfetch(file, 0, begin); /* cannot fail */
+    state->is_unmappable = map == MAP_FAILED;
+    if (state->is_unmappable)
+        return;
+    (void)real->xUnfetch(file, 0, NULL); /* SQLite's own goes */
+    state->map = map;
+    state->map_bytes = limit;
+    (void)look_at_size(own, file); /* when it fails nothing counts as mapped */
+}
+
+static bool is_mapped(const struct own_file *state, sqlite3_int64 offset, int n)
+{
+    return state->map && offset + n <= MIN(state->size, state->map_bytes);
+}
+
+static int fetch_page(sqlite3_file *file, sqlite3_int64 offset, int n, void **ret_page)
+{
+    const struct own_vfs *own = vfs_of(file);
+    struct own_file *state = own_file(own, file);
+    if (UNLIKELY(!state->map && !state->is_unmappable))
+        map_all(own, file);
+    if (UNLIKELY(!state->map))
+        return own->real_methods->xFetch(file, offset, n, ret_page);
+    /* A checkpoint may have let the file grow since this snapshot began. */
+    if (UNLIKELY(!is_mapped(state, offset, n)) && offset + n <= state->map_bytes)
+        (void)look_at_size(own, file);
+    *ret_page = LIKELY(is_mapped(state, offset, n)) ? state->map + offset : NULL;
+    return SQLITE_OK; /* what is not mapped SQLite reads */
+}
+
+/* Without a page: a new snapshot begins. */
+static int give_page(sqlite3_file *file, sqlite3_int64 offset, void *page)
+{
+    const struct own_vfs *own = vfs_of(file);
+    if (!own_file(own, file)->map)
+        return own->real_methods->xUnfetch(file, offset, page);
+    return page ? SQLITE_OK : look_at_size(own, file);
+}
+
+static int read_page(sqlite3_file *file, void *data, int n, sqlite3_int64 offset)
+{
+    const struct own_vfs *own = vfs_of(file);
+    struct own_file *state = own_file(own, file);
+    if (!is_mapped(state, offset, n))
+        return own->real_methods->xRead(file, data, n, offset);
+    memcpy(data, state->map + offset, (size_t)n);
+    return SQLITE_OK;
+}
+
+static int close_mapped(sqlite3_file *file)
+{
+    const struct own_vfs *own = vfs_of(file);
+    struct own_file *state = own_file(own, file);
+    if (state->map)
+        (void)munmap(state->map, (size_t)state->map_bytes);
+    state->map = NULL;
+    return own->real_methods->xClose(file);
 }
 
 static void replace_readers(sqlite3_io_methods *methods)
 {
-    if (methods->iVersion >= 3 && methods->xUnfetch)
-        methods->xUnfetch = keep_mapping;
+    if (methods->iVersion < 3 || !methods->xFetch || !methods->xUnfetch)
+        return;
+    methods->xFetch = fetch_page;
+    methods->xUnfetch = give_page;
+    methods->xRead = read_page;
+    methods->xClose = close_mapped;
 }
 
 /* -- the writer's WAL -------------------------------------------------------------------------- */
@@ -184,7 +262,7 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     struct own_vfs *own = CONTAINER_OF(vfs, struct own_vfs, vfs);
     int rc = own->real->xOpen(own->real, name, file, flags, ret_flags);
     struct own_file *state = own_file(own, file);
-    *state = (struct own_file){ .size = -1 };
+    *state = (struct own_file){ .size = 0 };
     if (rc != SQLITE_OK || !(flags & own->kind) || !file->pMethods)
         return rc;
     replace_methods(own, file);
