@@ -100,6 +100,7 @@ static enum status run(struct resource_call *call, struct write *w)
         resource__tally_op(&tally, &w->op);
     if (st == STATUS_OK && tally.len)
         st = resource__tally_take(call, &tally);
+    w->op.is_alone = !w->idempotency.is_on;
     if (st == STATUS_OK)
         st = store_write(call->task, call->engine->store, run_write, w);
     resource__idempotency_end(&w->idempotency);

@@ -446,6 +446,7 @@ struct resource_op {
     struct slice pointer;  /* prefix of pointers in problems */
     struct slice if_match; /* data NULL: none */
     bool minimal;          /* no representation is wanted */
+    bool is_alone;         /* the transaction's only operation, and nothing is written after it */
     /* prepared */
     bool is_prepared;
     struct contract_row row;

@@ -64,8 +64,10 @@ enum status resource__rule_ask(struct store_tx *tx, const struct resource_op *op
  * ------------------------------------------------------------------------------------------------
  */
 
-enum status resource__insert(struct store_tx *tx, const struct resource_info *info,
-                             const struct contract_row *row, struct slice pointer)
+/* `exec` is store_tx_exec, or store_tx_exec_last where its promise is kept. */
+static enum status insert_by(typeof(store_tx_exec) *exec, struct store_tx *tx,
+                             const struct resource_info *info, const struct contract_row *row,
+                             struct slice pointer)
 {
     /* Not on the stack: a frame of the widest row is larger than any of ours may be. */
     struct store_value *values =
@@ -74,10 +76,16 @@ enum status resource__insert(struct store_tx *tx, const struct resource_info *in
         return STATUS_EXHAUSTED;
     for (unsigned i = 0; i < info->insert_len; i++)
         values[i] = row->values[info->insert_columns[i]];
-    enum status st = store_tx_exec(tx, info->insert, values, info->insert_len, NULL);
+    enum status st = exec(tx, info->insert, values, info->insert_len, NULL);
     if (st == STATUS_CONFLICT)
         return resource__conflict(tx, info->contract, row, NULL, pointer);
     return st;
+}
+
+enum status resource__insert(struct store_tx *tx, const struct resource_info *info,
+                             const struct contract_row *row, struct slice pointer)
+{
+    return insert_by(store_tx_exec, tx, info, row, pointer);
 }
 
 static void write_answer(struct resource_op *op)
@@ -116,6 +124,17 @@ static enum status prepare_create(struct resource_op *op)
     return children.len ? resource__children_prepare(op, &children) : STATUS_OK;
 }
 
+/* Nothing of the write is left to do, or to fail, once the row is in: its reader's rule is known to
+ * hold or not to hold without asking the database. */
+static bool is_last_change(const struct resource_op *op)
+{
+    struct expr_context context = op->call->context;
+    context.row = &op->row;
+    return op->is_alone && !op->children &&
+           (op->minimal ||
+            expr_decide(op->info->contract->rules[CONTRACT_READ], &context) != EXPR_ASK);
+}
+
 static enum status execute_create(struct resource_op *op, struct store_tx *tx)
 {
     const struct contract *contract = op->info->contract;
@@ -126,7 +145,8 @@ static enum status execute_create(struct resource_op *op, struct store_tx *tx)
     if (st == STATUS_OK && !allowed)
         st = resource__refuse(op->call, op->problem, op->arena, contract, CONTRACT_CREATE);
     if (st == STATUS_OK)
-        st = resource__insert(tx, op->info, &op->row, op->pointer);
+        st = insert_by(is_last_change(op) ? store_tx_exec_last : store_tx_exec, tx, op->info,
+                       &op->row, op->pointer);
     if (st == STATUS_OK && op->children)
         st = resource__children_insert(op, tx);
     bool readable = false;

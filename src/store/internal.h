@@ -171,7 +171,9 @@ struct store_tx {
     struct arena *arena;
     struct problem *problem;
     struct store_conflict conflict;
-    unsigned depth; /* savepoints of the caller's that are open */
+    unsigned depth;     /* savepoints of the caller's that are open */
+    bool has_savepoint; /* of ours, around all that the write does; made before its first change */
+    bool is_over;       /* store_tx_exec_last has made its change, without a savepoint */
 };
 /* Close what the write left open. */
 void store__tx_end(struct store_tx *tx);

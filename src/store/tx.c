@@ -52,18 +52,53 @@ enum status store__rows_step(struct store_rows *rows)
     return store__rows_fail(rows, rc);
 }
 
-enum status store_tx_query(struct store_tx *tx, struct slice sql, const struct store_value *values,
-                           unsigned values_len, struct store_rows **ret_rows)
+static const struct slice write_begin_sql = SLICE_INIT("SAVEPOINT write");
+
+static enum status run(struct store_tx *tx, struct slice sql)
+{
+    int rc = store__conn_run(tx->conn, sql);
+    return rc == SQLITE_OK ? STATUS_OK : store__fail(tx->problem, tx->arena, tx->conn->db, rc);
+}
+
+/* What follows can be undone together, should the write fail. A savepoint is not free: SQLite copies
+ * each page that is changed after it. So it is made only before a change, and not before the last. */
+static enum status savepoint_need(struct store_tx *tx)
+{
+    if (tx->has_savepoint)
+        return STATUS_OK;
+    if (tx->is_over)
+        return store_tx_problem_set(tx, STATUS_INTERNAL, "store/last",
+                                    "A write changed more after its last change.");
+    enum status st = run(tx, write_begin_sql);
+    tx->has_savepoint = st == STATUS_OK;
+    return st;
+}
+
+static enum status query(struct store_tx *tx, struct slice sql, const struct store_value *values,
+                         unsigned values_len, bool is_last, struct store_rows **ret_rows)
 {
     struct store_rows *rows;
     enum status st = store__rows_open(tx->conn, /* task= */ NULL, tx->arena, tx->problem, sql,
                                       values, values_len, &rows);
     if (st != STATUS_OK)
         return st;
+    bool is_change = !sqlite3_stmt_readonly(rows->stmt);
+    if (is_change && (!is_last || tx->is_over))
+        st = savepoint_need(tx);
+    if (st != STATUS_OK) {
+        store_rows_close(rows);
+        return st;
+    }
     rows->tx = tx;
     tx->conflict.kind = STORE_CONFLICT_NONE;
     *ret_rows = rows;
     return STATUS_OK;
+}
+
+enum status store_tx_query(struct store_tx *tx, struct slice sql, const struct store_value *values,
+                           unsigned values_len, struct store_rows **ret_rows)
+{
+    return query(tx, sql, values, values_len, /* is_last= */ false, ret_rows);
 }
 
 enum status store_tx_one(struct store_tx *tx, struct slice sql, const struct store_value *values,
@@ -82,11 +117,11 @@ enum status store_tx_one(struct store_tx *tx, struct slice sql, const struct sto
     return STATUS_OK;
 }
 
-enum status store_tx_exec(struct store_tx *tx, struct slice sql, const struct store_value *values,
-                          unsigned values_len, int64_t *ret_changes)
+static enum status exec(struct store_tx *tx, struct slice sql, const struct store_value *values,
+                        unsigned values_len, bool is_last, int64_t *ret_changes)
 {
     struct store_rows *rows;
-    enum status st = store_tx_query(tx, sql, values, values_len, &rows);
+    enum status st = query(tx, sql, values, values_len, is_last, &rows);
     if (st != STATUS_OK)
         return st;
     int64_t before = sqlite3_total_changes64(tx->conn->db);
@@ -101,9 +136,24 @@ enum status store_tx_exec(struct store_tx *tx, struct slice sql, const struct st
     store_rows_close(rows);
     if (st != STATUS_NOT_FOUND)
         return st;
+    if (is_last && !tx->has_savepoint)
+        tx->is_over = true;
     if (ret_changes)
         *ret_changes = changes;
     return STATUS_OK;
+}
+
+enum status store_tx_exec(struct store_tx *tx, struct slice sql, const struct store_value *values,
+                          unsigned values_len, int64_t *ret_changes)
+{
+    return exec(tx, sql, values, values_len, /* is_last= */ false, ret_changes);
+}
+
+enum status store_tx_exec_last(struct store_tx *tx, struct slice sql,
+                               const struct store_value *values, unsigned values_len,
+                               int64_t *ret_changes)
+{
+    return exec(tx, sql, values, values_len, /* is_last= */ true, ret_changes);
 }
 
 /* -- savepoints -------------------------------------------------------------------------------- */
@@ -121,12 +171,6 @@ static const struct {
 #undef SAVEPOINT
 };
 
-static enum status run(struct store_tx *tx, struct slice sql)
-{
-    int rc = store__conn_run(tx->conn, sql);
-    return rc == SQLITE_OK ? STATUS_OK : store__fail(tx->problem, tx->arena, tx->conn->db, rc);
-}
-
 static enum status fail_unbalanced(struct store_tx *tx)
 {
     return store_tx_problem_set(tx, STATUS_INTERNAL, "store/savepoint",
@@ -137,7 +181,9 @@ enum status store_tx_savepoint(struct store_tx *tx)
 {
     if (tx->depth == STORE__SAVEPOINTS_MAX)
         return fail_unbalanced(tx);
-    enum status st = run(tx, savepoints[tx->depth].begin);
+    enum status st = savepoint_need(tx);
+    if (st == STATUS_OK)
+        st = run(tx, savepoints[tx->depth].begin);
     if (st == STATUS_OK)
         tx->depth++;
     return st;

@@ -1,8 +1,8 @@
 /*
  * store/write.c - The one writer. Writes of a loop's turn gather in its lane and are handed over
  * together just before the loop waits: one lock and one wake-up a turn. The writer thread takes
- * what has queued, runs each write in a savepoint of its own, commits and syncs once for all (group
- * commit), and wakes the tasks with one message per loop.
+ * what has queued, runs each write so that it can be undone alone, commits and syncs once for all
+ * (group commit), and wakes the tasks with one message per loop.
  *
  * While one batch syncs, the next one gathers; that alone makes batches large under load. On a
  * machine with few cores the writer would still wake for the first write of many, so it learns how
@@ -36,7 +36,6 @@
 static const struct slice begin_sql = SLICE_INIT("BEGIN IMMEDIATE");
 static const struct slice commit_sql = SLICE_INIT("COMMIT");
 static const struct slice rollback_sql = SLICE_INIT("ROLLBACK");
-static const struct slice part_begin_sql = SLICE_INIT("SAVEPOINT write");
 static const struct slice part_keep_sql = SLICE_INIT("RELEASE write");
 static const struct slice part_undo_sql = SLICE_INIT("ROLLBACK TO write");
 
@@ -185,19 +184,13 @@ static bool has_dangling(sqlite3 *db)
     return dangling != 0;
 }
 
-static enum status run_fn(struct store *store, struct store__job *job)
+static enum status run_fn(struct store *store, struct store__job *job, struct store_tx *tx)
 {
-    struct store_tx tx = {
-        .store = store,
-        .conn = store->writer,
-        .arena = job->arena,
-        .problem = job->problem,
-    };
     struct arena_pool *pool = arena_pool_swap(job->arena, store->writer_arenas);
-    enum status st = job->fn(&tx, job->arg);
-    store__tx_end(&tx);
+    enum status st = job->fn(tx, job->arg);
+    store__tx_end(tx);
     if (st == STATUS_OK && has_dangling(store->writer->db))
-        st = store_tx_problem_set(&tx, STATUS_CONFLICT, "store/reference",
+        st = store_tx_problem_set(tx, STATUS_CONFLICT, "store/reference",
                                   "The change refers to something that does not exist.");
     (void)arena_pool_swap(job->arena, pool);
     return st;
@@ -208,22 +201,28 @@ static enum status run_fn(struct store *store, struct store__job *job)
 static int run_job(struct store *store, struct store__job *job)
 {
     struct store__conn *conn = store->writer;
-    int rc = store__conn_run(conn, part_begin_sql);
-    if (rc != SQLITE_OK)
-        return rc;
-    job->result = run_fn(store, job);
+    struct store_tx tx = {
+        .store = store,
+        .conn = conn,
+        .arena = job->arena,
+        .problem = job->problem,
+    };
+    job->result = run_fn(store, job, &tx);
+    bool is_kept = job->result == STATUS_OK;
+    if (!is_kept)
+        STORE__COUNT(store->rollbacks, 1);
     if (UNLIKELY(sqlite3_get_autocommit(conn->db))) {
         /* A full disk or a failed write can make SQLite roll everything back at once. */
-        rc = sqlite3_extended_errcode(conn->db);
+        int rc = sqlite3_extended_errcode(conn->db);
         return (rc & 0xff) == SQLITE_FULL || (rc & 0xff) == SQLITE_NOMEM ? rc : SQLITE_IOERR;
     }
-    if (UNLIKELY(job->result != STATUS_OK)) {
-        STORE__COUNT(store->rollbacks, 1);
-        rc = store__conn_run(conn, part_undo_sql);
-        if (rc != SQLITE_OK)
-            return rc;
-    }
-    return store__conn_run(conn, part_keep_sql);
+    /* It broke its word that it would not fail any more: only everything can be undone. */
+    if (UNLIKELY(!is_kept && tx.is_over && !tx.has_savepoint))
+        return SQLITE_ABORT;
+    if (!tx.has_savepoint)
+        return SQLITE_OK;
+    int rc = is_kept ? SQLITE_OK : store__conn_run(conn, part_undo_sql);
+    return rc == SQLITE_OK ? store__conn_run(conn, part_keep_sql) : rc;
 }
 
 static void put_back(struct store *store, struct store__jobs *rest)
