@@ -90,8 +90,9 @@ static void check_day(const struct checks *k, const char *kind, const char *tail
     buf_printf(k->out, "%s'%.*s')", tail, CLOCK_DATE_LEN, text);
 }
 
-/* Not "IN (...)": from three values on SQLite builds a table of them, for each statement anew, which
- * was a quarter of what a create costs the writer. Nor a chain of OR, whose depth is limited. */
+/* Not "IN (...)": from three values on SQLite builds a table of them, for each statement anew,
+ * which was a quarter of what a create costs the writer. Nor a chain of OR, whose depth is limited.
+ */
 static void check_values(const struct checks *k, const char *kind)
 {
     check_open(k, kind);

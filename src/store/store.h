@@ -170,9 +170,9 @@ struct store_value store_rows_value(const struct store_rows *rows, unsigned colu
 
 /*
  * A write: fn runs once (on PostgreSQL perhaps again after a serialization failure), as a part of a
- * transaction; what it returns decides between keeping and undoing what it did. It may only use store_tx_
- * functions, the task's arena and problem, and `arg`; it must not wait for anything else. On
- * SQLite it runs on the writer thread, before which all other writes wait: prepare outside.
+ * transaction; what it returns decides between keeping and undoing what it did. It may only use
+ * store_tx_ functions, the task's arena and problem, and `arg`; it must not wait for anything else.
+ * On SQLite it runs on the writer thread, before which all other writes wait: prepare outside.
  */
 typedef enum status (*store_write_fn)(struct store_tx *tx, void *arg);
 

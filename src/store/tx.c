@@ -60,8 +60,9 @@ static enum status run(struct store_tx *tx, struct slice sql)
     return rc == SQLITE_OK ? STATUS_OK : store__fail(tx->problem, tx->arena, tx->conn->db, rc);
 }
 
-/* What follows can be undone together, should the write fail. A savepoint is not free: SQLite copies
- * each page that is changed after it. So it is made only before a change, and not before the last. */
+/* What follows can be undone together, should the write fail. A savepoint is not free: SQLite
+ * copies each page that is changed after it. So it is made only before a change, and not before the
+ * last. */
 static enum status savepoint_need(struct store_tx *tx)
 {
     if (tx->has_savepoint)

@@ -3,10 +3,10 @@
  *
  * Readers. After each commit a reader begins a new snapshot, and SQLite then unmaps the whole
  * database: somebody else might have cut it short. Nearly always that is for nothing, since commits
- * go to the WAL, and faulting every page in again costs some forty row reads. When a checkpoint lets
- * the file grow it is no better: what was mapped has not moved. So here a reader maps, once and for
- * as long as it lives, all it may map of the file, beyond its end too, and asks at each snapshot
- * only how long the file is: the kernel lets nobody read past that, and neither do we.
+ * go to the WAL, and faulting every page in again costs some forty row reads. When a checkpoint
+ * lets the file grow it is no better: what was mapped has not moved. So here a reader maps, once
+ * and for as long as it lives, all it may map of the file, beyond its end too, and asks at each
+ * snapshot only how long the file is: the kernel lets nobody read past that, and neither do we.
  *
  * The writer. SQLite writes a page of the WAL in two calls, its head and its bytes, and the pages
  * of a commit one after the other. Here what follows on what was written is gathered, and goes out

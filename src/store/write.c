@@ -25,8 +25,8 @@
 #define GATHER_US ((int64_t)200)
 /* So many writes in a batch are several clients. While every loop is busy, one batch follows the
  * other only after this: a commit costs the same for few writes and for many, and makes every
- * reader begin anew. After so long it is looked whether a loop has become idle; when none had, after
- * twice as long: each look takes the processor from a loop. */
+ * reader begin anew. After so long it is looked whether a loop has become idle; when none had,
+ * after twice as long: each look takes the processor from a loop. */
 #define PACE_FROM 4u
 #define PACE_US (8 * CLOCK_MS)
 #define PACE_LOOK_US CLOCK_MS

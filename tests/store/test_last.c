@@ -28,7 +28,8 @@ struct job {
     int64_t first; /* != 0: this row by store_tx_exec */
     int64_t last;  /* != 0: this row by store_tx_exec_last */
     int64_t more;  /* != 0: then this row by store_tx_exec */
-    int64_t later; /* != 0: then by store_tx_exec_last a reference to this row, looked at at the end */
+    int64_t
+        later; /* != 0: then by store_tx_exec_last a reference to this row, looked at at the end */
     enum status want, got;
 };
 
