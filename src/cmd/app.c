@@ -15,11 +15,13 @@
 #include "cmd/identity.h"
 #include "cmd/mail.h"
 #include "cmd/rate.h"
+#include "cmd/security.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
 #include "fiber/loop.h"
 #include "fiber/task.h"
 #include "http/http.h"
+#include "identity/audit.h"
 #include "identity/identity.h"
 #include "observe/observe.h"
 #include "resource/resource.h"
@@ -123,10 +125,40 @@ int app_migrate(struct app *app, const char *verb)
 /* -- the secret of the installation
  * ---------------------------------------------------------------------------- */
 
+static enum status take_count(void *arg, struct store_rows *rows)
+{
+    int64_t *count = arg;
+    *count = store_rows_i64(rows, 0);
+    return STATUS_OK;
+}
+
+struct secret_read {
+    struct app *app;
+    struct slice secret;
+};
+
 static enum status take_secret(void *arg, struct store_rows *rows)
 {
-    struct app *app = arg;
-    return arena_copy(app->arena, store_rows_bytes(rows, 0), &app->config.secret);
+    struct secret_read *read = arg;
+    return arena_copy(read->app->arena, store_rows_bytes(rows, 0), &read->secret);
+}
+
+enum status app_database_secret(struct app *app, struct slice *ret_secret)
+{
+    int64_t tables = 0;
+    struct secret_read read = { .app = app };
+    enum status st =
+        store_read_blocking(app->store,
+                            SLICE("SELECT COUNT(*) FROM sqlite_schema"
+                                  " WHERE type = 'table' AND name = 'purlin_settings'"),
+                            NULL, 0, app->arena, &app->problem, take_count, &tables);
+    if (st == STATUS_OK && tables > 0)
+        st = store_read_blocking(app->store,
+                                 SLICE("SELECT value FROM purlin_settings WHERE name = 'secret'"),
+                                 NULL, 0, app->arena, &app->problem, take_secret, &read);
+    if (st == STATUS_OK)
+        *ret_secret = read.secret;
+    return st;
 }
 
 enum status app_settle_secret(struct app *app)
@@ -143,11 +175,7 @@ enum status app_settle_secret(struct app *app)
     buf_put_hex(&sql, fresh, sizeof(fresh));
     buf_put_lit(&sql, "');");
     enum status st = store_script(app->store, buf_slice(&sql), app->arena, &app->problem);
-    if (st != STATUS_OK)
-        return st;
-    return store_read_blocking(app->store,
-                               SLICE("SELECT value FROM purlin_settings WHERE name = 'secret'"),
-                               NULL, 0, app->arena, &app->problem, take_secret, app);
+    return st == STATUS_OK ? app_database_secret(app, &app->config.secret) : st;
 }
 
 /* -- the edge
@@ -269,6 +297,10 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
                                                      .aliases = c->health_aliases },
                           &app->observe);
     if (st == STATUS_OK)
+        st = security_open(app);
+    if (st == STATUS_OK)
+        st = identity_audit_routes(app->audit, app->http);
+    if (st == STATUS_OK)
         st = mail_open(app);
     if (st == STATUS_OK)
         st = open_engine(app);
@@ -303,6 +335,7 @@ void app_close(struct app *app)
     if (app->http)
         http_app_free(app->http);
     mail_close(app);
+    security_close(app);
     shared_counts_free(app->counts);
     if (app->offload)
         offload_free(app->offload);

@@ -18,6 +18,8 @@ struct clients;
 struct contract_set;
 struct http_app;
 struct identity;
+struct identity_api_keys;
+struct identity_audit;
 struct identity_mail;
 struct loop;
 struct metrics;
@@ -55,6 +57,10 @@ struct app {
     struct offload *offload;
     struct shared_counts *counts; /* of rate limits; NULL: they are off */
     struct net_tls *tls;          /* NULL: not configured */
+    struct identity_audit *audit;
+    struct identity_api_keys *api_keys;
+    void (*security_ended)(void *arg); /* cmd/security.h */
+    void *security_ended_arg;
     struct identity_mail *mail;
     struct http_app *http;
     struct resource_engine *engine;
@@ -73,6 +79,8 @@ int app_migrate(struct app *app, const char *verb);
 /* Without a configured secret, one is made once and kept with the data, so that what it signs
  * survives a restart. */
 enum status app_settle_secret(struct app *app);
+/* The database's own secret; empty when it has made none. Writes nothing. */
+enum status app_database_secret(struct app *app, struct slice *ret_secret);
 /* The edge with every route; `loops` for their figures. */
 int app_open_http(struct app *app, const char *verb, struct loop *const *loops, unsigned loops_len);
 void app_close(struct app *app);

@@ -736,6 +736,8 @@ static void check_whole(struct loading *l)
     if (!slice_starts(c->database_url, SLICE("sqlite:")))
         refuse(l, "database.url",
                "must start with sqlite: (PostgreSQL is not part of this version)");
+    if (c->audit_keep_us > 0 && c->audit_keep_us < CLOCK_DAY)
+        refuse(l, "audit.keep", "must be a day at least, or 0 for ever");
     rate_config_check(c, l->arena, l->diag);
     check_static(l);
     check_secret(l, "admin_key", c->admin_key);

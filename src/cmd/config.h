@@ -150,6 +150,9 @@ struct config {
     int64_t auth_password_threads;
     int64_t auth_password_queue;
 
+    int64_t audit_keep_us;        /* 0: for ever */
+    struct slice audit_lost_keys; /* refuse, replace */
+
     int64_t limit_default;
     int64_t limit_max;
     int64_t batch_max;

@@ -575,6 +575,15 @@ const struct config_key config_keys[] = {
       "Nonces that are remembered at once (32 bytes each); beyond: 503 until the oldest is past "
       "`signature.max_age`." },
 
+    { "audit.keep", "PURLIN_AUDIT_KEEP", CONFIG_DURATION, offsetof(struct config, audit_keep_us),
+      "0", NULL, 0, 3650 * 86400 * SECOND, false, false,
+      "How long rows of the audit log ([audit.md](audit.md)) are kept: a day at least, or 0 for "
+      "ever." },
+    { "audit.lost_keys", "PURLIN_AUDIT_LOST_KEYS", CONFIG_CHOICE,
+      offsetof(struct config, audit_lost_keys), "refuse", "refuse|replace", 0, 0, false, false,
+      "What to do when a key of the audit log is sealed with a secret that is not known any more: "
+      "refuse to start, or begin a new key; rows of the old one can then not be verified." },
+
     { "docs", "PURLIN_DOCS", CONFIG_CHOICE, offsetof(struct config, docs), "auto", "auto|on|off", 0,
       0, false, false, "`/docs` and `/openapi.json`; `auto` is on in development." },
     { "metrics", "PURLIN_METRICS", CONFIG_CHOICE, offsetof(struct config, metrics), "auto",

@@ -30,6 +30,7 @@
 #include "cmd/mail.h"
 #include "cmd/notify.h"
 #include "cmd/reload.h"
+#include "cmd/security.h"
 #include "cmd/tls.h"
 #include "cmd/trim.h"
 #include "cmd/upgrade.h"
@@ -66,7 +67,8 @@ struct server {
     unsigned len;
     struct listen *listen;
     struct tls_watch *tls_watch;
-    unsigned serving; /* atomic: loops whose connections have not all ended, and the mail worker */
+    unsigned serving; /* atomic: loops whose connections have not all ended, the mail worker, and
+                         what security_stop waits for */
     bool stopping;
     struct reload reload;
     struct inherit inherit;
@@ -124,6 +126,8 @@ static void worker_drain(struct loop_post *post)
     listen_drain(w->server->listen, loop_index(w->loop));
     if (w->loop == w->server->loops[0])
         mail_stop(w->server->app, w->give_up_us, part_ended, w->server);
+    if (w->loop == w->server->loops[0])
+        security_stop(w->server->app, part_ended, w->server);
     loop_timer_start(w->loop, &w->look, DRAIN_LOOK_EVERY_US, worker_look);
 }
 
@@ -269,7 +273,7 @@ static void *worker_main(void *arg)
 static int run_all(struct server *s)
 {
     unsigned started = 1;
-    s->serving = s->len + 1; /* the mail worker */
+    s->serving = s->len + 2; /* the mail worker, security_stop */
     for (; started < s->len; started++) {
         if (pthread_create(&s->workers[started].thread, NULL, worker_main, &s->workers[started]) !=
             0)
@@ -345,8 +349,10 @@ static int serve_with(struct server *s, int64_t begun_us)
     s->upgrade.arg = s;
     watch_signals(s);
     tls_watch_start(s->app, s->loops[0], &s->tls_watch);
+    security_start(s->app, s->loops[0]);
     announce(s, begun_us);
     code = run_all(s);
+    security_finish(s->app);
     close_signals(s);
     log_info("server.stopped", LOG_I64("exit", code));
     return code;

@@ -550,6 +550,14 @@ static void put_batch(struct document *d)
     json_out_end(o);
 }
 
+/* What stands between the brackets of an array that is JSON already; NULL: nothing. */
+static void put_items(struct json_out *o, const char *array)
+{
+    struct slice text = slice_cstr(array);
+    if (text.len > 2)
+        json_out_raw(o, slice_of(text.data + 1, text.len - 2));
+}
+
 static void put_route(struct document *d, const struct openapi_route *route)
 {
     struct json_out *o = &d->o;
@@ -567,8 +575,9 @@ static void put_route(struct document *d, const struct openapi_route *route)
     d->policy.deprecated |= route->deprecated;
     put_deprecated(d);
     contract__put_callers(o, route->admin ? CONTRACT__KEY : CONTRACT__ANYBODY, &d->policy);
-    if (d->policy.signs_messages) {
+    if (route->parameters || d->policy.signs_messages) {
         put_parameters(d, NULL, false);
+        put_items(o, route->parameters);
         json_out_end(o);
     }
     json_out_key(o, SLICE("responses"));

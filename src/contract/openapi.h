@@ -22,6 +22,7 @@ struct openapi_route {
     bool deprecated;
     const char *response_type;   /* NULL: application/json */
     const char *response_schema; /* JSON; NULL: anything */
+    const char *parameters;      /* parameter objects, a JSON array; NULL: none */
 };
 /* What the policy of a path asks of clients. */
 struct openapi_policy {

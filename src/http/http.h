@@ -82,6 +82,7 @@ struct http_route {
     const char *operation_id;
     const char *answer_type;   /* of a 200; NULL: application/json */
     const char *answer_schema; /* of its body, as JSON; NULL: anything */
+    const char *parameters;    /* OpenAPI's parameter objects, a JSON array; constant. NULL: none */
 };
 
 /* -- rate limits (http/rate_rule.c, http/rate_limit.c; docs/limits.md)

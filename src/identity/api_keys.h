@@ -50,8 +50,7 @@ struct task;
 struct identity_api_keys_options {
     struct store *store;
     struct identity_audit *audit;
-    struct metrics *metrics;                  /* may be NULL */
-    struct identity_revocations *revocations; /* told of changes; NULL: a tool, without caches */
+    struct metrics *metrics; /* may be NULL */
 };
 
 /*
@@ -66,6 +65,11 @@ enum status identity_api_keys_open(const struct identity_api_keys_options *optio
                                    struct identity_api_keys **ret_keys);
 void identity_api_keys_close(struct identity_api_keys *keys);
 DEFINE_CLEANUP(struct identity_api_keys *, identity_api_keys_close)
+
+/* Whom to tell of changes: the caches that keep what was found. Before loops run; a tool has none.
+ */
+void identity_api_keys_revocations_set(struct identity_api_keys *keys,
+                                       struct identity_revocations *revocations);
 
 /* -- asking
  * ------------------------------------------------------------------------------------------------
@@ -237,6 +241,7 @@ const char *identity_api_key_state(const struct identity_api_key_info *info, int
  * Context  suspends; one at a time (a second returns OK at once).
  */
 enum status identity_api_keys_upkeep(struct task *task, struct identity_api_keys *keys);
-/* Every two seconds on this loop, until it is stopped on the loop's own thread. */
+/* Every two seconds on this loop, until it is stopped on the loop's own thread: `ended` is called
+ * there when no task of it is left, at once or later. */
 void identity_api_keys_start(struct identity_api_keys *keys, struct loop *loop);
-void identity_api_keys_stop(struct identity_api_keys *keys);
+void identity_api_keys_stop(struct identity_api_keys *keys, void (*ended)(void *arg), void *arg);

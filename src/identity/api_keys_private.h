@@ -41,6 +41,9 @@ struct identity_api_keys {
 
     struct loop *loop;
     struct loop_timer timer;
+    bool is_working; /* a task of the timer's */
+    void (*ended)(void *arg);
+    void *ended_arg;
 };
 
 void identity__api_key_changed(struct identity_api_keys *keys, const struct uuid *id);

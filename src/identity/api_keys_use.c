@@ -165,18 +165,30 @@ enum status identity_api_keys_upkeep(struct task *task, struct identity_api_keys
 
 static void work_task(struct task *task, void *arg)
 {
-    enum status st = identity_api_keys_upkeep(task, arg);
-    if (st != STATUS_OK && st != STATUS_CANCELLED)
-        task_log(task, LOG_LEVEL_WARN, "identity.api_keys_upkeep",
-                 (const struct log_field[]){ LOG_CSTR("status", status_name(st)) }, 1);
+    struct identity_api_keys *keys = arg;
+    enum status st = identity_api_keys_upkeep(task, keys);
+    if (st != STATUS_OK && st != STATUS_CANCELLED) {
+        const struct log_field fields[] = { LOG_CSTR("status", status_name(st)) };
+        task_log(task, LOG_LEVEL_WARN, "identity.api_keys_upkeep", fields, ARRAY_LEN(fields));
+    }
+    void (*ended)(void *ended_arg) = keys->ended;
+    keys->is_working = false;
+    keys->ended = NULL;
+    if (ended)
+        ended(keys->ended_arg);
 }
 
 static void on_time(struct loop_timer *timer)
 {
     struct identity_api_keys *keys = CONTAINER_OF(timer, struct identity_api_keys, timer);
-    /* No place for a task: the next time. */
-    (void)task_spawn(keys->loop, work_task, keys, &(struct task_options){ .name = "api-keys" });
     loop_timer_start(keys->loop, &keys->timer, UPKEEP_EVERY_US, on_time);
+    if (keys->is_working)
+        return;
+    keys->is_working = true;
+    /* No place for a task: the next time. */
+    if (task_spawn(keys->loop, work_task, keys, &(struct task_options){ .name = "api-keys" }) !=
+        STATUS_OK)
+        keys->is_working = false;
 }
 
 void identity_api_keys_start(struct identity_api_keys *keys, struct loop *loop)
@@ -185,8 +197,14 @@ void identity_api_keys_start(struct identity_api_keys *keys, struct loop *loop)
     loop_timer_start(loop, &keys->timer, UPKEEP_EVERY_US, on_time);
 }
 
-void identity_api_keys_stop(struct identity_api_keys *keys)
+void identity_api_keys_stop(struct identity_api_keys *keys, void (*ended)(void *arg), void *arg)
 {
     if (keys->loop)
         loop_timer_stop(keys->loop, &keys->timer);
+    if (!keys->is_working) {
+        ended(arg);
+        return;
+    }
+    keys->ended = ended;
+    keys->ended_arg = arg;
 }

@@ -212,10 +212,13 @@ enum status identity_audit_flush(struct task *task, struct identity_audit *audit
  */
 enum status identity_audit_upkeep(struct task *task, struct identity_audit *audit, int64_t now_us);
 
-/* Flush every second and do the upkeep every minute, on this loop, until it is stopped on the
- * loop's own thread. What is noted by then is written by identity_audit_flush_all. */
+/*
+ * Flush every second and do the upkeep every minute, on this loop, until it is stopped on the
+ * loop's own thread: `ended` is called there when no task of it is left, at once or later. What is
+ * noted by then or after is written by identity_audit_flush_all.
+ */
 void identity_audit_start(struct identity_audit *audit, struct loop *loop);
-void identity_audit_stop(struct identity_audit *audit);
+void identity_audit_stop(struct identity_audit *audit, void (*ended)(void *arg), void *arg);
 /* At the end of the process: all that was noted. Suspends. */
 enum status identity_audit_flush_all(struct task *task, struct identity_audit *audit);
 
@@ -253,6 +256,8 @@ enum status identity_audit_list(struct task *task, struct identity_audit *audit,
                                 struct identity_audit_page *ret_page);
 /* As a JSON object: what the API and `purlin audit list --json` show. */
 void identity_audit_row_write(const struct identity_audit_row *row, struct buf *out);
+/* GET /api/v1/audit, for administrators. Start of the process; errors as http_route_add. */
+enum status identity_audit_routes(struct identity_audit *audit, struct http_app *app);
 
 /* -- verifying
  * -----------------------------------------------------------------------------------------------

@@ -251,8 +251,10 @@ static enum status refuse_lost(const struct identity__audit_key *lost, struct ar
 {
     return problem_put(problem, arena, __FILE__, __LINE__, STATUS_UNAUTHENTICATED,
                        "identity/audit-sealed",
-                       "Key %lld of the audit log is sealed with another secret. Set the secret it "
-                       "was sealed with as the previous one.",
+                       "Key %lld of the audit log is sealed with another secret. Set the one it "
+                       "was sealed with as secret_previous (before a secret was configured, the "
+                       "database's own: value in purlin_settings where name is secret), or have "
+                       "lost keys replaced (audit.lost_keys).",
                        (long long)lost->generation);
 }
 

@@ -244,6 +244,15 @@ enum status identity_audit_upkeep(struct task *task, struct identity_audit *audi
     return st == STATUS_OK ? identity__audit_prune(task, audit, now_us) : st;
 }
 
+static void end_work(struct identity_audit *audit)
+{
+    void (*ended)(void *arg) = audit->ended;
+    audit->is_working = false;
+    audit->ended = NULL;
+    if (ended)
+        ended(audit->ended_arg);
+}
+
 static void work_task(struct task *task, void *arg)
 {
     struct identity_audit *audit = arg;
@@ -252,19 +261,25 @@ static void work_task(struct task *task, void *arg)
         audit->upkeep_us = clock_mono_us();
         st = identity_audit_upkeep(task, audit, clock_wall_us());
     }
-    if (st != STATUS_OK && st != STATUS_CANCELLED)
-        task_log(task, LOG_LEVEL_WARN, "identity.audit_not_written",
-                 (const struct log_field[]){ LOG_CSTR("status", status_name(st)),
-                                             LOG_U64("noted", identity_audit_noted(audit)) },
-                 2);
+    if (st != STATUS_OK && st != STATUS_CANCELLED) {
+        const struct log_field fields[] = { LOG_CSTR("status", status_name(st)),
+                                            LOG_U64("noted", identity_audit_noted(audit)) };
+        task_log(task, LOG_LEVEL_WARN, "identity.audit_not_written", fields, ARRAY_LEN(fields));
+    }
+    end_work(audit);
 }
 
 static void on_time(struct loop_timer *timer)
 {
     struct identity_audit *audit = CONTAINER_OF(timer, struct identity_audit, timer);
-    /* No place for a task: the next time. */
-    (void)task_spawn(audit->loop, work_task, audit, &(struct task_options){ .name = "audit" });
     loop_timer_start(audit->loop, &audit->timer, FLUSH_EVERY_US, on_time);
+    if (audit->is_working)
+        return;
+    audit->is_working = true;
+    /* No place for a task: the next time. */
+    if (task_spawn(audit->loop, work_task, audit, &(struct task_options){ .name = "audit" }) !=
+        STATUS_OK)
+        audit->is_working = false;
 }
 
 void identity_audit_start(struct identity_audit *audit, struct loop *loop)
@@ -274,8 +289,14 @@ void identity_audit_start(struct identity_audit *audit, struct loop *loop)
     loop_timer_start(loop, &audit->timer, FLUSH_EVERY_US, on_time);
 }
 
-void identity_audit_stop(struct identity_audit *audit)
+void identity_audit_stop(struct identity_audit *audit, void (*ended)(void *arg), void *arg)
 {
     if (audit->loop)
         loop_timer_stop(audit->loop, &audit->timer);
+    if (!audit->is_working) {
+        ended(arg);
+        return;
+    }
+    audit->ended = ended;
+    audit->ended_arg = arg;
 }

@@ -127,6 +127,9 @@ struct identity_audit {
     struct loop *loop; /* that flushes */
     struct loop_timer timer;
     int64_t upkeep_us; /* when it was last done; monotonic */
+    bool is_working;   /* a task of the timer's */
+    void (*ended)(void *arg);
+    void *ended_arg;
 };
 
 void identity__audit_count(struct identity_audit *audit, enum identity_audit_act act,

@@ -219,7 +219,8 @@ void site_openapi(struct http_app *app, const struct http_request *req,
                                               .admin = route->audience == HTTP_ADMIN,
                                               .deprecated = route->deprecated_us != 0,
                                               .response_type = route->answer_type,
-                                              .response_schema = route->answer_schema };
+                                              .response_schema = route->answer_schema,
+                                              .parameters = route->parameters };
     }
     struct openapi_options options = { .title = SLICE("Purlin"),
                                        .version = SLICE(PURLIN_VERSION),
