@@ -641,7 +641,8 @@ const struct config_key config_keys[] = {
       "those that are used otherwise." },
     { "mail.folder", "PURLIN_MAIL_FOLDER", CONFIG_TEXT, offsetof(struct config, mail_folder),
       "data/mail", NULL, 1, 900, false, false,
-      "Where development keeps mail that it does not send, the newest 200." },
+      "Where development keeps mail that it does not send, the newest 200; "
+      "`/console/mail` shows them." },
     { "mail.queue", "PURLIN_MAIL_QUEUE", CONFIG_INTEGER, offsetof(struct config, mail_queue),
       "10000", NULL, 1, 1000000, false, false,
       "Mails that may wait to be sent; beyond: what needs another answers 503." },

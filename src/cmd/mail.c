@@ -36,6 +36,8 @@ enum status mail_open(struct app *app)
         st = problem_put(&app->problem, app->arena, __FILE__, __LINE__, st, "cmd/mail",
                          "%.*s: %.*s", SLICE_ARG(app->diag.items[before].file),
                          SLICE_ARG(app->diag.items[before].message));
+    if (st == STATUS_OK && app->http)
+        st = identity_mail_console_add(app->mail, app->http);
     return st;
 }
 
@@ -50,6 +52,9 @@ int mail_start(struct app *app, const char *verb, struct loop *loop)
         log_warn("mail.none",
                  LOG_CSTR("hint", "SMTP_URL is not set: sign-up with a confirmed address, magic "
                                   "links, resets and notices answer 503"));
+    if (!config_is_production(&app->config) && !app->config.mail_smtp_url.len)
+        log_info("mail.mailbox", LOG_TEXT("folder", app->config.mail_folder),
+                 LOG_CSTR("page", "/console/mail"));
     if (identity_mail_start(app->mail, loop) == STATUS_OK)
         return CMD_OK;
     (void)fprintf(stderr, "purlin %s: the mail worker cannot be started\n", verb);

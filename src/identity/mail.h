@@ -26,6 +26,7 @@
 
 struct arena;
 struct buf;
+struct http_app;
 struct identity_mail;
 struct loop;
 struct metrics;
@@ -49,6 +50,7 @@ enum identity_mail_kind {
 };
 /* "verify_email", ...: the name of its templates and in metrics. */
 const char *identity_mail_kind_name(enum identity_mail_kind kind);
+bool identity_mail_kind_find(struct slice name, enum identity_mail_kind *ret_kind);
 
 /* -- one for a process
  * ---------------------------------------------------------------------------------------- */
@@ -195,6 +197,15 @@ struct identity_mail_stats {
     int64_t oldest_us; /* wall clock; 0: none waits */
 };
 void identity_mail_stats_read(const struct identity_mail *mail, struct identity_mail_stats *ret);
+
+/* -- the mailbox of development
+ * -------------------------------------------------------------------------------- */
+
+/*
+ * Add /console/mail and what is under it, for whoever sits at this machine or is an administrator.
+ * Does nothing unless there is a folder to show. Start of the process.
+ */
+enum status identity_mail_console_add(struct identity_mail *mail, struct http_app *app);
 
 /* Write our own templates into a folder, to be changed there; files that are there are left.
  * *ret_written counts. CONFLICT, UNAVAILABLE with the problem. Blocks. */

@@ -158,17 +158,6 @@ enum status identity_mail_put(struct store_tx *tx, const struct identity_mail_me
  * ----------------------------------------------------------------------------------------------------
  */
 
-static bool find_kind(struct slice name, enum identity_mail_kind *ret_kind)
-{
-    for (unsigned k = 0; k < IDENTITY_MAIL_KINDS; k++) {
-        if (slice_eq(name, slice_cstr(identity_mail_kind_name((enum identity_mail_kind)k)))) {
-            *ret_kind = (enum identity_mail_kind)k;
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum status take_row(struct arena *arena, const struct store_rows *rows,
                             struct identity__mail_row *ret_row)
 {
@@ -178,7 +167,7 @@ static enum status take_row(struct arena *arena, const struct store_rows *rows,
                                             .next_us = store_rows_i64(rows, 4),
                                             .created_us = store_rows_i64(rows, 5),
                                             .expires_us = store_rows_i64(rows, 6) };
-    (void)find_kind(store_rows_bytes(rows, 1), &ret_row->kind);
+    (void)identity_mail_kind_find(store_rows_bytes(rows, 1), &ret_row->kind);
     if (!uuid_parse(store_rows_bytes(rows, 0), &ret_row->id))
         return STATUS_INTERNAL;
     return arena_copy(arena, store_rows_bytes(rows, 2), &ret_row->sealed);

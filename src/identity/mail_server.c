@@ -63,8 +63,7 @@ static bool is_local(const char *host)
         name = slice_of(name.data + 1, name.len - 2);
     if (slice_eq_nocase(name, SLICE("localhost")))
         return true;
-    return address_parse(name, &address) &&
-           (slice_eq(name, SLICE("::1")) || slice_starts(name, SLICE("127.")));
+    return address_parse(name, &address) && address_is_loopback(&address);
 }
 
 /* The name that we greet with goes into a command: only what names have. */

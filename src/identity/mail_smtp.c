@@ -9,6 +9,8 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -17,6 +19,7 @@
 #include "identity/mail_private.h"
 
 #define SAID_MAX 400u
+#define SOCKETS_MAX 4u
 #define TOTAL_TIMEOUTS 4 /* a transfer may take so many times what one answer may */
 
 struct transfer {
@@ -28,7 +31,10 @@ struct transfer {
     long code;           /* of the last answer ... */
     char said[SAID_MAX]; /* ... and its lines */
     size_t said_len;
-    bool said_ends; /* the next line begins another answer */
+    bool said_ends;                     /* the next line begins another answer */
+    bool is_over;                       /* we said QUIT: what is answered to that does not count */
+    curl_socket_t sockets[SOCKETS_MAX]; /* that are open */
+    unsigned sockets_len;
     CURLcode rc;
 };
 
@@ -50,6 +56,8 @@ static size_t on_line(char *data, size_t size, size_t count, void *arg)
     struct transfer *t = arg;
     struct slice line = slice_of(data, size * count);
     int64_t code;
+    if (t->is_over)
+        return size * count;
     while (line.len && (line.data[line.len - 1] == '\n' || line.data[line.len - 1] == '\r'))
         line.len--;
     if (t->said_ends)
@@ -66,6 +74,36 @@ static size_t on_line(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
+/* Several may be tried at once: one of each family. */
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct transfer *t = arg;
+    (void)purpose;
+    if (t->sockets_len == SOCKETS_MAX)
+        return CURL_SOCKET_BAD;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0)
+        t->sockets[t->sockets_len++] = fd;
+    return fd;
+}
+
+static int on_close(void *arg, curl_socket_t fd)
+{
+    struct transfer *t = arg;
+    for (unsigned i = 0; i < t->sockets_len; i++)
+        if (t->sockets[i] == fd)
+            t->sockets[i] = t->sockets[--t->sockets_len];
+    return close(fd);
+}
+
+/* It is said, and politely: nobody waits for what is answered, which may be never. */
+static void after_quit(struct transfer *t)
+{
+    t->is_over = true;
+    for (unsigned i = 0; i < t->sockets_len; i++)
+        (void)shutdown(t->sockets[i], SHUT_RD);
+}
+
 /* What was sent last; the lines of a login are none of our business. */
 static int on_debug(CURL *easy, curl_infotype type, char *data, size_t len, void *arg)
 {
@@ -75,6 +113,8 @@ static int on_debug(CURL *easy, curl_infotype type, char *data, size_t len, void
     for (size_t i = 0; type == CURLINFO_HEADER_OUT && i < ARRAY_LEN(verbs); i++)
         if (len >= 4 && memcmp(data, verbs[i], 4) == 0)
             memcpy(t->verb, verbs[i], sizeof(t->verb));
+    if (type == CURLINFO_HEADER_OUT && len >= 4 && memcmp(data, "QUIT", 4) == 0)
+        after_quit(t);
     return 0;
 }
 
@@ -133,6 +173,11 @@ static bool set_what(CURL *easy, struct transfer *t, struct curl_slist *to)
     rc |= curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
     rc |= curl_easy_setopt(easy, CURLOPT_XFERINFODATA, t);
     rc |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    rc |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    rc |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
+    rc |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    rc |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, t);
+    rc |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     return rc == CURLE_OK;
 }
 
@@ -185,6 +230,8 @@ static const char *reason_of(const struct transfer *t)
         { "RCPT", "the server refuses the recipient" },
         { "DATA", "the server refuses the message" },
     };
+    if (t->rc == CURLE_OK)
+        return "";
     for (size_t i = 0; i < ARRAY_LEN(codes); i++)
         if (codes[i].code == t->rc && t->rc != CURLE_RECV_ERROR)
             return codes[i].reason;

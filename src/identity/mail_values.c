@@ -38,6 +38,17 @@ const char *identity_mail_kind_name(enum identity_mail_kind kind)
     return kinds[kind].name;
 }
 
+bool identity_mail_kind_find(struct slice name, enum identity_mail_kind *ret_kind)
+{
+    for (unsigned k = 0; k < IDENTITY_MAIL_KINDS; k++) {
+        if (slice_eq(name, slice_cstr(kinds[k].name))) {
+            *ret_kind = (enum identity_mail_kind)k;
+            return true;
+        }
+    }
+    return false;
+}
+
 unsigned identity__mail_values_of(enum identity_mail_kind kind)
 {
     return kinds[kind].has | ALWAYS;

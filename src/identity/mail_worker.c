@@ -14,7 +14,7 @@
 #include "fiber/task.h"
 #include "identity/mail_private.h"
 
-#define LOOK_EVERY_US (5 * CLOCK_SECOND)
+#define LOOK_EVERY_US (5 * CLOCK_SECOND) /* or as often as mails are tried again */
 #define LOOK_SOON_US (20 * CLOCK_MS)
 #define RETRY_MAX_US CLOCK_HOUR
 #define LEASE_TIMEOUTS 6
@@ -224,7 +224,7 @@ static int64_t look(struct task *task, struct identity__mail_worker *w)
         log_warn("mail.store", LOG_CSTR("status", status_name(st)),
                  LOG_TEXT("detail", task_problem(task)->detail));
     w->last = st;
-    int64_t wait_us = LOOK_EVERY_US;
+    int64_t wait_us = MAX(MIN(LOOK_EVERY_US, mail->retry_us), LOOK_SOON_US);
     if (st == STATUS_OK) {
         __atomic_store_n(&mail->waiting, waiting.len, __ATOMIC_RELAXED);
         __atomic_store_n(&mail->oldest_us, waiting.oldest_us, __ATOMIC_RELAXED);
