@@ -21,6 +21,7 @@ struct identity;
 struct identity_api_keys;
 struct identity_audit;
 struct identity_mail;
+struct identity_revocations;
 struct loop;
 struct metrics;
 struct net_tls;
@@ -55,8 +56,9 @@ struct app {
     struct metrics *metrics;
     struct store *store;
     struct offload *offload;
-    struct shared_counts *counts; /* of rate limits; NULL: they are off */
-    struct net_tls *tls;          /* NULL: not configured */
+    struct shared_counts *counts;             /* of rate limits; NULL: they are off */
+    struct net_tls *tls;                      /* NULL: not configured */
+    struct identity_revocations *revocations; /* of sessions and keys; told to all caches */
     struct identity_audit *audit;
     struct identity_api_keys *api_keys;
     void (*security_ended)(void *arg); /* cmd/security.h */

@@ -11,6 +11,7 @@
 #include "fiber/task.h"
 #include "identity/api_keys.h"
 #include "identity/audit.h"
+#include "identity/token_cache.h"
 #include "store/store.h"
 
 /* -- opening
@@ -40,13 +41,15 @@ static enum status open_keys(struct app *app)
         .store = app->store,
         .audit = app->audit,
         .metrics = app->metrics,
+        .revocations = app->revocations,
     };
     return identity_api_keys_open(&options, app->arena, &app->problem, &app->api_keys);
 }
 
 enum status security_open(struct app *app)
 {
-    enum status st = open_log(app, false);
+    app->revocations = identity_revocations_new();
+    enum status st = app->revocations ? open_log(app, false) : STATUS_EXHAUSTED;
     return st == STATUS_OK ? open_keys(app) : st;
 }
 
@@ -54,6 +57,7 @@ void security_close(struct app *app)
 {
     identity_api_keys_close(app->api_keys);
     identity_audit_close(app->audit);
+    identity_revocations_free(app->revocations);
 }
 
 /* -- while the program serves

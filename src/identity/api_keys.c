@@ -99,6 +99,7 @@ enum status identity_api_keys_open(const struct identity_api_keys_options *optio
     keys->store = options->store;
     keys->audit = options->audit;
     keys->metrics = options->metrics;
+    keys->revocations = options->revocations;
     (void)pthread_mutex_init(&keys->lock, NULL);
     declare(keys);
     enum status st = store_script(options->store, SQL(schema_sql), arena, problem);
@@ -118,12 +119,6 @@ void identity_api_keys_close(struct identity_api_keys *keys)
         return;
     (void)pthread_mutex_destroy(&keys->lock);
     free(keys);
-}
-
-void identity_api_keys_revocations_set(struct identity_api_keys *keys,
-                                       struct identity_revocations *revocations)
-{
-    keys->revocations = revocations;
 }
 
 /* -- refusing

@@ -50,7 +50,8 @@ struct task;
 struct identity_api_keys_options {
     struct store *store;
     struct identity_audit *audit;
-    struct metrics *metrics; /* may be NULL */
+    struct metrics *metrics;                  /* may be NULL */
+    struct identity_revocations *revocations; /* told of changes; NULL: a tool, without caches */
 };
 
 /*
@@ -65,11 +66,6 @@ enum status identity_api_keys_open(const struct identity_api_keys_options *optio
                                    struct identity_api_keys **ret_keys);
 void identity_api_keys_close(struct identity_api_keys *keys);
 DEFINE_CLEANUP(struct identity_api_keys *, identity_api_keys_close)
-
-/* Whom to tell of changes: the caches that keep what was found. Before loops run; a tool has none.
- */
-void identity_api_keys_revocations_set(struct identity_api_keys *keys,
-                                       struct identity_revocations *revocations);
 
 /* -- asking
  * ------------------------------------------------------------------------------------------------

@@ -18,10 +18,10 @@ static struct identity_api_keys *open_keys(struct fixture *f)
 {
     struct identity_api_keys *keys = NULL;
     const struct identity_api_keys_options options = { .store = f->log.d.store,
-                                                       .audit = f->log.audit };
+                                                       .audit = f->log.audit,
+                                                       .revocations = f->revocations };
     assert_status(identity_api_keys_open(&options, f->log.d.arena, &f->log.d.problem, &keys),
                   STATUS_OK);
-    identity_api_keys_revocations_set(keys, f->revocations);
     return keys;
 }
 
