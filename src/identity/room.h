@@ -56,6 +56,7 @@ struct identity {
     /* The upkeep: of loops[0]. */
     struct loop_timer timer;
     bool upkeep_runs;
+    unsigned *jobs; /* by the index of the loop: identity/job.h */
     int64_t keys_due_us, purge_due_us;
     int64_t feed_seq; /* the last revocation that was taken over */
     unsigned logins[IDENTITY__OUTCOMES], refused_tokens[IDENTITY_JOSE_REFUSAL_COUNT];

@@ -1,6 +1,6 @@
 /*
- * identity/throttle.c - A table of sets of eight places. The wait after a failure is a second,
- * doubled for each further one past those that are free.
+ * identity/throttle.c - A table of sets of eight places. The wait after a failure is a second (after
+ * a letter a minute), doubled for each further one past those that are free.
  */
 #include "identity/throttle.h"
 
@@ -34,6 +34,7 @@ static const uint32_t free_failures[IDENTITY_THROTTLE_KINDS] = {
     [IDENTITY_THROTTLE_ACCOUNT] = 5,
     [IDENTITY_THROTTLE_DEVICE] = 10,
     [IDENTITY_THROTTLE_ADDRESS] = 50,
+    [IDENTITY_THROTTLE_MAIL] = 3,
 };
 
 enum status identity_throttle_new(struct identity_throttle **ret)
@@ -102,7 +103,8 @@ static int64_t wait_of(const struct entry *e, int64_t now_us)
     if (e->failures < allowed)
         return 0;
     uint32_t over = e->failures - allowed;
-    int64_t wait_us = over >= 20 ? IDENTITY_THROTTLE_WAIT_MAX_US : CLOCK_SECOND << over;
+    int64_t first_us = e->kind == IDENTITY_THROTTLE_MAIL ? CLOCK_MINUTE : CLOCK_SECOND;
+    int64_t wait_us = over >= 20 ? IDENTITY_THROTTLE_WAIT_MAX_US : first_us << over;
     wait_us = MIN(wait_us, IDENTITY_THROTTLE_WAIT_MAX_US);
     return MAX(e->last_us + wait_us - now_us, (int64_t)0);
 }

@@ -23,6 +23,7 @@ enum identity_throttle_kind {
     IDENTITY_THROTTLE_ACCOUNT, /* of strangers: 5 failures are free */
     IDENTITY_THROTTLE_DEVICE,  /* of one known device and account: 10 */
     IDENTITY_THROTTLE_ADDRESS, /* of a client address: 50 */
+    IDENTITY_THROTTLE_MAIL,    /* letters of one kind to one address: 3, each counts */
     IDENTITY_THROTTLE_KINDS
 };
 

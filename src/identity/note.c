@@ -1,0 +1,44 @@
+/* identity/note.c - This room's lines of the audit log. */
+#include "identity/note.h"
+
+#include "identity/room.h"
+
+static struct slice id_text(const struct uuid *id, char text[UUID_TEXT_LEN])
+{
+    uuid_format(id, text);
+    return slice_of(text, UUID_TEXT_LEN);
+}
+
+void identity_note_init(struct identity_note *note, struct identity *identity,
+                        struct http_request *req, enum identity_audit_act act,
+                        const struct uuid *user)
+{
+    *note = (struct identity_note){ .identity = identity };
+    if (req)
+        identity_audit_from_request(req, &note->event);
+    else
+        note->event.actor = IDENTITY_AUDIT_OPERATOR;
+    note->event.act = act;
+    if (!user)
+        return;
+    note->event.subject_kind = SLICE("user");
+    note->event.subject_id = id_text(user, note->subject);
+}
+
+void identity_note_by_user(struct identity_note *note, const struct uuid *user)
+{
+    note->event.actor = IDENTITY_AUDIT_USER;
+    note->event.actor_id = id_text(user, note->actor);
+}
+
+enum status identity_note_put(struct store_tx *tx, const struct identity_note *note)
+{
+    struct identity_audit *audit = note->identity->options.audit;
+    return audit ? identity_audit_put(tx, audit, &note->event) : STATUS_OK;
+}
+
+void identity_note_later(const struct identity_note *note)
+{
+    if (note->identity->options.audit)
+        identity_audit_note(note->identity->options.audit, &note->event);
+}

@@ -1,0 +1,105 @@
+/*
+ * identity/route_password.c - POST /auth/password: another password for who is signed in. With the
+ * current one, or by a session that was proved a moment ago; every other session ends.
+ */
+#include "identity/routes.h"
+
+#include "base/clock.h"
+#include "base/problem.h"
+#include "fiber/task.h"
+#include "http/http.h"
+#include "identity/answer.h"
+#include "identity/caller.h"
+#include "identity/input.h"
+#include "identity/password.h"
+#include "identity/password_change.h"
+#include "identity/room.h"
+#include "identity/throttle.h"
+
+#define FRESH_US (10 * CLOCK_MINUTE)
+
+static enum status write_change(struct store_tx *tx, void *arg)
+{
+    return identity_password_change_put(tx, arg);
+}
+
+/* Trying passwords here is guessing as at the door. */
+static enum status prove_current(struct task *task, struct identity *identity,
+                                 const struct identity_account *account, struct slice current)
+{
+    struct identity_password_verdict verdict;
+    const struct identity_throttle_key key = {
+        IDENTITY_THROTTLE_DEVICE,
+        identity_throttle_hash(identity->throttle,
+                               slice_of((const char *)account->user.bytes, 16)),
+    };
+    int64_t wait_us = identity_throttle_begin(identity->throttle, &key, 1, clock_mono_us());
+    if (wait_us > 0) {
+        enum status st = problem_set(task, STATUS_EXHAUSTED, "identity/throttled",
+                                     "Too many attempts have failed. Wait before the next one.");
+        task_problem(task)->http_status = 429;
+        task_problem(task)->retry_after_us = wait_us;
+        return st;
+    }
+    enum status st = identity_password_verify(task, identity->passwords, current,
+                                              account->password, &verdict);
+    if (st != STATUS_OK) {
+        identity_throttle_undo(identity->throttle, &key, 1, clock_mono_us());
+        return st;
+    }
+    if (verdict.matched) {
+        identity_throttle_succeeded(identity->throttle, &key, 1, clock_mono_us());
+        return STATUS_OK;
+    }
+    problem_field_add(task_problem(task), task_arena(task), SLICE("/current"), "wrong",
+                      "Is not the current password.");
+    return STATUS_INVALID;
+}
+
+static enum status allow(struct task *task, struct identity *identity, struct http_request *req,
+                         struct slice current, struct identity_who *who,
+                         struct identity_account *account)
+{
+    enum status st = current.len
+                         ? identity_caller_require(task, identity, req, who)
+                         : identity_caller_require_fresh(task, identity, req, FRESH_US, who);
+    if (st == STATUS_OK && !who->has_session)
+        st = problem_set(task, STATUS_DENIED, "identity/step-up",
+                         "A key cannot change a password: sign in.");
+    if (st == STATUS_OK)
+        st = identity_account_by_user(task, identity, &who->user, account);
+    if (st == STATUS_OK && current.len)
+        st = prove_current(task, identity, account, current);
+    return st;
+}
+
+enum status identity__password(struct task *task, struct http_request *req, void *arg)
+{
+    struct identity *identity = arg;
+    struct identity_input in;
+    struct identity_who who;
+    struct identity_account account;
+    struct identity_password_change change = { 0 };
+    enum status st = identity_input_read(task, req, &in);
+    if (st != STATUS_OK)
+        return st;
+    struct slice current = identity_input_text(&in, "current", IDENTITY_INPUT_BYTES_MAX, false);
+    struct slice password = identity_input_text(&in, "password", IDENTITY_INPUT_BYTES_MAX, true);
+    if (identity_input_status(&in) != STATUS_OK)
+        return STATUS_INVALID;
+    st = allow(task, identity, req, current, &who, &account);
+    if (st == STATUS_OK)
+        st = identity_password_change_prepare(task, identity, SLICE("/password"), password,
+                                              account.email, &change);
+    if (st != STATUS_OK)
+        return st;
+    change.user = who.user;
+    change.has_kept = true;
+    change.kept = who.session;
+    identity_note_init(&change.note, identity, req, IDENTITY_AUDIT_PASSWORD_CHANGED, &who.user);
+    st = store_write(task, identity->store, write_change, &change);
+    if (st != STATUS_OK)
+        return st;
+    identity_password_changed(task, identity, req, &account);
+    return identity_answer_empty(req);
+}
