@@ -140,11 +140,14 @@ struct config {
 
     struct slice auth_issuer;
     struct slice auth_audience;
+    struct slice auth_pages;
     bool auth_sign_up;
+    struct slice auth_verify_email; /* auto, on, off */
     struct slice auth_algorithm; /* ES256, RS256 */
     int64_t auth_access_us;
     int64_t auth_session_us;
     int64_t auth_refresh_grace_us;
+    int64_t auth_delete_after_us;
     int64_t auth_password_bytes;
     int64_t auth_password_passes;
     int64_t auth_password_threads;

@@ -379,6 +379,18 @@ const struct config_key config_keys[] = {
       "on", NULL, 0, 0, false, false,
       "Anybody may make an account at `/auth/signup`; `off`: only by invitation or `purlin user "
       "create`." },
+    { "auth.verify_email", "PURLIN_AUTH_VERIFY_EMAIL", CONFIG_CHOICE,
+      offsetof(struct config, auth_verify_email), "auto", "auto|on|off", 0, 0, false, false,
+      "An account signs in only after its address was verified by mail, and sign-up tells nobody "
+      "whether an address has one. `auto`: in production, where mail can be sent." },
+    { "auth.pages", "PURLIN_AUTH_PAGES", CONFIG_TEXT, offsetof(struct config, auth_pages), "", NULL,
+      0, 512, false, false,
+      "URL under which the application has pages for the links in mail (`verify`, `recover`, "
+      "`magic`, `email`, `restore`, `invitation`, each with `?token=`; `login`, `sessions`). "
+      "Empty: `/auth/` of the issuer." },
+    { "auth.delete_after", "PURLIN_AUTH_DELETE_AFTER", CONFIG_DURATION,
+      offsetof(struct config, auth_delete_after_us), "14d", NULL, SECOND, 365 * DAY, false, false,
+      "Between asking for the end of an account and its end; until then it can be restored." },
     { "auth.algorithm", "PURLIN_AUTH_ALGORITHM", CONFIG_CHOICE,
       offsetof(struct config, auth_algorithm), "ES256", "ES256|RS256", 0, 0, false, false,
       "How access tokens are signed; a change makes new keys, tokens of the old ones stay good." },

@@ -8,6 +8,7 @@
 #include "fiber/loop.h"
 #include "identity/identity.h"
 #include "resource/resource.h"
+#include "store/store.h"
 
 #define KIB 1024
 
@@ -25,6 +26,23 @@ static void release(void *arg, struct contract_set *set)
         resource_set_release(app->engine, set);
 }
 
+/* For good, also where the contract only marks rows: who asks to be erased is. */
+static enum status erase(struct store_tx *tx, const struct uuid *id, void *arg)
+{
+    const struct store_value value =
+        store_blob(slice_of((const char *)id->bytes, sizeof(id->bytes)));
+    (void)arg;
+    return store_tx_exec(tx, SLICE("DELETE FROM " IDENTITY_PEOPLE " WHERE id = $1"), &value, 1,
+                         NULL);
+}
+
+static enum identity_verify verify_of(struct slice text)
+{
+    if (slice_eq(text, SLICE("on")))
+        return IDENTITY_VERIFY_ON;
+    return slice_eq(text, SLICE("off")) ? IDENTITY_VERIFY_OFF : IDENTITY_VERIFY_AUTO;
+}
+
 enum status identity_compose(struct app *app, struct http_app *http, struct loop *const *loops,
                              unsigned loops_len)
 {
@@ -32,7 +50,8 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
     const struct identity_options options = {
         .store = app->store,
         .metrics = app->metrics,
-        .people = { hold, release, resource_tx_insert, app },
+        .people = { hold, release, resource_tx_insert, erase, app },
+        .mail = app->mail,
         .loops = loops,
         .loops_len = loops_len,
         .secret = c->secret,
@@ -40,11 +59,14 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .issuer = c->auth_issuer,
         .audience = c->auth_audience,
         .rs256 = slice_eq(c->auth_algorithm, SLICE("RS256")),
+        .pages = c->auth_pages,
         .sign_up = c->auth_sign_up,
+        .verify_email = verify_of(c->auth_verify_email),
         .development = !config_is_production(c),
         .access_us = c->auth_access_us,
         .session_us = c->auth_session_us,
         .refresh_grace_us = c->auth_refresh_grace_us,
+        .delete_after_us = c->auth_delete_after_us,
         .password_memory_kib = (uint32_t)(c->auth_password_bytes / KIB),
         .password_passes = (uint32_t)c->auth_password_passes,
         .password_threads = (unsigned)c->auth_password_threads,

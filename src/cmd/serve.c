@@ -105,7 +105,7 @@ static void worker_look(struct loop_timer *timer)
     struct listen *listen = w->server->listen;
     unsigned index = loop_index(w->loop), open = listen_connections(listen, index);
     bool late = clock_mono_us() >= w->give_up_us;
-    bool busy = w->loop == w->server->loops[0] && !identity_upkeep_stop(w->server->app->identity);
+    bool busy = !identity_is_idle(w->server->app->identity);
     if ((busy || !listen_is_drained(listen, index)) && !late) {
         loop_timer_start(w->loop, &w->look, DRAIN_LOOK_EVERY_US, worker_look);
         return;
@@ -121,6 +121,8 @@ static void worker_drain(struct loop_post *post)
     w->give_up_us = clock_mono_us() + __atomic_load_n(&w->server->app->config.grace_us,
                                                       __ATOMIC_RELAXED); /* reloaded */
     trim_stop(&w->trim);
+    if (w->loop == w->server->loops[0])
+        identity_upkeep_stop(w->server->app->identity);
     if (__atomic_load_n(&w->server->has_successor, __ATOMIC_ACQUIRE))
         listen_lend(w->server->listen, loop_index(w->loop));
     listen_drain(w->server->listen, loop_index(w->loop));

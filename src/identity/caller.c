@@ -9,6 +9,7 @@
 #include "identity/caller.h"
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/metric.h"
@@ -16,6 +17,8 @@
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/access.h"
+#include "identity/account.h"
+#include "identity/api_keys.h"
 #include "identity/room.h"
 #include "identity/secret.h"
 #include "identity/session.h"
@@ -52,13 +55,24 @@ static struct credential credential_of(const struct http_request *req)
 /* -- what is cached
  * ------------------------------------------------------------------------------------ */
 
+/* What holds for each request of a key, cached or not: false, it may not be used from here. */
+static bool use_key(const struct identity *identity, const struct http_request *req,
+                    const struct identity_who *who)
+{
+    const struct address *address = http_client_address(req);
+    if (!identity_api_key_allows(who->key_addresses, address))
+        return false;
+    identity_api_key_used(identity->options.api_keys, &who->session, address, clock_wall_us());
+    return true;
+}
+
 static void tell(struct http_request *req, const struct identity_who *who)
 {
     http_caller_set(req, &(struct task_caller){ .has_user = who->has_user,
                                                 .user = who->user,
                                                 .roles = who->roles,
                                                 .roles_len = who->roles_len });
-    if (who->key_id)
+    if (who->is_key)
         http_caller_key_set(req, who->key_id);
 }
 
@@ -91,6 +105,29 @@ static enum status keep(struct identity *identity, struct task *task,
     return put == IDENTITY_TOKEN_REVOKED ? STATUS_UNAUTHENTICATED : STATUS_OK;
 }
 
+static struct identity_api_key_asker asker_of(const struct http_request *req)
+{
+    const struct net_header *agent = net_header_get(http_net(req), NET_HEADER_USER_AGENT);
+    return (struct identity_api_key_asker){ .address = http_client_address(req),
+                                            .agent = agent ? agent->value : SLICE_NULL,
+                                            .request_id = http_request_id(req) };
+}
+
+/* Separated by spaces, as OAuth writes them. */
+static enum status scopes_of(struct arena *arena, const struct identity_api_key_found *found,
+                             struct slice *ret)
+{
+    struct buf b;
+    buf_init(&b, arena, 128, IDENTITY_WHO_BYTES_MAX);
+    for (unsigned i = 0; i < found->scopes_len; i++) {
+        if (i)
+            buf_putc(&b, ' ');
+        buf_put_slice(&b, found->scopes[i]);
+    }
+    *ret = buf_slice(&b);
+    return buf_status(&b);
+}
+
 /* -- looking up
  * ---------------------------------------------------------------------------------------- */
 
@@ -111,11 +148,49 @@ static enum status look_up_token(struct task *task, struct identity *identity, s
     return identity_session_find(task, identity, &access.session, access.generation, now_us, ret);
 }
 
-static enum status look_up(struct task *task, struct identity *identity,
+/* A user's key has that user's roles while their account is in order; a service's has its own. */
+static enum status look_up_key(struct task *task, struct http_request *req,
+                               struct identity *identity, struct slice text, int64_t now_us,
+                               struct identity_who *ret, int64_t *ret_expires_us)
+{
+    struct identity_api_key_asker asker = asker_of(req);
+    struct identity_api_key_found found;
+    struct identity_account account;
+    enum status st = identity_api_key_find(task, identity->options.api_keys, text, &asker, now_us,
+                                           &found, NULL);
+    if (st != STATUS_OK)
+        return st;
+    *ret = (struct identity_who){ .has_session = true, /* by whose id it is revoked */
+                                  .session = found.id,
+                                  .is_key = true,
+                                  .key_id = found.number,
+                                  .key_addresses = found.addresses,
+                                  .has_user = found.has_user,
+                                  .user = found.user,
+                                  .generation = -1,
+                                  .roles = found.roles,
+                                  .roles_len = found.roles_len };
+    *ret_expires_us = found.expires_us ? found.expires_us : INT64_MAX;
+    st = scopes_of(task_arena(task), &found, &ret->scope);
+    if (st != STATUS_OK || !found.has_user)
+        return st;
+    st = identity_account_by_user(task, identity, &found.user, &account);
+    if (st == STATUS_NOT_FOUND ||
+        (st == STATUS_OK && (account.disabled_us || !account.has_person)))
+        return STATUS_UNAUTHENTICATED;
+    ret->roles = account.roles;
+    ret->roles_len = account.roles_len;
+    return st;
+}
+
+static enum status look_up(struct task *task, struct http_request *req, struct identity *identity,
                            const struct credential *credential, struct identity_who *ret,
                            int64_t *ret_expires_us)
 {
     int64_t now_us = clock_wall_us();
+    if (credential->kind == TOKEN && identity->options.api_keys &&
+        identity_api_key_is_ours(credential->text))
+        return look_up_key(task, req, identity, credential->text, now_us, ret, ret_expires_us);
     if (credential->kind == TOKEN)
         return look_up_token(task, identity, credential->text, now_us, ret, ret_expires_us);
     struct identity_digest digest;
@@ -140,7 +215,7 @@ enum status identity_caller_find(struct task *task, struct identity *identity,
         return st;
     uint64_t ticket = identity_token_cache_ticket(identity__cache(identity));
     int64_t expires_us = 0;
-    st = look_up(task, identity, &credential, ret, &expires_us);
+    st = look_up(task, req, identity, &credential, ret, &expires_us);
     return st == STATUS_OK ? keep(identity, task, &digest, ret, expires_us, ticket) : st;
 }
 
@@ -172,12 +247,18 @@ static enum http_verdict step(struct task *task, struct http_request *req, void 
     if (!task) {
         struct identity_token_digest digest;
         identity_token_digest_make(identity__cache(identity), credential.text, &digest);
-        if (find_cached(identity, req, &digest, &who) != STATUS_OK)
+        if (find_cached(identity, req, &digest, &who) != STATUS_OK ||
+            (who.is_key && !use_key(identity, req, &who)))
             return HTTP_STEP_WAIT;
         tell(req, &who);
         return HTTP_STEP_NEXT;
     }
     enum status st = identity_caller_find(task, identity, req, &who);
+    if (st == STATUS_OK && who.is_key && !use_key(identity, req, &who)) {
+        struct identity_api_key_asker asker = asker_of(req);
+        st = identity_api_key_refuse(task, identity->options.api_keys, &who.session, &asker,
+                                     IDENTITY_API_KEY_ADDRESS);
+    }
     if (st == STATUS_OK)
         tell(req, &who);
     else if (st != STATUS_UNAUTHENTICATED || credential.kind != COOKIE)
@@ -211,7 +292,7 @@ enum status identity_caller_require_fresh(struct task *task, struct identity *id
     enum status st = identity_caller_require(task, identity, req, ret);
     if (st != STATUS_OK)
         return st;
-    if (ret->has_session && clock_wall_us() - ret->auth_us <= fresh_us)
+    if (ret->has_session && !ret->is_key && clock_wall_us() - ret->auth_us <= fresh_us)
         return STATUS_OK;
     http_header_add(req, SLICE("WWW-Authenticate"),
                     SLICE("Bearer realm=\"purlin\", error=\"insufficient_user_authentication\""));

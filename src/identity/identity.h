@@ -23,6 +23,10 @@ struct contract_row;
 struct contract_set;
 struct http_app;
 struct identity;
+struct identity_api_keys;
+struct identity_audit;
+struct identity_mail;
+struct identity_revocations;
 struct loop;
 struct metrics;
 struct problem;
@@ -40,25 +44,38 @@ struct identity_people {
     /* Insert a validated row inside a write; fails as the engine's own creation does. */
     enum status (*insert)(struct store_tx *tx, const struct contract_row *row,
                           const struct uuid *id, struct uuid *ret_id);
+    /* Delete a row inside a write, as the contract has it (for good, or to be restored). CONFLICT:
+     * what refers to it may not lose it. */
+    enum status (*remove)(struct store_tx *tx, const struct uuid *id, void *arg);
     void *arg;
 };
+
+enum identity_verify { IDENTITY_VERIFY_AUTO, IDENTITY_VERIFY_ON, IDENTITY_VERIFY_OFF };
 
 struct identity_options {
     struct store *store;
     struct metrics *metrics;
     struct identity_people people;
+    struct identity_audit *audit; /* outlive it; each may be NULL */
+    struct identity_mail *mail;
+    struct identity_api_keys *api_keys;
+    struct identity_revocations *revocations; /* NULL: its own */
     struct loop *const *loops;
     unsigned loops_len;
     struct slice secret, secret_previous; /* of the installation */
     struct slice issuer;   /* URL of this server as clients know it; empty: identity_issuer_set */
     struct slice audience; /* of access tokens; empty: the issuer */
+    struct slice pages;    /* URL under which the application has pages for links in mail; empty:
+                              ours */
     bool rs256;            /* sign with RS256 instead of ES256 */
     bool sign_up;          /* anybody may have an account */
-    bool verify_email;     /* an account signs in only after its address was verified */
+    enum identity_verify verify_email; /* an account signs in only after its address was verified;
+                                          AUTO: in production, where mail can be sent */
     bool development;
     int64_t access_us;        /* life of an access token; 0: 15 minutes */
     int64_t session_us;       /* of a session; 0: 30 days */
     int64_t refresh_grace_us; /* for parallel tabs; 0: 30 s */
+    int64_t delete_after_us;  /* between asking for the end of an account and it; 0: 14 days */
     uint32_t password_memory_kib, password_passes;
     unsigned password_threads, password_queue;
 };
@@ -79,10 +96,12 @@ void identity_close(struct identity *identity);
 /* Where no issuer was configured: the address that the server listens at. Before loops run; the
  * text must outlive the room. */
 void identity_issuer_set(struct identity *identity, struct slice issuer);
-/* Begin and end the upkeep, on loops[0]: before loops run or on its thread; harmless twice. _stop
- * says whether it is over: what is under way ends soon. */
+/* Begin and end the upkeep, on loops[0]: before loops run or on its thread; harmless twice. */
 void identity_upkeep_start(struct identity *identity);
-bool identity_upkeep_stop(struct identity *identity);
+void identity_upkeep_stop(struct identity *identity);
+/* Does no task of this room run on this thread's loop? They end within seconds once requests and
+ * upkeep have. */
+bool identity_is_idle(const struct identity *identity);
 /* Is there a contract of people, and with it accounts? */
 bool identity_has_people(const struct identity *identity);
 

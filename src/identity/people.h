@@ -5,6 +5,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/id.h"
 #include "base/slice.h"
@@ -40,3 +41,5 @@ static inline void identity_person_releasep(struct identity_person *person)
 /* Write both rows. CONFLICT: the address has an account, or (with problem fields) what the contract
  * says is unique. Inside a write. */
 enum status identity_person_put(struct store_tx *tx, struct identity_person *person);
+/* Was the last CONFLICT of the write about the address? */
+bool identity_person_is_taken(const struct store_tx *tx);

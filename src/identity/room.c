@@ -13,6 +13,7 @@
 #include "identity/caller.h"
 #include "identity/feed.h"
 #include "identity/keys.h"
+#include "identity/mail.h"
 #include "identity/one_time.h"
 #include "identity/password.h"
 #include "identity/people.h"
@@ -35,6 +36,10 @@ static void settle_options(struct identity *identity, const struct identity_opti
     o->access_us = o->access_us ? o->access_us : 15 * CLOCK_MINUTE;
     o->session_us = o->session_us ? o->session_us : 30 * 24 * CLOCK_HOUR;
     o->refresh_grace_us = o->refresh_grace_us ? o->refresh_grace_us : 30 * CLOCK_SECOND;
+    o->delete_after_us = o->delete_after_us ? o->delete_after_us : 14 * 24 * CLOCK_HOUR;
+    bool can_send = o->mail && identity_mail_can_send(o->mail);
+    identity->verifies = o->verify_email == IDENTITY_VERIFY_ON ||
+                         (o->verify_email == IDENTITY_VERIFY_AUTO && !o->development && can_send);
     identity->issuer = o->issuer;
 }
 
@@ -63,9 +68,11 @@ static void look_at_people(struct identity *identity)
 static enum status make_caches(struct identity *identity)
 {
     const struct identity_options *o = &identity->options;
-    identity->revocations = identity_revocations_new();
+    identity->owns_revocations = !o->revocations;
+    identity->revocations = o->revocations ? o->revocations : identity_revocations_new();
     identity->caches = arena_array_of(identity->arena, struct identity_token_cache *, o->loops_len);
-    if (!identity->revocations || !identity->caches)
+    identity->jobs = arena_array_of(identity->arena, unsigned, o->loops_len);
+    if (!identity->revocations || !identity->caches || !identity->jobs)
         return STATUS_EXHAUSTED;
     for (; identity->caches_len < o->loops_len; identity->caches_len++) {
         const struct identity_token_cache_options options = { .revocations = identity->revocations,
@@ -155,7 +162,8 @@ void identity_close(struct identity *identity)
         return;
     for (unsigned i = 0; i < identity->caches_len; i++)
         identity_token_cache_free(identity->caches[i]);
-    identity_revocations_free(identity->revocations);
+    if (identity->owns_revocations)
+        identity_revocations_free(identity->revocations);
     identity_throttle_free(identity->throttle);
     identity_passwords_free(identity->passwords);
     if (identity->keys)
@@ -197,8 +205,10 @@ static void upkeep(struct task *task, void *arg)
         identity->keys_due_us = now_us + KEYS_EVERY_US;
     }
     if (st == STATUS_OK && now_us >= identity->purge_due_us) {
-        st = store_write(task, identity->store, write_purge, &now_us);
         identity->purge_due_us = now_us + PURGE_EVERY_US;
+        st = store_write(task, identity->store, write_purge, &now_us);
+        if (st == STATUS_OK)
+            st = identity_accounts_erase(task, identity, now_us);
     }
     if (st != STATUS_OK && st != STATUS_CANCELLED) {
         const struct log_field field = LOG_CSTR("status", status_name(st));
@@ -228,11 +238,17 @@ void identity_upkeep_start(struct identity *identity)
                          on_timer);
 }
 
-bool identity_upkeep_stop(struct identity *identity)
+void identity_upkeep_stop(struct identity *identity)
 {
     if (identity->has_people)
         loop_timer_stop(identity->options.loops[0], &identity->timer);
-    return !identity->upkeep_runs;
+}
+
+bool identity_is_idle(const struct identity *identity)
+{
+    unsigned index = loop_index(loop_self());
+    return !identity->has_people ||
+           (identity->jobs[index] == 0 && !(index == 0 && identity->upkeep_runs));
 }
 
 bool identity_has_people(const struct identity *identity)

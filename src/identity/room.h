@@ -53,6 +53,8 @@ struct identity {
     struct identity_pepper refresh_keys[2], code_keys[2]; /* of the secret and the one before */
     unsigned secrets_len;
     bool has_people; /* there is a contract "users" */
+    bool verifies;   /* addresses, before an account may sign in */
+    bool owns_revocations;
     /* The upkeep: of loops[0]. */
     struct loop_timer timer;
     bool upkeep_runs;
@@ -76,6 +78,9 @@ void identity__metrics_open(struct identity *identity);
 void identity__count_login(const struct identity *identity, enum identity__metric_outcome outcome);
 void identity__count_refusal(const struct identity *identity, enum identity_jose_refusal refusal);
 void identity__log_user(enum log_level level, const char *event, const struct uuid *user);
+
+/* identity/route_account.c: accounts whose time has come go. Suspends. */
+enum status identity_accounts_erase(struct task *task, struct identity *identity, int64_t now_us);
 
 enum status identity__account_statements(struct identity *identity);
 enum status identity__session_statements(struct identity *identity);

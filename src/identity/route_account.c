@@ -5,10 +5,13 @@
  */
 #include "identity/routes.h"
 
+#include <string.h>
+
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/macros.h"
+#include "base/problem.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/answer.h"
@@ -145,6 +148,9 @@ enum status identity__account_restore(struct task *task, struct http_request *re
     r.claim.token = identity_input_text(&in, "token", IDENTITY_SECRET_TEXT_MAX, false);
     if (identity_input_status(&in) != STATUS_OK)
         return STATUS_INVALID;
+    if (!r.claim.token.len && http_is_cross_site(req))
+        return problem_set(task, STATUS_DENIED, "http/csrf",
+                           "A page of another site may not do this here.");
     if (!r.claim.token.len) {
         st = identity_caller_require(task, r.identity, req, &who);
         r.user = who.user;

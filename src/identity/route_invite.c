@@ -13,6 +13,7 @@
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/answer.h"
+#include "identity/claim.h"
 #include "identity/letter.h"
 #include "identity/note.h"
 #include "identity/password.h"
@@ -175,7 +176,7 @@ static enum status take_promise(struct task *task, struct accepting *a)
     return st;
 }
 
-static enum status accept(struct task *task, struct http_request *req, struct accepting *a,
+static enum status accept_it(struct task *task, struct http_request *req, struct accepting *a,
                           struct identity_sign_in *in)
 {
     struct identity *identity = a->identity;
@@ -216,7 +217,7 @@ enum status identity__invite_accept(struct task *task, struct http_request *req,
                                         .device = identity_device_of(req, &in) };
     if (identity_input_status(&in) != STATUS_OK)
         return STATUS_INVALID;
-    st = accept(task, req, &a, &sign_in);
+    st = accept_it(task, req, &a, &sign_in);
     identity_person_release(&a.person);
     return st == STATUS_NOT_FOUND ? identity_claim_refuse(task) : st;
 }

@@ -13,6 +13,7 @@
 #include "base/macros.h"
 #include "fiber/task.h"
 #include "http/http.h"
+#include "identity/note.h"
 #include "identity/password.h"
 #include "identity/room.h"
 #include "identity/signin.h"
@@ -51,13 +52,24 @@ static void name_keys(struct task *task, struct http_request *req, struct login 
     };
 }
 
-static enum status begin_attempt(struct task *task, struct login *l)
+/* Of an address without an account nothing is known but the attempt. */
+static void note_refusal(struct http_request *req, struct login *l, enum identity_audit_act act)
+{
+    struct identity_note note;
+    bool is_someone = l->account.email.len > 0;
+    identity_note_init(&note, l->identity, req, act, is_someone ? &l->account.user : NULL);
+    note.event.outcome = IDENTITY_AUDIT_REFUSED;
+    identity_note_later(&note);
+}
+
+static enum status begin_attempt(struct task *task, struct http_request *req, struct login *l)
 {
     int64_t wait_us = identity_throttle_begin(l->identity->throttle, l->keys, ARRAY_LEN(l->keys),
                                               clock_mono_us());
     if (wait_us == 0)
         return STATUS_OK;
     identity__count_login(l->identity, IDENTITY__OUTCOME_THROTTLED);
+    note_refusal(req, l, IDENTITY_AUDIT_LOGIN_THROTTLED);
     enum status st = problem_set(task, STATUS_EXHAUSTED, "identity/throttled",
                                  "Too many attempts have failed. Wait before the next one.");
     task_problem(task)->http_status = 429;
@@ -103,9 +115,10 @@ static enum status prove(struct task *task, struct login *l)
     return st;
 }
 
-static enum status refuse(struct task *task, struct login *l)
+static enum status refuse(struct task *task, struct http_request *req, struct login *l)
 {
     identity__count_login(l->identity, IDENTITY__OUTCOME_WRONG);
+    note_refusal(req, l, IDENTITY_AUDIT_LOGIN_FAILED);
     return problem_set(task, STATUS_UNAUTHENTICATED, "identity/wrong-credentials",
                        "The address or the password is wrong.");
 }
@@ -153,12 +166,12 @@ enum status identity__login(struct task *task, struct http_request *req, void *a
     if (st == STATUS_OK)
         st = find_account(task, req, &l);
     if (st == STATUS_OK)
-        st = begin_attempt(task, &l);
+        st = begin_attempt(task, req, &l);
     if (st != STATUS_OK)
         return st;
     st = prove(task, &l);
     if (st == STATUS_UNAUTHENTICATED)
-        return refuse(task, &l);
+        return refuse(task, req, &l);
     if (st == STATUS_OK)
         identity_throttle_succeeded(l.identity->throttle, l.keys, ARRAY_LEN(l.keys),
                                     clock_mono_us());

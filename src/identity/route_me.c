@@ -38,7 +38,7 @@ enum status identity__me(struct task *task, struct http_request *req, void *arg)
     json_out_end(&o);
     identity_put_flag(&o, "has_password", account.password.len > 0);
     identity_put_flag(&o, "has_totp", account.totp.len > 0);
-    if (who.has_session)
+    if (who.has_session && !who.is_key)
         identity_put_id(&o, "session_id", &who.session);
     if (who.has_impersonator)
         identity_put_id(&o, "impersonator", &who.impersonator);

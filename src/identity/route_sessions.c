@@ -12,6 +12,7 @@
 #include "identity/answer.h"
 #include "identity/caller.h"
 #include "identity/feed.h"
+#include "identity/note.h"
 #include "identity/room.h"
 #include "identity/signin.h"
 
@@ -19,6 +20,16 @@
 
 /* -- POST /auth/refresh
  * -------------------------------------------------------------------------------- */
+
+static void tell_reuse(struct identity *identity, struct http_request *req,
+                       const struct uuid *user)
+{
+    struct identity_note note;
+    identity__log_user(LOG_LEVEL_WARN, "identity.refresh_reused", user);
+    identity_note_init(&note, identity, req, IDENTITY_AUDIT_TOKEN_REUSED, user);
+    note.event.outcome = IDENTITY_AUDIT_REFUSED;
+    identity_note_later(&note);
+}
 
 enum status identity__refresh(struct task *task, struct http_request *req, void *arg)
 {
@@ -38,7 +49,7 @@ enum status identity__refresh(struct task *task, struct http_request *req, void 
     if (st != STATUS_OK)
         return st;
     if (outcome == IDENTITY_REFRESH_REUSED)
-        identity__log_user(LOG_LEVEL_WARN, "identity.refresh_reused", &who.user);
+        tell_reuse(identity, req, &who.user);
     if (outcome != IDENTITY_REFRESHED)
         return problem_set(task, STATUS_UNAUTHENTICATED, "identity/invalid-grant",
                            "The refresh token is not valid, or not any more: sign in again.");
@@ -49,6 +60,7 @@ enum status identity__refresh(struct task *task, struct http_request *req, void 
  * --------------------------------------------------------------------------------- */
 
 struct ending {
+    struct identity_note note;
     struct uuid id, user;
     const char *reason;
     int64_t now_us;
@@ -59,7 +71,8 @@ struct ending {
 static enum status write_end(struct store_tx *tx, void *arg)
 {
     struct ending *e = arg;
-    return identity_session_end(tx, &e->id, e->reason, e->now_us, &e->ended);
+    enum status st = identity_session_end(tx, &e->id, e->reason, e->now_us, &e->ended);
+    return st == STATUS_OK && e->ended ? identity_note_put(tx, &e->note) : st;
 }
 
 static enum status end_one(struct task *task, struct identity *identity, struct ending *e)
@@ -84,12 +97,13 @@ enum status identity__logout(struct task *task, struct http_request *req, void *
     struct identity *identity = arg;
     struct identity_who who;
     enum status st = identity_caller_require(task, identity, req, &who);
-    if (st == STATUS_OK && !who.has_session)
+    if (st == STATUS_OK && (!who.has_session || who.is_key))
         st = problem_set(task, STATUS_INVALID, "identity/no-session",
                          "An API key has no session to leave: revoke the key.");
     struct ending e = { .reason = "logout" };
     if (st == STATUS_OK) {
         e.id = who.session;
+        identity_note_init(&e.note, identity, req, IDENTITY_AUDIT_LOGOUT, &who.user);
         st = end_one(task, identity, &e);
     }
     if (st == STATUS_OK && who.is_cookie)
@@ -133,7 +147,7 @@ static void put_session(struct json_out *o, const struct store_rows *rows,
     if (!store_rows_is_null(rows, 8))
         put_bytes(o, "impersonator", store_rows_bytes(rows, 8));
     identity_put_flag(o, "current",
-                      who->has_session && slice_eq(id, slice_of((const char *)who->session.bytes,
+                      who->has_session && !who->is_key && slice_eq(id, slice_of((const char *)who->session.bytes,
                                                                 sizeof(who->session.bytes))));
     json_out_end(o);
 }
@@ -195,6 +209,7 @@ enum status identity__sessions_revoke_one(struct task *task, struct http_request
     if (st == STATUS_OK) {
         e.user = who.user;
         e.now_us = clock_wall_us();
+        identity_note_init(&e.note, identity, req, IDENTITY_AUDIT_SESSION_REVOKED, &who.user);
         st = store_write(task, identity->store, write_end_own, &e);
     }
     if (st == STATUS_NOT_FOUND)
@@ -208,7 +223,9 @@ enum status identity__sessions_revoke_one(struct task *task, struct http_request
 static enum status write_end_others(struct store_tx *tx, void *arg)
 {
     struct ending *e = arg;
-    return identity_sessions_end(tx, &e->user, &e->id, e->reason, e->now_us, &e->ended_len);
+    enum status st =
+        identity_sessions_end(tx, &e->user, &e->id, e->reason, e->now_us, &e->ended_len);
+    return st == STATUS_OK && e->ended_len ? identity_note_put(tx, &e->note) : st;
 }
 
 enum status identity__sessions_revoke_others(struct task *task, struct http_request *req, void *arg)
@@ -219,8 +236,9 @@ enum status identity__sessions_revoke_others(struct task *task, struct http_requ
     if (st != STATUS_OK)
         return st;
     struct ending e = { .reason = "revoked", .user = who.user, .now_us = clock_wall_us() };
-    if (who.has_session)
+    if (who.has_session && !who.is_key)
         e.id = who.session;
+    identity_note_init(&e.note, identity, req, IDENTITY_AUDIT_SESSIONS_REVOKED, &who.user);
     st = store_write(task, identity->store, write_end_others, &e);
     if (st != STATUS_OK)
         return st;

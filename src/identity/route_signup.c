@@ -12,19 +12,26 @@
 #include "base/problem.h"
 #include "fiber/task.h"
 #include "http/http.h"
+#include "identity/answer.h"
+#include "identity/letter.h"
+#include "identity/note.h"
 #include "identity/password.h"
 #include "identity/people.h"
 #include "identity/room.h"
 #include "identity/signin.h"
+#include "identity/verify.h"
 
 struct sign_up {
     struct identity *identity;
+    struct http_request *req;
     struct slice email, password;
     const json_t *profile;
     struct identity_device device;
     bool as_cookie;
     struct identity_person person;
     struct identity_account account; /* as it will be */
+    struct identity_letter verify, exists;
+    bool is_exists_due;
 };
 
 static enum status read_sign_up(struct task *task, struct http_request *req, struct sign_up *s)
@@ -64,19 +71,87 @@ static enum status check(struct task *task, struct sign_up *s)
     return task_problem(task)->fields_len ? STATUS_INVALID : st;
 }
 
+static enum status note_created(struct store_tx *tx, struct sign_up *s)
+{
+    struct identity_note note;
+    identity_note_init(&note, s->identity, s->req, IDENTITY_AUDIT_ACCOUNT_CREATED,
+                       &s->person.account.user);
+    identity_note_by_user(&note, &s->person.account.user);
+    return identity_note_put(tx, &note);
+}
+
 static enum status write_person(struct store_tx *tx, void *arg)
 {
     struct sign_up *s = arg;
     enum status st = identity_person_put(tx, &s->person);
-    const struct store_conflict *conflict = store_tx_conflict(tx);
-    if (st == STATUS_CONFLICT && slice_eq(conflict->table, SLICE("purlin_accounts"))) {
-        struct problem *problem = store_tx_problem(tx);
-        (void)store_tx_problem_set(tx, STATUS_CONFLICT, "identity/taken",
+    if (st == STATUS_OK)
+        return note_created(tx, s);
+    if (st == STATUS_CONFLICT && identity_person_is_taken(tx)) {
+        (void)store_tx_problem_set(tx, st, "identity/taken",
                                    "There is an account with this address already.");
-        problem_field_add(problem, store_tx_arena(tx), SLICE("/email"), "taken",
+        problem_field_add(store_tx_problem(tx), store_tx_arena(tx), SLICE("/email"), "taken",
                           "Has an account already: sign in instead.");
     }
     return st;
+}
+
+static enum status sign_up_at_once(struct task *task, struct http_request *req, struct sign_up *s)
+{
+    s->account = (struct identity_account){ .user = s->person.account.user,
+                                            .email = s->email,
+                                            .has_person = true };
+    return identity_sign_in(task, s->identity, req,
+                            &(struct identity_sign_in){ .account = &s->account,
+                                                        .methods = IDENTITY_METHOD_PASSWORD,
+                                                        .as_cookie = s->as_cookie,
+                                                        .device = s->device,
+                                                        .also = write_person,
+                                                        .also_arg = s,
+                                                        .is_new = true });
+}
+
+/* -- where addresses are verified
+ * -------------------------------------------------------------------------------- */
+
+/* Either way a person is made, and one letter is put; what the contract says is unique is told
+ * alike. Where there was an account, all but the letter is undone. */
+static enum status write_unverified(struct store_tx *tx, void *arg)
+{
+    struct sign_up *s = arg;
+    enum status st = store_tx_savepoint(tx);
+    if (st == STATUS_OK)
+        st = identity_person_put(tx, &s->person);
+    if (st == STATUS_CONFLICT && identity_person_is_taken(tx)) {
+        st = store_tx_rollback(tx);
+        /* Not more than a few an hour: whose address it is has asked for none of them. */
+        return st == STATUS_OK && s->is_exists_due ? identity_letter_put(tx, &s->exists) : st;
+    }
+    if (st == STATUS_OK)
+        st = store_tx_release(tx);
+    if (st == STATUS_OK)
+        st = note_created(tx, s);
+    return st == STATUS_OK ? identity_letter_put(tx, &s->verify) : st;
+}
+
+static enum status sign_up_by_mail(struct task *task, struct http_request *req, struct sign_up *s)
+{
+    struct identity *identity = s->identity;
+    struct identity_mail_letter mail = { .kind = IDENTITY_MAIL_ACCOUNT_EXISTS, .to = s->email };
+    enum status st = identity_verify_letter(task, identity, &s->person.account.user, s->email,
+                                            &s->verify);
+    if (st == STATUS_OK)
+        st = identity_letter_notice(task, identity, "login", &mail, &s->exists);
+    s->is_exists_due =
+        identity_letter_is_due(identity, IDENTITY_FOR_VERIFY, s->person.account.email_key);
+    if (st == STATUS_OK)
+        st = store_write(task, identity->store, write_unverified, s);
+    identity_letter_wipe(&s->verify);
+    if (st != STATUS_OK)
+        return st;
+    identity_mail_wake(identity->options.mail);
+    identity_answer_private(req);
+    http_send_json(req, 202, SLICE("{\"verify\":\"email\"}"));
+    return STATUS_OK;
 }
 
 static enum status sign_up(struct task *task, struct http_request *req, struct sign_up *s)
@@ -88,22 +163,12 @@ static enum status sign_up(struct task *task, struct http_request *req, struct s
                                     &s->person.account.password);
     if (st != STATUS_OK)
         return st;
-    s->account = (struct identity_account){ .user = s->person.account.user,
-                                            .email = s->email,
-                                            .has_person = true };
-    return identity_sign_in(task, identity, req,
-                            &(struct identity_sign_in){ .account = &s->account,
-                                                        .methods = IDENTITY_METHOD_PASSWORD,
-                                                        .as_cookie = s->as_cookie,
-                                                        .device = s->device,
-                                                        .also = write_person,
-                                                        .also_arg = s,
-                                                        .is_new = true });
+    return identity->verifies ? sign_up_by_mail(task, req, s) : sign_up_at_once(task, req, s);
 }
 
 enum status identity__sign_up(struct task *task, struct http_request *req, void *arg)
 {
-    struct sign_up s = { .identity = arg };
+    struct sign_up s = { .identity = arg, .req = req };
     enum status st = read_sign_up(task, req, &s);
     if (st != STATUS_OK)
         return st;

@@ -19,6 +19,7 @@ struct route {
     http_handler_fn handler;
     const char *operation_id, *summary, *answer_schema;
     bool signs_in;
+    enum http_audience audience;
 };
 
 static const struct route routes[] = {
@@ -28,6 +29,33 @@ static const struct route routes[] = {
       "Sign in with an e-mail address and a password.", TOKENS_SCHEMA, true },
     { NET_METHOD_POST, "/auth/refresh", identity__refresh, "refresh",
       "Exchange a refresh token for new tokens.", TOKENS_SCHEMA, true },
+    { NET_METHOD_POST, "/auth/verify", identity__verify, "verifyEmail",
+      "Prove an address by what was sent there: `token`, or `email` and `code`.", NULL, true },
+    { NET_METHOD_POST, "/auth/verify/resend", identity__verify_resend, "resendVerification",
+      "Send another link and code; 202 whoever it is.", NULL, true },
+    { NET_METHOD_POST, "/auth/recover", identity__recover, "recover",
+      "Send a link to set a new password; 202 whoever it is.", NULL, true },
+    { NET_METHOD_POST, "/auth/recover/confirm", identity__recover_confirm, "setPasswordByLink",
+      "Set a new password by `token`; ends every session.", NULL, true },
+    { NET_METHOD_POST, "/auth/magic", identity__magic, "sendMagicLink",
+      "Send a link and code to sign in by; 202 whoever it is.", NULL, true },
+    { NET_METHOD_POST, "/auth/magic/confirm", identity__magic_confirm, "signInByMail",
+      "Sign in by `token`, or `email` and `code`.", TOKENS_SCHEMA, true },
+    { NET_METHOD_POST, "/auth/password", identity__password, "changePassword",
+      "Set another `password`, with the `current` one or a fresh session; ends other sessions.",
+      NULL },
+    { NET_METHOD_POST, "/auth/email", identity__email, "changeEmail",
+      "Send a link to another address, which makes it this account's.", NULL },
+    { NET_METHOD_POST, "/auth/email/confirm", identity__email_confirm, "confirmEmail",
+      "Change the address by `token`.", NULL, true },
+    { NET_METHOD_DELETE, "/auth/account", identity__account_delete, "deleteAccount",
+      "Have this account deleted after a time in which it can be restored.", NULL },
+    { NET_METHOD_POST, "/auth/account/restore", identity__account_restore, "restoreAccount",
+      "Call the deletion off, signed in or by `token`.", NULL, true },
+    { NET_METHOD_POST, "/auth/invitations", identity__invite, "invite",
+      "Invite somebody by mail, with `roles`.", NULL, false, HTTP_ADMIN },
+    { NET_METHOD_POST, "/auth/invitations/accept", identity__invite_accept, "acceptInvitation",
+      "Make the account that an invitation promises, by `token`.", TOKENS_SCHEMA, true },
     { NET_METHOD_POST, "/auth/logout", identity__logout, "logout", "End this session.", NULL },
     { NET_METHOD_GET, "/auth/me", identity__me, "me", "The account that is signed in.", NULL },
     { NET_METHOD_GET, "/auth/sessions", identity__sessions_list, "sessions",
@@ -48,6 +76,7 @@ static enum status add(struct identity *identity, const struct route *route)
                                                 .handler = route->handler,
                                                 .arg = identity,
                                                 .priority = HTTP_PRIORITY_AUTH,
+                                                .audience = route->audience,
                                                 .body_bytes_max = has_body ? 0 : -1,
                                                 .signs_in = route->signs_in,
                                                 .summary = route->summary,

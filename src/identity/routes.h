@@ -13,6 +13,26 @@ struct task;
 enum status identity__login(struct task *task, struct http_request *req, void *arg);
 /* identity/route_signup.c */
 enum status identity__sign_up(struct task *task, struct http_request *req, void *arg);
+/* identity/route_verify.c */
+enum status identity__verify(struct task *task, struct http_request *req, void *arg);
+enum status identity__verify_resend(struct task *task, struct http_request *req, void *arg);
+/* identity/route_recover.c */
+enum status identity__recover(struct task *task, struct http_request *req, void *arg);
+enum status identity__recover_confirm(struct task *task, struct http_request *req, void *arg);
+/* identity/route_magic.c */
+enum status identity__magic(struct task *task, struct http_request *req, void *arg);
+enum status identity__magic_confirm(struct task *task, struct http_request *req, void *arg);
+/* identity/route_password.c */
+enum status identity__password(struct task *task, struct http_request *req, void *arg);
+/* identity/route_email.c */
+enum status identity__email(struct task *task, struct http_request *req, void *arg);
+enum status identity__email_confirm(struct task *task, struct http_request *req, void *arg);
+/* identity/route_account.c */
+enum status identity__account_delete(struct task *task, struct http_request *req, void *arg);
+enum status identity__account_restore(struct task *task, struct http_request *req, void *arg);
+/* identity/route_invite.c */
+enum status identity__invite(struct task *task, struct http_request *req, void *arg);
+enum status identity__invite_accept(struct task *task, struct http_request *req, void *arg);
 /* identity/route_sessions.c */
 enum status identity__refresh(struct task *task, struct http_request *req, void *arg);
 enum status identity__logout(struct task *task, struct http_request *req, void *arg);

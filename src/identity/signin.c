@@ -4,10 +4,13 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/macros.h"
+#include "base/problem.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/access.h"
 #include "identity/answer.h"
+#include "identity/letter.h"
+#include "identity/note.h"
 #include "identity/one_time.h"
 #include "identity/room.h"
 
@@ -183,13 +186,51 @@ struct beginning {
     const struct identity_sign_in *in;
     const struct identity_session_new *wanted;
     const struct identity_session *session;
+    struct identity_letter letter; /* "a new device", if has_letter */
+    bool has_letter;
+    struct identity_note note;
 };
 
 static enum status write_session(struct store_tx *tx, void *arg)
 {
     const struct beginning *b = arg;
     enum status st = b->in->also ? b->in->also(tx, b->in->also_arg) : STATUS_OK;
-    return st == STATUS_OK ? identity_session_put(tx, b->wanted, b->session) : st;
+    if (st == STATUS_OK)
+        st = identity_session_put(tx, b->wanted, b->session);
+    if (st == STATUS_OK && b->has_letter)
+        st = identity_letter_put(tx, &b->letter);
+    return st == STATUS_OK ? identity_note_put(tx, &b->note) : st;
+}
+
+static const char any_sql[] = "SELECT 1 FROM purlin_sessions WHERE user_id = $1 LIMIT 1";
+
+/* A mail to who has signed in before, but never from here. */
+static enum status write_letter(struct task *task, struct identity *identity, struct beginning *b)
+{
+    struct identity_mail *mail = identity->options.mail;
+    const struct store_value user = identity__id(&b->wanted->user);
+    struct store_rows *rows = NULL;
+    bool is_known = false;
+    if (b->in->is_new || !mail || !identity_mail_can_send(mail))
+        return STATUS_OK;
+    enum status st =
+        identity_device_is_known(task, identity, &b->in->device, &b->wanted->user, &is_known);
+    if (st != STATUS_OK || is_known)
+        return st;
+    st = store_one(task, identity->store, IDENTITY__SQL(any_sql), &user, 1, &rows);
+    store_rows_close(rows);
+    if (st != STATUS_OK)
+        return st == STATUS_NOT_FOUND ? STATUS_OK : st;
+    struct identity_mail_letter letter = { .kind = IDENTITY_MAIL_NEW_DEVICE,
+                                           .to = b->in->account->email,
+                                           .device = b->wanted->agent,
+                                           .ip = b->wanted->address };
+    st = identity_letter_notice(task, identity, "sessions", &letter, &b->letter);
+    b->has_letter = st == STATUS_OK;
+    if (st == STATUS_OK || st == STATUS_EXHAUSTED)
+        return st;
+    problem_clear(task_problem(task)); /* no mail can go there: that is no reason to stay outside */
+    return STATUS_OK;
 }
 
 static enum status begin(struct task *task, struct identity *identity, struct http_request *req,
@@ -217,11 +258,17 @@ static enum status begin(struct task *task, struct identity *identity, struct ht
         if (st == STATUS_OK)
             st = arena_copy(task_arena(task), identity_secret_text(&fresh), &device);
     }
-    struct beginning b = { in, &wanted, &session };
+    struct beginning b = { .in = in, .wanted = &wanted, .session = &session };
+    identity_note_init(&b.note, identity, req, IDENTITY_AUDIT_LOGIN_SUCCEEDED, &wanted.user);
+    identity_note_by_user(&b.note, &wanted.user);
+    if (st == STATUS_OK)
+        st = write_letter(task, identity, &b);
     if (st == STATUS_OK)
         st = store_write(task, identity->store, write_session, &b);
     if (st != STATUS_OK)
         return st;
+    if (b.has_letter)
+        identity_mail_wake(identity->options.mail);
     if (in->as_cookie)
         return answer_cookie(task, req, &session, in->account, device, wanted.now_us, http);
     const struct identity_who who = {
@@ -247,7 +294,7 @@ enum status identity_sign_in(struct task *task, struct identity *identity, struc
     if (account->disabled_us || !account->has_person)
         return problem_set(task, STATUS_DENIED, "identity/disabled",
                            "This account may not sign in.");
-    if (identity->options.verify_email && !account->verified_us)
+    if (identity->verifies && !account->verified_us)
         return problem_set(task, STATUS_DENIED, "identity/unverified",
                            "The address of this account has not been verified.");
     if (account->totp.len && !has_second)

@@ -24,6 +24,7 @@ enum status identity_who_pack(struct arena *arena, const struct identity_who *wh
     buf_put(&b, who, sizeof(*who));
     put_text(&b, who->client_id);
     put_text(&b, who->scope);
+    put_text(&b, who->key_addresses);
     for (unsigned i = 0; i < who->roles_len; i++)
         put_text(&b, who->roles[i]);
     *ret = buf_slice(&b);
@@ -48,6 +49,7 @@ enum status identity_who_unpack(struct arena *arena, struct slice packed, struct
     memcpy(ret, packed.data, sizeof(*ret));
     ret->client_id = take_text(&rest);
     ret->scope = take_text(&rest);
+    ret->key_addresses = take_text(&rest);
     struct slice *roles = NULL;
     if (ret->roles_len) {
         roles = arena_array_of(arena, struct slice, ret->roles_len);

@@ -34,7 +34,9 @@ struct identity_who {
     struct slice client_id, scope;
     bool has_impersonator;
     struct uuid impersonator;
-    uint64_t key_id; /* of an API key; 0: none */
+    bool is_key;     /* an API key: `session` is its id, and nothing else is a session's */
+    uint64_t key_id; /* its number, for limits */
+    struct slice key_addresses;
     const struct slice *roles;
     unsigned roles_len;
 };
