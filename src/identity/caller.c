@@ -156,8 +156,8 @@ static enum status look_up_key(struct task *task, struct http_request *req,
     struct identity_api_key_asker asker = asker_of(req);
     struct identity_api_key_found found;
     struct identity_account account;
-    enum status st = identity_api_key_find(task, identity->options.api_keys, text, &asker, now_us,
-                                           &found, NULL);
+    enum status st =
+        identity_api_key_find(task, identity->options.api_keys, text, &asker, now_us, &found, NULL);
     if (st != STATUS_OK)
         return st;
     *ret = (struct identity_who){ .has_session = true, /* by whose id it is revoked */
@@ -175,8 +175,7 @@ static enum status look_up_key(struct task *task, struct http_request *req,
     if (st != STATUS_OK || !found.has_user)
         return st;
     st = identity_account_by_user(task, identity, &found.user, &account);
-    if (st == STATUS_NOT_FOUND ||
-        (st == STATUS_OK && (account.disabled_us || !account.has_person)))
+    if (st == STATUS_NOT_FOUND || (st == STATUS_OK && (account.disabled_us || !account.has_person)))
         return STATUS_UNAUTHENTICATED;
     ret->roles = account.roles;
     ret->roles_len = account.roles_len;

@@ -17,8 +17,7 @@ void identity_claim_read(const struct identity_input *in, struct identity_claim 
         return;
     struct slice email = identity_input_text(in, "email", IDENTITY_EMAIL_MAX, true);
     ret->code = identity_input_text(in, "code", CODE_BYTES_MAX, true);
-    if (email.len &&
-        identity_email_key(task_arena(in->task), email, &ret->email_key) != STATUS_OK)
+    if (email.len && identity_email_key(task_arena(in->task), email, &ret->email_key) != STATUS_OK)
         problem_field_add(task_problem(in->task), task_arena(in->task), SLICE("/email"), "format",
                           "Must be an e-mail address.");
 }

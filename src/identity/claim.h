@@ -1,6 +1,6 @@
 /*
- * identity/claim.h - What somebody brings back from a mail: the secret of its link, or their address
- * and its code. Private to the room.
+ * identity/claim.h - What somebody brings back from a mail: the secret of its link, or their
+ * address and its code. Private to the room.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /*
  * identity/job.h - What is done behind an answer that has gone already: asking for a link must take
- * the same time whether there is an account or not, so the account is looked for afterwards. Private
- * to the room.
+ * the same time whether there is an account or not, so the account is looked for afterwards.
+ * Private to the room.
  */
 #pragma once
 

@@ -56,8 +56,8 @@ enum status identity_letter_write(struct task *task, struct identity *identity,
     bool with_code = letter->kind == IDENTITY_MAIL_VERIFY_EMAIL ||
                      letter->kind == IDENTITY_MAIL_MAGIC_LINK ||
                      letter->kind == IDENTITY_MAIL_EMAIL_CHANGE;
-    enum status st = identity_one_time_prepare(purpose, owner, with_code, ret->now_us + life_us,
-                                               &ret->once);
+    enum status st =
+        identity_one_time_prepare(purpose, owner, with_code, ret->now_us + life_us, &ret->once);
     if (st != STATUS_OK)
         return st;
     ret->once.data = data;
@@ -68,8 +68,7 @@ enum status identity_letter_write(struct task *task, struct identity *identity,
 }
 
 enum status identity_letter_notice(struct task *task, struct identity *identity, const char *path,
-                                   struct identity_mail_letter *letter,
-                                   struct identity_letter *ret)
+                                   struct identity_mail_letter *letter, struct identity_letter *ret)
 {
     *ret = (struct identity_letter){ .identity = identity, .now_us = clock_wall_us() };
     if (path)

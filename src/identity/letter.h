@@ -31,8 +31,7 @@ struct identity_letter {
 enum status identity_letter_write(struct task *task, struct identity *identity,
                                   enum identity_purpose purpose, const struct uuid *owner,
                                   struct slice data, int64_t life_us, const char *path,
-                                  struct identity_mail_letter *letter,
-                                  struct identity_letter *ret);
+                                  struct identity_mail_letter *letter, struct identity_letter *ret);
 /* A letter without a secret. `path` may be NULL. */
 enum status identity_letter_notice(struct task *task, struct identity *identity, const char *path,
                                    struct identity_mail_letter *letter,

@@ -14,14 +14,12 @@
 
 enum status identity_password_change_prepare(struct task *task, struct identity *identity,
                                              struct slice pointer, struct slice password,
-                                             struct slice own,
-                                             struct identity_password_change *ret)
+                                             struct slice own, struct identity_password_change *ret)
 {
     ret->now_us = clock_wall_us();
     enum status st = identity_password_check(task, pointer, password, &own, own.len > 0);
-    return st == STATUS_OK
-               ? identity_password_hash(task, identity->passwords, password, &ret->hash)
-               : st;
+    return st == STATUS_OK ? identity_password_hash(task, identity->passwords, password, &ret->hash)
+                           : st;
 }
 
 static const char set_sql[] = "UPDATE purlin_accounts SET password = $1, password_at = $2"

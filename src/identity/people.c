@@ -65,13 +65,13 @@ void identity_person_release(struct identity_person *person)
     person->set = NULL;
 }
 
-/* The person first: what the contract says is unique is told whether or not the address is taken. */
+/* The person first: what the contract says is unique is told whether or not the address is taken.
+ */
 enum status identity_person_put(struct store_tx *tx, struct identity_person *person)
 {
     struct identity *identity = person->identity;
     struct uuid id;
-    enum status st =
-        identity->options.people.insert(tx, person->row, &person->account.user, &id);
+    enum status st = identity->options.people.insert(tx, person->row, &person->account.user, &id);
     return st == STATUS_OK ? identity_account_put(tx, &person->account) : st;
 }
 

@@ -65,10 +65,10 @@ static enum status write_letter(struct task *task, struct deleting *d,
     struct identity_mail_letter mail = { .kind = IDENTITY_MAIL_ACCOUNT_DELETION,
                                          .to = account->email };
     d->has_letter = o->mail && identity_mail_can_send(o->mail);
-    return d->has_letter ? identity_letter_write(task, d->identity, IDENTITY_FOR_RESTORE, &d->user,
-                                                 SLICE_NULL, o->delete_after_us, "restore", &mail,
-                                                 &d->letter)
-                         : STATUS_OK;
+    return d->has_letter
+               ? identity_letter_write(task, d->identity, IDENTITY_FOR_RESTORE, &d->user,
+                                       SLICE_NULL, o->delete_after_us, "restore", &mail, &d->letter)
+               : STATUS_OK;
 }
 
 enum status identity__account_delete(struct task *task, struct http_request *req, void *arg)

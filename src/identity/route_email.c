@@ -62,10 +62,10 @@ static enum status write_letters(struct task *task, struct asking *a,
                                            .new_address = email };
     enum status st = buf_status(&data);
     if (st == STATUS_OK)
-        st = is_taken ? identity_letter_notice(task, a->identity, "login", &exists, &a->to_new)
-                      : identity_letter_write(task, a->identity, IDENTITY_FOR_EMAIL, &account->user,
-                                              buf_slice(&data), LIFE_US, "email", &change,
-                                              &a->to_new);
+        st = is_taken
+                 ? identity_letter_notice(task, a->identity, "login", &exists, &a->to_new)
+                 : identity_letter_write(task, a->identity, IDENTITY_FOR_EMAIL, &account->user,
+                                         buf_slice(&data), LIFE_US, "email", &change, &a->to_new);
     return st == STATUS_OK
                ? identity_letter_notice(task, a->identity, "sessions", &notice, &a->to_old)
                : st;

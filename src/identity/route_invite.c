@@ -95,8 +95,8 @@ enum status identity__invite(struct task *task, struct http_request *req, void *
     struct uuid id = uuid_v7();
     struct identity_mail_letter mail = { .kind = IDENTITY_MAIL_INVITATION,
                                          .to = email,
-                                         .inviter = inviter.len ? inviter
-                                                                : SLICE("An administrator") };
+                                         .inviter =
+                                             inviter.len ? inviter : SLICE("An administrator") };
     st = identity_letter_write(task, identity, IDENTITY_FOR_INVITE, &id,
                                write_data(task_arena(task), email, roles), LIFE_US, "invitation",
                                &mail, &invite.letter);
@@ -136,8 +136,8 @@ static enum status write_accepted(struct store_tx *tx, void *arg)
 {
     struct accepting *a = arg;
     struct identity_note note;
-    enum status st = identity_one_time_take_link(tx, IDENTITY_FOR_INVITE, a->token,
-                                                 clock_wall_us(), &a->once);
+    enum status st =
+        identity_one_time_take_link(tx, IDENTITY_FOR_INVITE, a->token, clock_wall_us(), &a->once);
     if (st == STATUS_OK)
         st = identity_person_put(tx, &a->person);
     if (st == STATUS_CONFLICT && identity_person_is_taken(tx))
@@ -153,8 +153,7 @@ static enum status take_promise(struct task *task, struct accepting *a)
 {
     struct identity_account_new *account = &a->person.account;
     json_t *data;
-    enum status st =
-        json_read(task_arena(task), a->once.data, JSON_LIMITS_DEFAULT, &data, NULL);
+    enum status st = json_read(task_arena(task), a->once.data, JSON_LIMITS_DEFAULT, &data, NULL);
     if (st != STATUS_OK)
         return STATUS_INTERNAL;
     struct buf roles;
@@ -177,7 +176,7 @@ static enum status take_promise(struct task *task, struct accepting *a)
 }
 
 static enum status accept_it(struct task *task, struct http_request *req, struct accepting *a,
-                          struct identity_sign_in *in)
+                             struct identity_sign_in *in)
 {
     struct identity *identity = a->identity;
     enum status st = store_write(task, identity->store, write_see, a);
@@ -212,8 +211,8 @@ enum status identity__invite_accept(struct task *task, struct http_request *req,
     a.token = identity_input_text(&in, "token", IDENTITY_SECRET_TEXT_MAX, true);
     a.password = identity_input_text(&in, "password", IDENTITY_INPUT_BYTES_MAX, true);
     a.profile = identity_input_object(&in, "profile");
-    struct identity_sign_in sign_in = { .as_cookie = in.is_form ||
-                                                     identity_input_flag(&in, "cookie"),
+    struct identity_sign_in sign_in = { .as_cookie =
+                                            in.is_form || identity_input_flag(&in, "cookie"),
                                         .device = identity_device_of(req, &in) };
     if (identity_input_status(&in) != STATUS_OK)
         return STATUS_INVALID;

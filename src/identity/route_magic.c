@@ -42,7 +42,8 @@ enum status identity__magic(struct task *task, struct http_request *req, void *a
 /* -- signing in by it
  * ----------------------------------------------------------------------------------- */
 
-struct using {
+struct using
+{
     struct identity *identity;
     struct identity_claim claim;
     struct identity_account account;

@@ -30,8 +30,7 @@ static enum status prove_current(struct task *task, struct identity *identity,
     struct identity_password_verdict verdict;
     const struct identity_throttle_key key = {
         IDENTITY_THROTTLE_DEVICE,
-        identity_throttle_hash(identity->throttle,
-                               slice_of((const char *)account->user.bytes, 16)),
+        identity_throttle_hash(identity->throttle, slice_of((const char *)account->user.bytes, 16)),
     };
     int64_t wait_us = identity_throttle_begin(identity->throttle, &key, 1, clock_mono_us());
     if (wait_us > 0) {
@@ -41,8 +40,8 @@ static enum status prove_current(struct task *task, struct identity *identity,
         task_problem(task)->retry_after_us = wait_us;
         return st;
     }
-    enum status st = identity_password_verify(task, identity->passwords, current,
-                                              account->password, &verdict);
+    enum status st =
+        identity_password_verify(task, identity->passwords, current, account->password, &verdict);
     if (st != STATUS_OK) {
         identity_throttle_undo(identity->throttle, &key, 1, clock_mono_us());
         return st;

@@ -21,8 +21,7 @@
 /* -- POST /auth/refresh
  * -------------------------------------------------------------------------------- */
 
-static void tell_reuse(struct identity *identity, struct http_request *req,
-                       const struct uuid *user)
+static void tell_reuse(struct identity *identity, struct http_request *req, const struct uuid *user)
 {
     struct identity_note note;
     identity__log_user(LOG_LEVEL_WARN, "identity.refresh_reused", user);
@@ -146,9 +145,10 @@ static void put_session(struct json_out *o, const struct store_rows *rows,
     identity_put_text(o, "agent", store_rows_bytes(rows, 7));
     if (!store_rows_is_null(rows, 8))
         put_bytes(o, "impersonator", store_rows_bytes(rows, 8));
-    identity_put_flag(o, "current",
-                      who->has_session && !who->is_key && slice_eq(id, slice_of((const char *)who->session.bytes,
-                                                                sizeof(who->session.bytes))));
+    identity_put_flag(
+        o, "current",
+        who->has_session && !who->is_key &&
+            slice_eq(id, slice_of((const char *)who->session.bytes, sizeof(who->session.bytes))));
     json_out_end(o);
 }
 

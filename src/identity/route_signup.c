@@ -137,8 +137,8 @@ static enum status sign_up_by_mail(struct task *task, struct http_request *req, 
 {
     struct identity *identity = s->identity;
     struct identity_mail_letter mail = { .kind = IDENTITY_MAIL_ACCOUNT_EXISTS, .to = s->email };
-    enum status st = identity_verify_letter(task, identity, &s->person.account.user, s->email,
-                                            &s->verify);
+    enum status st =
+        identity_verify_letter(task, identity, &s->person.account.user, s->email, &s->verify);
     if (st == STATUS_OK)
         st = identity_letter_notice(task, identity, "login", &mail, &s->exists);
     s->is_exists_due =

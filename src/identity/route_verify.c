@@ -50,8 +50,8 @@ static enum status write_verified(struct store_tx *tx, void *arg)
     struct identity_account account;
     struct identity_note note;
     bool changed = false;
-    enum status st = identity_claim_take(tx, v->identity, IDENTITY_FOR_VERIFY, &v->claim,
-                                         v->now_us, &once, &account);
+    enum status st = identity_claim_take(tx, v->identity, IDENTITY_FOR_VERIFY, &v->claim, v->now_us,
+                                         &once, &account);
     if (st != STATUS_OK)
         return st == STATUS_NOT_FOUND ? STATUS_OK : st;
     v->is_good = true;

@@ -1,6 +1,6 @@
 /*
- * identity/throttle.c - A table of sets of eight places. The wait after a failure is a second (after
- * a letter a minute), doubled for each further one past those that are free.
+ * identity/throttle.c - A table of sets of eight places. The wait after a failure is a second
+ * (after a letter a minute), doubled for each further one past those that are free.
  */
 #include "identity/throttle.h"
 
