@@ -143,6 +143,7 @@ struct config {
     struct slice auth_pages;
     bool auth_sign_up;
     struct slice auth_verify_email; /* auto, on, off */
+    struct slice auth_lost_keys;    /* refuse, replace */
     struct slice auth_algorithm;    /* ES256, RS256 */
     int64_t auth_access_us;
     int64_t auth_session_us;

@@ -394,6 +394,10 @@ const struct config_key config_keys[] = {
     { "auth.algorithm", "PURLIN_AUTH_ALGORITHM", CONFIG_CHOICE,
       offsetof(struct config, auth_algorithm), "ES256", "ES256|RS256", 0, 0, false, false,
       "How access tokens are signed; a change makes new keys, tokens of the old ones stay good." },
+    { "auth.lost_keys", "PURLIN_AUTH_LOST_KEYS", CONFIG_CHOICE,
+      offsetof(struct config, auth_lost_keys), "refuse", "refuse|replace", 0, 0, false, false,
+      "When the signing keys are sealed with a secret that is not known any more: refuse to start, "
+      "or make new ones, which ends every access token." },
     { "auth.access_token", "PURLIN_AUTH_ACCESS_TOKEN", CONFIG_DURATION,
       offsetof(struct config, auth_access_us), "15m", NULL, 10 * SECOND, DAY, false, false,
       "Life of an access token." },

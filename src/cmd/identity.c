@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cmd/app.h"
 #include "cmd/config.h"
+#include "cmd/operator.h"
 #include "contract/contract.h"
 #include "fiber/loop.h"
 #include "identity/identity.h"
@@ -47,11 +48,16 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
                              unsigned loops_len)
 {
     const struct config *c = &app->config;
+    struct identity_audit_event operator= { 0 };
+    operator_event(app->arena, &operator);
     const struct identity_options options = {
+        .operator_name = operator.actor_id,
         .store = app->store,
         .metrics = app->metrics,
         .people = { hold, release, resource_tx_insert, erase, app },
+        .audit = app->audit,
         .mail = app->mail,
+        .api_keys = app->api_keys,
         .loops = loops,
         .loops_len = loops_len,
         .secret = c->secret,
@@ -59,6 +65,7 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .issuer = c->auth_issuer,
         .audience = c->auth_audience,
         .rs256 = slice_eq(c->auth_algorithm, SLICE("RS256")),
+        .replace_lost = slice_eq(c->auth_lost_keys, SLICE("replace")),
         .pages = c->auth_pages,
         .sign_up = c->auth_sign_up,
         .verify_email = verify_of(c->auth_verify_email),

@@ -13,6 +13,7 @@
 #include "base/macros.h"
 #include "cmd/app.h"
 #include "cmd/identity.h"
+#include "cmd/security.h"
 #include "contract/contract.h"
 #include "fiber/task.h"
 #include "identity/identity.h"
@@ -150,6 +151,8 @@ static int open_and_act(struct app *app, struct user *u)
     if (code != CMD_OK)
         return code;
     enum status st = app_settle_secret(app);
+    if (st == STATUS_OK)
+        st = security_open(app);
     if (st == STATUS_OK)
         st = identity_compose(app, NULL, NULL, 0);
     if (st != STATUS_OK)

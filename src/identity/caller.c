@@ -91,7 +91,11 @@ static enum status keep(struct identity *identity, struct task *task,
                         int64_t expires_us, uint64_t ticket)
 {
     struct identity_token_entry entry = { .digest = *digest, .expires_us = expires_us };
-    if (who->has_session)
+    char key_id[UUID_TEXT_LEN]; /* by which keys are revoked */
+    if (who->is_key) {
+        uuid_format(&who->session, key_id);
+        entry.session_id = slice_of(key_id, sizeof(key_id));
+    } else if (who->has_session)
         entry.session_id = slice_of((const char *)who->session.bytes, sizeof(who->session.bytes));
     if (who->has_user)
         entry.user_id = slice_of((const char *)who->user.bytes, sizeof(who->user.bytes));

@@ -26,7 +26,6 @@ struct identity;
 struct identity_api_keys;
 struct identity_audit;
 struct identity_mail;
-struct identity_revocations;
 struct loop;
 struct metrics;
 struct problem;
@@ -59,7 +58,6 @@ struct identity_options {
     struct identity_audit *audit; /* outlive it; each may be NULL */
     struct identity_mail *mail;
     struct identity_api_keys *api_keys;
-    struct identity_revocations *revocations; /* NULL: its own */
     struct loop *const *loops;
     unsigned loops_len;
     struct slice secret, secret_previous; /* of the installation */
@@ -67,8 +65,10 @@ struct identity_options {
     struct slice audience; /* of access tokens; empty: the issuer */
     struct slice pages;    /* URL under which the application has pages for links in mail; empty:
                               ours */
-    bool rs256;            /* sign with RS256 instead of ES256 */
-    bool sign_up;          /* anybody may have an account */
+    struct slice operator_name; /* of a tool: who calls it, for the log */
+    bool rs256;                 /* sign with RS256 instead of ES256 */
+    bool replace_lost; /* signing keys that no secret opens go, and with them every token */
+    bool sign_up;      /* anybody may have an account */
     enum identity_verify verify_email; /* an account signs in only after its address was verified;
                                           AUTO: in production, where mail can be sent */
     bool development;

@@ -9,20 +9,32 @@ static struct slice id_text(const struct uuid *id, char text[UUID_TEXT_LEN])
     return slice_of(text, UUID_TEXT_LEN);
 }
 
-void identity_note_init(struct identity_note *note, struct identity *identity,
-                        struct http_request *req, enum identity_audit_act act,
-                        const struct uuid *user)
+static void set_act(struct identity_note *note, enum identity_audit_act act,
+                    const struct uuid *user)
 {
-    *note = (struct identity_note){ .identity = identity };
-    if (req)
-        identity_audit_from_request(req, &note->event);
-    else
-        note->event.actor = IDENTITY_AUDIT_OPERATOR;
     note->event.act = act;
     if (!user)
         return;
     note->event.subject_kind = SLICE("user");
     note->event.subject_id = id_text(user, note->subject);
+}
+
+void identity_note_init(struct identity_note *note, struct identity *identity,
+                        struct http_request *req, enum identity_audit_act act,
+                        const struct uuid *user)
+{
+    *note = (struct identity_note){ .identity = identity };
+    identity_audit_from_request(req, &note->event);
+    set_act(note, act, user);
+}
+
+void identity_note_operator(struct identity_note *note, struct identity *identity,
+                            enum identity_audit_act act, const struct uuid *user)
+{
+    *note = (struct identity_note){ .identity = identity };
+    note->event.actor = IDENTITY_AUDIT_OPERATOR;
+    note->event.actor_id = identity->options.operator_name;
+    set_act(note, act, user);
 }
 
 void identity_note_by_user(struct identity_note *note, const struct uuid *user)

@@ -21,10 +21,13 @@ struct identity_note {
     char subject[UUID_TEXT_LEN], actor[UUID_TEXT_LEN];
 };
 
-/* Filled from a request (NULL: an operator's tool). `user` is the subject; NULL: none is known. */
+/* Filled from a request. `user` is the subject; NULL: none is known. */
 void identity_note_init(struct identity_note *note, struct identity *identity,
                         struct http_request *req, enum identity_audit_act act,
                         const struct uuid *user);
+/* By whoever has the machine: options.operator_name. */
+void identity_note_operator(struct identity_note *note, struct identity *identity,
+                            enum identity_audit_act act, const struct uuid *user);
 /* The user did it themselves, though the request came without a session: signing in, a link. */
 void identity_note_by_user(struct identity_note *note, const struct uuid *user);
 /* Inside the write that does it. */

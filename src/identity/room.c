@@ -10,6 +10,7 @@
 #include "base/macros.h"
 #include "contract/contract.h"
 #include "fiber/task.h"
+#include "identity/api_keys.h"
 #include "identity/caller.h"
 #include "identity/feed.h"
 #include "identity/keys.h"
@@ -68,8 +69,7 @@ static void look_at_people(struct identity *identity)
 static enum status make_caches(struct identity *identity)
 {
     const struct identity_options *o = &identity->options;
-    identity->owns_revocations = !o->revocations;
-    identity->revocations = o->revocations ? o->revocations : identity_revocations_new();
+    identity->revocations = identity_revocations_new();
     identity->caches = arena_array_of(identity->arena, struct identity_token_cache *, o->loops_len);
     identity->jobs = arena_array_of(identity->arena, unsigned, o->loops_len);
     if (!identity->revocations || !identity->caches || !identity->jobs)
@@ -94,6 +94,7 @@ static enum status open_secrets(struct identity *identity, struct arena *arena,
     const struct identity_keys_options keys = { .store = o->store,
                                                 .secret = o->secret,
                                                 .secret_previous = o->secret_previous,
+                                                .replace_lost = o->replace_lost,
                                                 .alg = o->rs256 ? IDENTITY_JOSE_RS256
                                                                 : IDENTITY_JOSE_ES256,
                                                 .token_us = o->access_us,
@@ -128,6 +129,8 @@ static enum status open_all(struct identity *identity, struct arena *arena, stru
         st = identity__caller_open(identity);
     if (st == STATUS_OK && identity->app)
         st = identity__routes_open(identity);
+    if (st == STATUS_OK && identity->options.api_keys)
+        identity_api_keys_revocations_set(identity->options.api_keys, identity->revocations);
     return st;
 }
 
@@ -146,7 +149,7 @@ enum status identity_open(struct http_app *app, const struct identity_options *o
     identity__metrics_open(identity);
     look_at_people(identity);
     enum status st = identity->arena ? STATUS_OK : STATUS_EXHAUSTED;
-    if (st == STATUS_OK && identity->has_people)
+    if (st == STATUS_OK)
         st = open_all(identity, arena, problem);
     if (st != STATUS_OK) {
         identity_close(identity);
@@ -162,8 +165,9 @@ void identity_close(struct identity *identity)
         return;
     for (unsigned i = 0; i < identity->caches_len; i++)
         identity_token_cache_free(identity->caches[i]);
-    if (identity->owns_revocations)
-        identity_revocations_free(identity->revocations);
+    if (identity->options.api_keys)
+        identity_api_keys_revocations_set(identity->options.api_keys, NULL);
+    identity_revocations_free(identity->revocations);
     identity_throttle_free(identity->throttle);
     identity_passwords_free(identity->passwords);
     if (identity->keys)
@@ -233,22 +237,19 @@ static void on_timer(struct loop_timer *timer)
 
 void identity_upkeep_start(struct identity *identity)
 {
-    if (identity->has_people)
-        loop_timer_start(identity->options.loops[0], &identity->timer, IDENTITY_FEED_EVERY_US,
-                         on_timer);
+    loop_timer_start(identity->options.loops[0], &identity->timer, IDENTITY_FEED_EVERY_US,
+                     on_timer);
 }
 
 void identity_upkeep_stop(struct identity *identity)
 {
-    if (identity->has_people)
-        loop_timer_stop(identity->options.loops[0], &identity->timer);
+    loop_timer_stop(identity->options.loops[0], &identity->timer);
 }
 
 bool identity_is_idle(const struct identity *identity)
 {
     unsigned index = loop_index(loop_self());
-    return !identity->has_people ||
-           (identity->jobs[index] == 0 && !(index == 0 && identity->upkeep_runs));
+    return identity->jobs[index] == 0 && !(index == 0 && identity->upkeep_runs);
 }
 
 bool identity_has_people(const struct identity *identity)

@@ -190,8 +190,9 @@ static enum status write_erased(struct store_tx *tx, void *arg)
         st = store_tx_exec(tx, slice_cstr(statements[i]), &user, 1, NULL);
     if (st != STATUS_OK)
         return st;
-    identity_note_init(&note, e->identity, NULL, IDENTITY_AUDIT_ACCOUNT_DELETED, &e->user);
+    identity_note_operator(&note, e->identity, IDENTITY_AUDIT_ACCOUNT_DELETED, &e->user);
     note.event.actor = IDENTITY_AUDIT_SYSTEM;
+    note.event.actor_id = SLICE_NULL;
     return identity_note_put(tx, &note);
 }
 

@@ -102,7 +102,7 @@ enum status identity__routes_open(struct identity *identity)
                                              .operation_id = "jwks",
                                              .answer_type = "application/jwk-set+json" },
                        &reason);
-    for (size_t i = 0; i < ARRAY_LEN(routes) && st == STATUS_OK; i++) {
+    for (size_t i = 0; identity->has_people && i < ARRAY_LEN(routes) && st == STATUS_OK; i++) {
         if (routes[i].handler != identity__sign_up || identity->options.sign_up)
             st = add(identity, &routes[i]);
     }

@@ -9,7 +9,9 @@
 #include "fiber/task.h"
 #include "identity/account.h"
 #include "identity/feed.h"
+#include "identity/note.h"
 #include "identity/password.h"
+#include "identity/password_change.h"
 #include "identity/people.h"
 #include "identity/room.h"
 #include "identity/session.h"
@@ -37,7 +39,13 @@ void identity_password_make(char ret_password[IDENTITY_PASSWORD_MADE_LEN])
 
 static enum status write_person(struct store_tx *tx, void *arg)
 {
-    enum status st = identity_person_put(tx, arg);
+    struct identity_person *person = arg;
+    enum status st = identity_person_put(tx, person);
+    struct identity_note note;
+    identity_note_operator(&note, person->identity, IDENTITY_AUDIT_ACCOUNT_CREATED,
+                           &person->account.user);
+    if (st == STATUS_OK)
+        return identity_note_put(tx, &note);
     if (st == STATUS_CONFLICT && slice_eq(store_tx_conflict(tx)->table, SLICE("purlin_accounts")))
         return store_tx_problem_set(tx, st, "identity/taken",
                                     "There is an account with this address already.");
@@ -121,8 +129,8 @@ struct change {
     struct slice email_key;
     const struct slice *added, *removed;
     unsigned added_len, removed_len;
-    struct slice password; /* its hash */
-    struct slice roles;    /* what came of it */
+    struct identity_password_change password;
+    struct slice roles; /* what came of it */
     struct uuid user;
     int64_t now_us;
 };
@@ -130,8 +138,6 @@ struct change {
 static const char set_roles_sql[] = "UPDATE purlin_accounts SET roles = $1 WHERE user_id = $2";
 static const char set_disabled_sql[] =
     "UPDATE purlin_accounts SET disabled_at = $1 WHERE user_id = $2";
-static const char set_password_sql[] =
-    "UPDATE purlin_accounts SET password = $1, password_at = $2 WHERE user_id = $3";
 
 static bool has(const struct slice *roles, unsigned len, struct slice role)
 {
@@ -139,6 +145,23 @@ static bool has(const struct slice *roles, unsigned len, struct slice role)
         if (slice_eq(roles[i], role))
             return true;
     return false;
+}
+
+static enum status note_act(struct store_tx *tx, const struct change *c,
+                            enum identity_audit_act act)
+{
+    struct identity_note note;
+    identity_note_operator(&note, c->identity, act, &c->user);
+    return identity_note_put(tx, &note);
+}
+
+static enum status note_role(struct store_tx *tx, const struct change *c,
+                             enum identity_audit_act act, struct slice role)
+{
+    struct identity_note note;
+    identity_note_operator(&note, c->identity, act, &c->user);
+    note.event.details = arena_printf(store_tx_arena(tx), "{\"role\":\"%.*s\"}", SLICE_ARG(role));
+    return identity_note_put(tx, &note);
 }
 
 static enum status change_roles(struct store_tx *tx, struct change *c,
@@ -161,6 +184,10 @@ static enum status change_roles(struct store_tx *tx, struct change *c,
     const struct store_value values[] = { store_text(c->roles), identity__id(&c->user) };
     if (st == STATUS_OK)
         st = store_tx_exec(tx, IDENTITY__SQL(set_roles_sql), values, ARRAY_LEN(values), NULL);
+    for (unsigned i = 0; i < c->added_len && st == STATUS_OK; i++)
+        st = note_role(tx, c, IDENTITY_AUDIT_ROLE_GRANTED, c->added[i]);
+    for (unsigned i = 0; i < c->removed_len && st == STATUS_OK; i++)
+        st = note_role(tx, c, IDENTITY_AUDIT_ROLE_REVOKED, c->removed[i]);
     return st == STATUS_OK ? identity_feed_put(tx, IDENTITY_FEED_USER, &c->user, c->now_us) : st;
 }
 
@@ -177,16 +204,21 @@ static enum status set_disabled(struct store_tx *tx, struct change *c)
                                           identity__id(&c->user) };
     enum status st =
         store_tx_exec(tx, IDENTITY__SQL(set_disabled_sql), values, ARRAY_LEN(values), NULL);
-    return st == STATUS_OK && disable ? end_all(tx, c, "disabled") : st;
+    if (st == STATUS_OK && disable)
+        st = end_all(tx, c, "disabled");
+    return st == STATUS_OK ? note_act(tx, c,
+                                      disable ? IDENTITY_AUDIT_ACCOUNT_DISABLED
+                                              : IDENTITY_AUDIT_ACCOUNT_ENABLED)
+                           : st;
 }
 
 static enum status set_password(struct store_tx *tx, struct change *c)
 {
-    const struct store_value values[] = { store_text(c->password), store_i64(c->now_us),
-                                          identity__id(&c->user) };
-    enum status st =
-        store_tx_exec(tx, IDENTITY__SQL(set_password_sql), values, ARRAY_LEN(values), NULL);
-    return st == STATUS_OK ? end_all(tx, c, "password") : st;
+    c->password.user = c->user;
+    c->password.now_us = c->now_us;
+    identity_note_operator(&c->password.note, c->identity, IDENTITY_AUDIT_PASSWORD_CHANGED,
+                           &c->user);
+    return identity_password_change_put(tx, &c->password);
 }
 
 static enum status write_change(struct store_tx *tx, void *arg)
@@ -252,8 +284,7 @@ enum status identity_user_password_set(struct task *task, struct identity *ident
                                        struct slice email, struct slice password)
 {
     struct change c = { .identity = identity, .kind = CHANGE_PASSWORD };
-    enum status st = identity_password_check(task, SLICE("/password"), password, &email, 1);
-    if (st == STATUS_OK)
-        st = identity_password_hash(task, identity->passwords, password, &c.password);
+    enum status st = identity_password_change_prepare(task, identity, SLICE("/password"), password,
+                                                      email, &c.password);
     return st == STATUS_OK ? run_change(task, &c, email) : st;
 }

@@ -310,3 +310,51 @@ describe("purlin user", () => {
     assert.match(tool("create", "A@example.org", "--profile", '{"display_name":"x"}').stderr, /already/);
   });
 });
+
+describe("API keys", () => {
+  it("have their owner's rights, from where they may be used, until they are revoked", async (t) => {
+    const folder = temporaryFolder(t);
+    const env = { ...cheap, PURLIN_SECRET: "an-installation-key-0123" };
+    const server = await startPurlin(t, { contracts: people, folder, env });
+    const ada = await signUp(server);
+    await note(server, ada, "mine");
+    const tool = (...args) => runPurlin(["key", ...args], { env: environment(folder, writeContracts(folder, people), env) });
+    const made = tool("create", "--name", "script", "--user", ada.user_id, "--json");
+    assert.equal(made.code, 0, made.stderr);
+    const { id, secret } = JSON.parse(made.stdout);
+    for (const headers of [{ "X-API-Key": secret }, bearer(secret)]) {
+      const list = await get(server, "/api/v1/notes", headers);
+      assert.deepEqual([list.status, list.body.data?.length], [200, 1]);
+      assert.equal((await get(server, "/auth/me", headers)).body.id, ada.user_id);
+    }
+    const there = JSON.parse(tool("create", "--name", "elsewhere", "--user", ada.user_id, "--address", "192.0.2.0/24", "--json").stdout);
+    for (let i = 0; i < 2; i++) assert.equal((await get(server, "/api/v1/notes", bearer(there.secret))).status, 401, "also from the cache");
+    const service = JSON.parse(tool("create", "--name", "service", "--role", "admin", "--json").stdout);
+    const created = await fetch(`${server.url}/api/v1/users`, { method: "POST", headers: { "Content-Type": "application/json", ...bearer(service.secret) }, body: '{"display_name":"By a service"}' });
+    assert.equal(created.status, 201);
+    assert.equal((await get(server, "/auth/me", bearer(service.secret))).status, 401, "nobody is signed in by it");
+    assert.equal(tool("revoke", id).code, 0);
+    await until(async () => (await get(server, "/api/v1/notes", bearer(secret))).status === 401);
+  });
+});
+
+describe("the audit log", () => {
+  it("has what was done, by whom, and is whole", async (t) => {
+    const folder = temporaryFolder(t);
+    const env = { ...cheap, PURLIN_SECRET: "an-installation-key-0123" };
+    const server = await startPurlin(t, { contracts: people, folder, env });
+    const ada = await signUp(server);
+    await login(server, ada.email, "not the password");
+    await auth(server, "logout", undefined, bearer(ada));
+    const wanted = ["account.created", "login.succeeded", "login.failed", "logout"];
+    await until(async () => {
+      const { body } = await get(server, `/api/v1/audit?user=${ada.user_id}`, { "X-API-Key": adminKey });
+      const acts = body.data.map((row) => row.act);
+      return wanted.every((act) => acts.includes(act));
+    });
+    assert.equal((await get(server, "/api/v1/audit")).status, 401);
+    await server.stop();
+    const verified = runPurlin(["audit", "verify"], { env: environment(folder, writeContracts(folder, people), env) });
+    assert.equal(verified.code, 0, verified.stderr + verified.stdout);
+  });
+});
