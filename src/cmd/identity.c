@@ -58,6 +58,7 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .audit = app->audit,
         .mail = app->mail,
         .api_keys = app->api_keys,
+        .revocations = app->revocations,
         .loops = loops,
         .loops_len = loops_len,
         .secret = c->secret,

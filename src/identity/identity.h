@@ -26,6 +26,7 @@ struct identity;
 struct identity_api_keys;
 struct identity_audit;
 struct identity_mail;
+struct identity_revocations;
 struct loop;
 struct metrics;
 struct problem;
@@ -58,6 +59,7 @@ struct identity_options {
     struct identity_audit *audit; /* outlive it; each may be NULL */
     struct identity_mail *mail;
     struct identity_api_keys *api_keys;
+    struct identity_revocations *revocations; /* what keys and sessions share; NULL: its own */
     struct loop *const *loops;
     unsigned loops_len;
     struct slice secret, secret_previous; /* of the installation */

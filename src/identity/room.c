@@ -10,7 +10,6 @@
 #include "base/macros.h"
 #include "contract/contract.h"
 #include "fiber/task.h"
-#include "identity/api_keys.h"
 #include "identity/caller.h"
 #include "identity/feed.h"
 #include "identity/keys.h"
@@ -69,7 +68,8 @@ static void look_at_people(struct identity *identity)
 static enum status make_caches(struct identity *identity)
 {
     const struct identity_options *o = &identity->options;
-    identity->revocations = identity_revocations_new();
+    identity->owns_revocations = !o->revocations;
+    identity->revocations = o->revocations ? o->revocations : identity_revocations_new();
     identity->caches = arena_array_of(identity->arena, struct identity_token_cache *, o->loops_len);
     identity->jobs = arena_array_of(identity->arena, unsigned, o->loops_len);
     if (!identity->revocations || !identity->caches || !identity->jobs)
@@ -129,8 +129,6 @@ static enum status open_all(struct identity *identity, struct arena *arena, stru
         st = identity__caller_open(identity);
     if (st == STATUS_OK && identity->app)
         st = identity__routes_open(identity);
-    if (st == STATUS_OK && identity->options.api_keys)
-        identity_api_keys_revocations_set(identity->options.api_keys, identity->revocations);
     return st;
 }
 
@@ -165,9 +163,8 @@ void identity_close(struct identity *identity)
         return;
     for (unsigned i = 0; i < identity->caches_len; i++)
         identity_token_cache_free(identity->caches[i]);
-    if (identity->options.api_keys)
-        identity_api_keys_revocations_set(identity->options.api_keys, NULL);
-    identity_revocations_free(identity->revocations);
+    if (identity->owns_revocations)
+        identity_revocations_free(identity->revocations);
     identity_throttle_free(identity->throttle);
     identity_passwords_free(identity->passwords);
     if (identity->keys)

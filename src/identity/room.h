@@ -54,6 +54,7 @@ struct identity {
     unsigned secrets_len;
     bool has_people; /* there is a contract "users" */
     bool verifies;   /* addresses, before an account may sign in */
+    bool owns_revocations;
     /* The upkeep: of loops[0]. */
     struct loop_timer timer;
     bool upkeep_runs;
