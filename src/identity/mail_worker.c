@@ -271,6 +271,8 @@ static void on_start(struct loop_post *post)
 {
     struct identity__mail_worker *w = CONTAINER_OF(post, struct identity__mail_worker, start);
     const struct task_options options = { .name = "mail", .arena_budget = 2 * DELIVERY_BYTES_MAX };
+    if (w->stopping)
+        return;
     enum status st = task_spawn(w->loop, worker_task, w, &options);
     if (st != STATUS_OK)
         log_error("mail.not_started", LOG_CSTR("status", status_name(st)));
@@ -311,11 +313,12 @@ void identity_mail_stop(struct identity_mail *mail, int64_t until_us, void (*end
                         void *arg)
 {
     struct identity__mail_worker *w = mail->worker;
+    if (w)
+        w->stopping = true;
     if (!w || !w->task) {
         ended(arg);
         return;
     }
-    w->stopping = true;
     w->until_us = until_us;
     w->ended = ended;
     w->ended_arg = arg;

@@ -1,7 +1,10 @@
 /*
  * net/curl.h - libcurl on the loop, for third parties that need more than net/client.h speaks:
- * HTTP/2, proxies, mail, signed requests. A transfer is set up with libcurl's own options and
+ * HTTP/2, proxies, signed requests. A transfer is set up with libcurl's own options and
  * performed by a task, which waits while the loop does not.
+ *
+ * Not for mail and FTP: libcurl 7.88 ends their transfers in a loop of its own, for as long as the
+ * server likes (identity/mail_smtp.c).
  *
  * Names are looked up by us, never by libcurl, which would start a thread for each and wait for it;
  * the guard of net/client.h holds here too.
