@@ -2,14 +2,16 @@
  * store/checkpoint.c - Moves what was written from the WAL into the database, off the writer's
  * path.
  *
- * When the WAL has grown past its limit, this thread first copies all it can while everybody goes
- * on (PASSIVE: the bulk of the work, and the syncs). What remains is little, and for that it holds
- * the write gate for some milliseconds, copies it (FULL) and asks SQLite to begin the WAL anew
- * (RESTART), which needs a moment without a reader inside the WAL. Once everything is copied, new
- * snapshots read the database alone, and old ones end with their loop's turn: so the moment comes,
- * unless a long scan holds its snapshot. Then the writer is not made to wait for nothing, and it is
- * tried again when the WAL has grown by half; scans are cut off after a minute (read.c), so the WAL
- * cannot grow without end.
+ * When the WAL has grown past its limit, this thread copies all it can while everybody goes on
+ * (PASSIVE: the bulk of the work, and the syncs). What was committed meanwhile is little, and
+ * copying it takes less time than passes between two batches: so it tries right after one. Once
+ * everything is copied, new snapshots read the database alone, old ones end with their loop's turn,
+ * and SQLite begins the WAL anew with the next write, which nobody has waited for.
+ *
+ * Writes may leave no such moment, and a long scan keeps its snapshot. Then it is tried again when
+ * the WAL has grown by half; readers meanwhile search only the part that is not copied. Far over
+ * its limit the writes are held up, by the write gate, until all is copied and no reader is left
+ * inside the WAL; scans are cut off after a minute (read.c), so it cannot grow without end.
  *
  * The file keeps its size and is written over: that syncs faster than growing it. One that has
  * become much larger than it should be is cut back.
@@ -20,6 +22,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/internal.h"
+
+/* So many times right after a batch, before it is left for later. */
+#define TRIES 4u
+
+/* So many times its limit: writes wait for the WAL; the file is cut back. */
+#define HOLD_FROM 4
+#define CUT_FROM 16
 
 /* How long the writer may be kept waiting for readers to leave the WAL, in steps of POLL. */
 #define PATIENCE_US (10 * CLOCK_MS)
@@ -50,32 +59,53 @@ static int on_busy(void *arg, int tries)
  * left where an old snapshot forbids. */
 #define LEFT_PART 8
 
-/* *ret_is_whole, if not NULL: all but a little of what stood in the WAL is copied. */
-static int checkpoint(struct store *store, int mode, bool *ret_is_whole)
+struct left {
+    int frames, of;
+};
+
+static int checkpoint(struct store *store, int mode, struct left *ret_left)
 {
     int log_frames = 0, done_frames = 0;
     int rc =
         sqlite3_wal_checkpoint_v2(store->checkpointer->db, NULL, mode, &log_frames, &done_frames);
-    if (rc == SQLITE_OK && mode == SQLITE_CHECKPOINT_PASSIVE) {
-        STORE__COUNT(store->checkpoints, 1);
-        store__observe(store, STORE__METRIC_CHECKPOINTS, 1);
-    }
-    if (ret_is_whole)
-        *ret_is_whole = rc == SQLITE_OK && log_frames - done_frames <= log_frames / LEFT_PART;
+    if (rc == SQLITE_OK && ret_left)
+        *ret_left = (struct left){ log_frames - done_frames, log_frames };
     return rc;
 }
 
-/* Begin the WAL anew; true when it was. */
+/* Copy, between two batches, what came while the rest was copied; true when nothing is left, and
+ * the next write begins anew. A pass knows of what stood in the WAL when it began, no more. */
+static bool copy_rest(struct store *store)
+{
+    bool is_copied = false;
+    for (unsigned i = 0; !is_copied && i < TRIES; i++) {
+        pthread_mutex_lock(&store->write_gate); /* a batch that runs has ended then */
+        int64_t wal_bytes = __atomic_load_n(&store->wal_bytes, __ATOMIC_RELAXED);
+        pthread_mutex_unlock(&store->write_gate);
+        struct left left = { .frames = 1 };
+        if (checkpoint(store, SQLITE_CHECKPOINT_PASSIVE, &left) != SQLITE_OK)
+            return false;
+        if (left.frames > 0 || pthread_mutex_trylock(&store->write_gate) != 0)
+            continue;
+        is_copied = wal_bytes == __atomic_load_n(&store->wal_bytes, __ATOMIC_RELAXED);
+        if (is_copied)
+            store__committed(store); /* nothing new, but each reader's next statement begins anew */
+        pthread_mutex_unlock(&store->write_gate);
+    }
+    return is_copied;
+}
+
+/* Hold up the writes and begin the WAL anew; true when it was. */
 static bool begin_anew(struct store *store, int64_t wal_bytes)
 {
-    bool is_far_over = wal_bytes > 4 * store->wal_bytes_max;
+    bool is_cut = wal_bytes > CUT_FROM * store->wal_bytes_max;
     pthread_mutex_lock(&store->write_gate);
-    struct patience patience = { clock_mono_us() + (is_far_over ? PATIENCE_LONG_US : PATIENCE_US) };
+    struct patience patience = { clock_mono_us() + (is_cut ? PATIENCE_LONG_US : PATIENCE_US) };
     (void)sqlite3_busy_handler(store->checkpointer->db, on_busy, &patience);
     int rc = checkpoint(store, SQLITE_CHECKPOINT_FULL, NULL);
     if (rc == SQLITE_OK) {
         store__committed(store); /* nothing new, but each reader's next statement begins anew */
-        rc = checkpoint(store, is_far_over ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART,
+        rc = checkpoint(store, is_cut ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_RESTART,
                         NULL);
     }
     (void)sqlite3_busy_handler(store->checkpointer->db, NULL, NULL);
@@ -83,6 +113,23 @@ static bool begin_anew(struct store *store, int64_t wal_bytes)
         __atomic_store_n(&store->wal_bytes, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&store->write_gate);
     return rc == SQLITE_OK;
+}
+
+/* Have the WAL begun anew, soon or now, if it can be. */
+static void renew(struct store *store, int64_t wal_bytes, struct left left)
+{
+    int64_t begin_us = clock_mono_us();
+    bool is_little = left.frames <= left.of / LEFT_PART;
+    bool is_copied = is_little && copy_rest(store);
+    bool is_held = is_little && !is_copied && wal_bytes > HOLD_FROM * store->wal_bytes_max;
+    if (is_held)
+        is_copied = begin_anew(store, wal_bytes);
+    /* Begun anew already, or not yet, or perhaps never: then store__checkpoint_note sees it. */
+    bool is_anew = __atomic_load_n(&store->wal_bytes, __ATOMIC_RELAXED) < wal_bytes;
+    int64_t again_from = is_anew ? store->wal_bytes_max : wal_bytes + wal_bytes / 2;
+    __atomic_store_n(&store->checkpoint_from, again_from, __ATOMIC_RELAXED);
+    log_debug("store.checkpoint", LOG_I64("wal_bytes", wal_bytes), LOG_BOOL("copied", is_copied),
+              LOG_BOOL("held", is_held), LOG_US("took_us", clock_mono_us() - begin_us));
 }
 
 /* Wait until asked, or for IDLE_SECONDS. False when the store closes. */
@@ -106,35 +153,37 @@ static void *checkpoint_main(void *arg)
 {
     struct store *store = arg;
     int64_t copied_to = 0;
-    bool is_asked, is_whole, is_failing = false;
+    bool is_asked, is_failing = false;
     while (wait_until_asked(store, &is_asked)) {
         int64_t wal_bytes = __atomic_load_n(&store->wal_bytes, __ATOMIC_RELAXED);
         if (!is_asked && wal_bytes == copied_to)
             continue;
-        int rc = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE, &is_whole);
+        struct left left = { .frames = 1 }; /* of nothing: too much */
+        int rc = checkpoint(store, SQLITE_CHECKPOINT_PASSIVE, &left);
+        if (rc == SQLITE_OK) {
+            STORE__COUNT(store->checkpoints, 1);
+            store__observe(store, STORE__METRIC_CHECKPOINTS, 1);
+        }
         if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY && !is_failing)
             log_error("store.checkpoint_failed", LOG_CSTR("cause", sqlite3_errstr(rc)),
                       LOG_I64("code", rc));
         is_failing = rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY;
         copied_to = wal_bytes;
-        if (!is_asked)
-            continue;
-        int64_t begin_us = clock_mono_us();
-        bool is_anew = is_whole && begin_anew(store, wal_bytes);
-        int64_t again_from = is_anew ? store->wal_bytes_max : wal_bytes + wal_bytes / 2;
-        if (is_anew)
-            copied_to = 0;
-        __atomic_store_n(&store->checkpoint_from, again_from, __ATOMIC_RELAXED);
-        log_debug("store.checkpoint", LOG_I64("wal_bytes", wal_bytes),
-                  LOG_BOOL("begun_anew", is_anew), LOG_US("gate_us", clock_mono_us() - begin_us));
+        if (is_asked)
+            renew(store, wal_bytes, left);
     }
     return NULL;
 }
 
 void store__checkpoint_note(struct store *store, int64_t wal_bytes)
 {
-    __atomic_store_n(&store->wal_bytes, wal_bytes, __ATOMIC_RELAXED);
-    if (wal_bytes < __atomic_load_n(&store->checkpoint_from, __ATOMIC_RELAXED))
+    int64_t before = __atomic_exchange_n(&store->wal_bytes, wal_bytes, __ATOMIC_RELAXED);
+    int64_t from = __atomic_load_n(&store->checkpoint_from, __ATOMIC_RELAXED);
+    if (wal_bytes < before && from != INT64_MAX) {
+        from = store->wal_bytes_max; /* begun anew */
+        __atomic_store_n(&store->checkpoint_from, from, __ATOMIC_RELAXED);
+    }
+    if (wal_bytes < from)
         return;
     /* Asked once; again when this one is over. */
     __atomic_store_n(&store->checkpoint_from, INT64_MAX, __ATOMIC_RELAXED);

@@ -299,9 +299,9 @@ struct store {
     bool has_writer;
     struct store__conn *writer; /* the writer thread's from its start on */
     struct arena_pool *writer_arenas;
-    unsigned gather_len;  /* the writer's: how many writes lately came together */
-    int64_t batch_end_us; /* the writer's: when the last batch ended */
-    unsigned wake_len;    /* under queue_lock: writes that are worth waking the writer for */
+    unsigned gather_len;                  /* the writer's: how many writes lately came together */
+    int64_t batch_begin_us, batch_end_us; /* the writer's: of the last batch */
+    unsigned wake_len; /* under queue_lock: writes that are worth waking the writer for */
 
     /* Held by whoever writes in this process: the writer for a batch, a script, the end of a
      * checkpoint. */

@@ -10,7 +10,7 @@
  *
  * A commit costs the same for one write as for fifty, and not only here: every reader begins a new
  * snapshot after it. When several clients write at once, among others who read, the writer
- * therefore paces itself: the next batch begins PACE after the last one ended, or as soon as a loop
+ * therefore paces itself: the next batch begins PACE after the last one began, or as soon as a loop
  * is seen to be idle. A lone client is never made to wait: its batches are of one.
  */
 #include <signal.h>
@@ -23,12 +23,14 @@
 
 /* The longest a write waits for others to join its batch: a small part of what a sync takes. */
 #define GATHER_US ((int64_t)200)
-/* So many writes in a batch are several clients. While every loop is busy, one batch follows the
- * other only after this: a commit costs the same for few writes and for many, and makes every
- * reader begin anew. After so long it is looked whether a loop has become idle; when none had,
- * after twice as long: each look takes the processor from a loop. */
+/* So many writes in a batch are several clients. While every loop is busy, a batch begins only so
+ * long after the last one began, and after a rest when that one took long: a commit costs the same
+ * for few writes and for many, and makes every reader begin anew. After LOOK it is looked whether a
+ * loop has become idle; when none had, after twice as long: each look takes the processor from a
+ * loop. */
 #define PACE_FROM 4u
-#define PACE_US (8 * CLOCK_MS)
+#define PACE_US (9 * CLOCK_MS)
+#define PACE_REST_US (4 * CLOCK_MS)
 #define PACE_LOOK_US CLOCK_MS
 /* A batch is ended after this long, so that one slow write does not hold up many. */
 #define BATCH_US (20 * CLOCK_MS)
@@ -337,6 +339,7 @@ static void tell(struct store__jobs *ran, int rc)
 static void run_batch(struct store *store, struct store__jobs *jobs)
 {
     struct store__jobs ran = { 0 };
+    store->batch_begin_us = clock_mono_us();
     pthread_mutex_lock(&store->write_gate);
     int rc = run_transaction(store, jobs, &ran);
     pthread_mutex_unlock(&store->write_gate);
@@ -360,8 +363,9 @@ static int64_t gather_us(const struct store *store)
 {
     if (store->gather_len < PACE_FROM)
         return GATHER_US;
-    int64_t since_us = clock_mono_us() - store->batch_end_us;
-    return MIN(MAX(PACE_US - since_us, GATHER_US), PACE_US);
+    int64_t begin_us =
+        MAX(store->batch_begin_us + PACE_US, store->batch_end_us + PACE_REST_US) - clock_mono_us();
+    return MIN(MAX(begin_us, GATHER_US), PACE_US);
 }
 
 /* By the processor's clock of the loop's thread, 0 when there is none to read. */

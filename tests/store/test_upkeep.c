@@ -441,9 +441,11 @@ static void test_what_is_no_backup_is_not_restored(void **state)
 /* -- checkpoints
  * --------------------------------------------------------------------------------------------- */
 
+#define SMALL_WAL 200000
+
 static int setup_small_wal(void **state)
 {
-    return setup_upkeep_with(state, (struct store_options){ .wal_bytes_max = 200000 });
+    return setup_upkeep_with(state, (struct store_options){ .wal_bytes_max = SMALL_WAL });
 }
 
 static void write_much(struct task *task, void *arg)
@@ -472,7 +474,7 @@ static void test_the_wal_is_begun_anew_under_writes(void **state)
     /* 1600 writes of some pages each are tens of megabytes; the file stays within a few times its
      * limit. */
     print_message("WAL of %lld bytes\n", (long long)wal_size(u));
-    assert_true(wal_size(u) < 20 * 200000);
+    assert_true(wal_size(u) < 20 * SMALL_WAL);
     assert_int_equal(read_i64(&u->f, "SELECT count(*) FROM log"), 1600);
 }
 
@@ -499,7 +501,38 @@ static void test_the_wal_is_begun_anew_under_writes_and_reads(void **state)
         spawn(&u->f, read_on, u);
     run_to_end(&u->f);
     print_message("WAL of %lld bytes\n", (long long)wal_size(u));
-    assert_true(wal_size(u) < 20 * 200000);
+    assert_true(wal_size(u) < 20 * SMALL_WAL);
+}
+
+/* More than what the fixture's rows have put there. */
+#define CALM_WAL 3000000
+
+static int setup_calm_wal(void **state)
+{
+    return setup_upkeep_with(state, (struct store_options){ .wal_bytes_max = CALM_WAL });
+}
+
+/* From the limit on, the pause after each write is long enough to copy what came before. */
+static void write_with_pauses(struct task *task, void *arg)
+{
+    struct upkeep *u = arg;
+    struct store_stats stats = { 0 };
+    int64_t before;
+    do {
+        before = stats.wal_bytes;
+        task_ok(task, store_write(task, u->f.store, write_both, NULL));
+        store_stats_read(u->f.store, &stats);
+        if (stats.wal_bytes > CALM_WAL)
+            assert_status(task_sleep(task, 20 * CLOCK_MS), STATUS_OK);
+    } while (stats.wal_bytes >= before);
+    /* Writes are held up for it only from four times the limit on. */
+    assert_in_range(before, CALM_WAL, 4 * CALM_WAL);
+}
+
+static void test_the_wal_is_begun_anew_without_holding_up_writes(void **state)
+{
+    struct upkeep *u = *state;
+    run_task(&u->f, write_with_pauses, u);
 }
 
 static void read_slowly(struct task *task, void *arg)
@@ -553,6 +586,8 @@ int main(void)
                                         teardown_upkeep),
         cmocka_unit_test_setup_teardown(test_the_wal_is_begun_anew_under_writes_and_reads,
                                         setup_small_wal, teardown_upkeep),
+        cmocka_unit_test_setup_teardown(test_the_wal_is_begun_anew_without_holding_up_writes,
+                                        setup_calm_wal, teardown_upkeep),
         cmocka_unit_test_setup_teardown(test_a_scan_keeps_its_snapshot_over_checkpoints,
                                         setup_small_wal, teardown_upkeep),
     };
