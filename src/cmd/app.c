@@ -210,6 +210,8 @@ static enum status open_engine(struct app *app)
         .expand_depth_max = (unsigned)c->expand_depth,
         .idempotency_ttl_us = c->idempotency_ttl_us,
         .require_if_match = c->require_if_match,
+        .on_export = security_note_export,
+        .on_export_arg = app,
     };
     enum status st =
         resource_open(app->http, app->set, &options, app->arena, &app->problem, &app->engine);

@@ -16,9 +16,11 @@
 #include "base/macros.h"
 #include "cmd/app.h"
 #include "cmd/import.h"
+#include "cmd/security.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
 #include "fiber/task.h"
+#include "identity/audit.h"
 #include "store/store.h"
 
 #define ROW_BYTES_MAX ((size_t)64 << 20)
@@ -383,6 +385,27 @@ static int make_folder(struct export *ex, struct app *app)
     return CMD_FAILED;
 }
 
+/* For the audit log: what left, and how much of it. */
+static void put_details(const struct export *ex, struct buf *text)
+{
+    struct json_out o = json_out(text);
+    json_out_object(&o);
+    json_out_ki(&o, "rows", ex->rows_done);
+    json_out_key(&o, SLICE("all_fields"));
+    json_out_bool(&o, ex->all);
+    json_out_key(&o, SLICE("resources"));
+    json_out_array(&o);
+    for (unsigned i = 0; i < ex->resources_len; i++)
+        json_out_string(&o, ex->resources[i]->name);
+    json_out_end(&o);
+    json_out_end(&o);
+    if (buf_status(text) == STATUS_OK)
+        return;
+    buf_clear(text);
+    buf_printf(text, "{\"rows\":%lld,\"resources\":%u}", (long long)ex->rows_done,
+               ex->resources_len);
+}
+
 static int run(const struct cmd_verb *verb, int argc, char **argv)
 {
     struct app app = { 0 };
@@ -422,7 +445,15 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
         code = check_schema(&ex, &app);
     if (code == CMD_OK)
         code = app_run_task(&app, export_task, &ex);
+    char details[IDENTITY_AUDIT_DETAILS_MAX];
+    struct buf text = { .data = details, .cap = sizeof(details), .max = sizeof(details) };
+    if (code == CMD_OK)
+        put_details(&ex, &text);
     app_close(&app);
+    if (code == CMD_OK)
+        security_record(&ex.common, verb->name,
+                        &(struct identity_audit_event){ .act = IDENTITY_AUDIT_DATA_EXPORTED,
+                                                        .details = buf_slice(&text) });
     return code;
 }
 

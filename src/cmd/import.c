@@ -12,9 +12,12 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/macros.h"
 #include "cmd/app.h"
+#include "cmd/security.h"
 #include "fiber/task.h"
+#include "identity/audit.h"
 #include "store/store.h"
 
 #define MAPPING_BYTES_MAX ((size_t)1 << 20)
@@ -157,6 +160,24 @@ static int run_import(struct import *im, struct app *app)
     return code == CMD_OK ? printed : code;
 }
 
+/* What was written stays written, so a run that failed is a line of the audit log too. */
+static void record(const struct import *im, int code)
+{
+    char details[IDENTITY_AUDIT_DETAILS_MAX];
+    struct buf text = { .data = details, .cap = sizeof(details), .max = sizeof(details) };
+    struct json_out o = json_out(&text);
+    json_out_object(&o);
+    json_out_key(&o, SLICE("mapping"));
+    json_out_string(&o, utf8_is_valid(im->mapping_path) ? im->mapping_path : SLICE("?"));
+    json_out_end(&o);
+    security_record(&im->common, im->verb->name,
+                    &(struct identity_audit_event){
+                        .act = IDENTITY_AUDIT_DATA_IMPORTED,
+                        .outcome = code == CMD_OK ? IDENTITY_AUDIT_OK : IDENTITY_AUDIT_FAILED,
+                        .details = buf_status(&text) == STATUS_OK ? buf_slice(&text) : SLICE_NULL,
+                    });
+}
+
 static int run(const struct cmd_verb *verb, int argc, char **argv)
 {
     struct app app = { 0 };
@@ -194,7 +215,10 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
                      im.mapping.len == 1 ? "" : "s");
     else if (code == CMD_OK)
         code = run_import(&im, &app);
+    bool has_imported = im.report.started_us > 0;
     app_close(&app);
+    if (has_imported)
+        record(&im, code);
     return code;
 }
 

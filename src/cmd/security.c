@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cmd/app.h"
+#include "cmd/operator.h"
 #include "fiber/task.h"
 #include "identity/api_keys.h"
 #include "identity/audit.h"
@@ -99,6 +100,16 @@ void security_finish(struct app *app)
     (void)app_run_task(app, finish_task, NULL);
 }
 
+void security_note_export(void *arg, struct http_request *req, struct slice resource)
+{
+    struct app *app = arg;
+    struct identity_audit_event event = { .act = IDENTITY_AUDIT_DATA_EXPORTED,
+                                          .subject_kind = SLICE("resource"),
+                                          .subject_id = resource };
+    identity_audit_from_request(req, &event);
+    identity_audit_note(app->audit, &event);
+}
+
 /* -- tools
  * -------------------------------------------------------------------------------------------------
  */
@@ -129,4 +140,27 @@ int security_open_tool(struct app *app, const char *verb, bool read_only)
     (void)problem_put(&app->problem, app->arena, __FILE__, __LINE__, st, "cmd/audit",
                       "The audit log could not be opened: %s.", status_name(st));
     return cmd_print_problem(verb, &app->problem);
+}
+
+static int record_task(struct task *task, struct app *app, void *arg)
+{
+    struct identity_audit_event *event = arg;
+    operator_event(task_arena(task), event);
+    if (identity_audit_write(task, app->audit, event) == STATUS_OK)
+        return CMD_OK;
+    return cmd_print_problem("audit", task_problem(task));
+}
+
+void security_record(const struct app_common *common, const char *verb,
+                     struct identity_audit_event *event)
+{
+    struct app app = { 0 };
+    int code = app_open_config(&app, common);
+    if (code == CMD_OK)
+        code = security_open_tool(&app, verb, false);
+    if (code == CMD_OK)
+        code = app_run_task(&app, record_task, event);
+    app_close(&app);
+    if (code != CMD_OK)
+        (void)fprintf(stderr, "purlin %s: done, but not written to the audit log\n", verb);
 }

@@ -127,12 +127,12 @@ static enum status read_anchors(struct walk *w)
 
 static void check_gap(struct walk *w, int64_t seq)
 {
-    if (seq == w->seq + 1)
+    long long first = w->seq + 1, last = seq - 1;
+    if (seq == first)
         return;
     find_fault(w, IDENTITY_AUDIT_FAULT_GAP, seq,
-               seq == w->seq + 2 ? say(w, "Row %lld is missing.", (long long)(seq - 1))
-                                 : say(w, "Rows %lld to %lld are missing.", (long long)(w->seq + 1),
-                                       (long long)(seq - 1)));
+               first == last ? say(w, "Row %lld is missing.", last)
+                             : say(w, "Rows %lld to %lld are missing.", first, last));
 }
 
 static void check_restart(struct walk *w, const struct identity_audit_row *row)
@@ -252,17 +252,20 @@ static enum status begin(struct walk *w)
 static void check_end(struct walk *w)
 {
     const struct identity_audit_head *witness = w->options->witness;
-    int64_t needed = MAX(w->has_head ? w->head.seq : 0, witness ? witness->seq : 0);
+    long long first = w->seq + 1;
+    long long needed = MAX(w->has_head ? w->head.seq : 0, witness ? witness->seq : 0);
     if (!w->has_head && w->seq > 0)
         find_fault(w, IDENTITY_AUDIT_FAULT_HEAD, w->seq,
                    say(w,
                        "The record of the newest row is missing: whether row %lld is the newest "
                        "cannot be told.",
                        (long long)w->seq));
-    else if (w->seq < needed)
+    else if (needed == first)
         find_fault(w, IDENTITY_AUDIT_FAULT_CUT, w->seq,
-                   say(w, "Rows %lld to %lld, the newest, are missing.", (long long)(w->seq + 1),
-                       (long long)needed));
+                   say(w, "Row %lld, the newest, is missing.", needed));
+    else if (needed > first)
+        find_fault(w, IDENTITY_AUDIT_FAULT_CUT, w->seq,
+                   say(w, "Rows %lld to %lld, the newest, are missing.", first, needed));
 }
 
 /* What was written during the walk moved the head; it cannot be behind. */

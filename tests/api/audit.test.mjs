@@ -144,7 +144,7 @@ describe("GET /api/v1/audit", () => {
     const other = server.run(["audit", "verify", "--head", report.head.replace(/^6:/, "5:")]);
     assert.equal(other.code, 1);
     assert.match(other.stderr, /Row 5 is another one/);
-    assert.match(server.run(["audit", "verify", "--head", report.head.replace(/^6:/, "7:")]).stderr, /Rows 7 to 7, the newest, are missing/);
+    assert.match(server.run(["audit", "verify", "--head", report.head.replace(/^6:/, "7:")]).stderr, /Row 7, the newest, is missing/);
   });
 
   it("is listed at the machine", () => {
@@ -220,6 +220,35 @@ test("without a configured secret the log says that it protects little", async (
   const result = runPurlin(["audit", "verify"], { env });
   assert.equal(result.code, 0, result.stderr);
   assert.match(result.stderr, /Set PURLIN_SECRET/);
+});
+
+test("exports and imports are in the log", async (t) => {
+  const server = await startAudited(t);
+  for (const name of ["a", "b"]) assert.equal((await server.post("/api/v1/things", { body: { name }, admin: true })).status, 201);
+  assert.equal((await server.get("/api/v1/things/export?format=csv", { headers: { "user-agent": "nosy" } })).status, 200);
+  assert.equal((await server.get("/api/v1/nothing/export")).status, 404);
+  // What was noted is written at the latest when the server ends.
+  await server.stop();
+  const out = `${server.folder}/out`;
+  const exported = server.run(["export", "things", "--to", out]);
+  assert.equal(exported.code, 0, exported.stderr);
+  const list = (more) => server.run(["audit", "list", "--json"], more).stdout.trim().split("\n").map((line) => JSON.parse(line));
+  const rows = list().sort((a, b) => b.seq - a.seq); // what was noted is older than the row it waited for
+  assert.deepEqual(rows.map((row) => [row.act, row.actor.kind]), [
+    ["data.exported", "operator"], ["data.exported", "anonymous"], ["audit.began", "system"],
+  ]);
+  assert.deepEqual(rows[0].details, { rows: 2, all_fields: false, resources: ["things"] });
+  assert.deepEqual(rows[1].subject, { kind: "resource", id: "things" });
+  assert.equal(rows[1].user_agent, "nosy");
+  assert.equal(rows[1].address, "127.0.0.1");
+  assert.match(rows[1].request_id, /^\S+$/);
+  // Rows that are there already are refused; an empty database takes them.
+  const other = { DATABASE_URL: `sqlite:${server.folder}/other.db` };
+  const errors = ["--errors", `${server.folder}/errors.ndjson`];
+  assert.equal(server.run(["import", `${out}/import.yaml`, ...errors]).code, 1);
+  assert.equal(server.run(["import", `${out}/import.yaml`, ...errors], other).code, 0);
+  assert.deepEqual([list()[0], list(other)[0]].map((row) => [row.act, row.outcome]), [["data.imported", "failed"], ["data.imported", "ok"]]);
+  assert.equal(server.run(["audit", "verify"]).code, 0);
 });
 
 test("a changed byte of the file is found", async (t) => {

@@ -68,9 +68,9 @@ static void test_the_database_refuses_changes(void **state)
         "DELETE FROM purlin_audit WHERE seq = 2",
         "DELETE FROM purlin_audit",
         "DELETE FROM purlin_audit_anchors",
-        "INSERT OR REPLACE INTO purlin_audit SELECT seq, at, generation, act, outcome, actor,"
-        " 'eve', subject_kind, subject_id, address, agent, request_id, details, hash"
-        " FROM purlin_audit WHERE seq = 2",
+        ("INSERT OR REPLACE INTO purlin_audit SELECT seq, at, generation, act, outcome, actor,"
+         " 'eve', subject_kind, subject_id, address, agent, request_id, details, hash"
+         " FROM purlin_audit WHERE seq = 2"),
     };
     chain_write(f, 3);
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
