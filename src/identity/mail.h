@@ -39,7 +39,7 @@ enum identity_mail_kind {
     IDENTITY_MAIL_RESET_PASSWORD,      /* link */
     IDENTITY_MAIL_MAGIC_LINK,          /* link, code: sign in */
     IDENTITY_MAIL_EMAIL_CHANGE,        /* link, code; to the new address */
-    IDENTITY_MAIL_EMAIL_CHANGE_NOTICE, /* new_address; to the old one; link: how to stop it */
+    IDENTITY_MAIL_EMAIL_CHANGE_NOTICE, /* new_address; to the old one; link: to the sessions */
     IDENTITY_MAIL_NEW_DEVICE,          /* device, ip; link: to the sessions */
     IDENTITY_MAIL_INVITATION,          /* link; inviter */
     IDENTITY_MAIL_PASSWORD_CHANGED,    /* device, ip; link: to a reset */

@@ -44,8 +44,10 @@ static const char remove_sql[] = "DELETE FROM purlin_mail"
 static const char retry_sql[] = "UPDATE purlin_mail"
                                 "   SET claim = NULL, next_at = $1"
                                 " WHERE id = $2 AND claim = $3";
-static const char look_sql[] = "SELECT COUNT(*), MIN(created_at), MIN(next_at)"
-                               "  FROM purlin_mail";
+/* Ids are in the order of time. Each part is one seek, but for the count. */
+static const char look_sql[] = "SELECT (SELECT COUNT(*) FROM purlin_mail),"
+                               "       (SELECT created_at FROM purlin_mail ORDER BY id LIMIT 1),"
+                               "       (SELECT MIN(next_at) FROM purlin_mail)";
 
 #define SQL(text) slice_of((text), sizeof(text) - 1)
 

@@ -66,7 +66,9 @@ static const struct words words_of[IDENTITY_MAIL_KINDS] = {
         .heading = "A new address for your account",
         .intro = "Your account at {{app}} is to use {{new_address}} instead of this address.",
         .facts = "{{#device}}From: {{device}}\n{{/device}}When: {{when}}",
-        .button = "It was not me: stop it",
+        .button = "See your devices",
+        .end = "It was not you? Then somebody else is in your account: sign out there what you do "
+               "not know, and choose a new password at once.",
         .ignore = "It was you? Then there is nothing to do here; confirm it in the mail that went "
                   "to the new address.",
         .reason = "it is the address of an account",
