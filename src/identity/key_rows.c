@@ -71,66 +71,12 @@ const char *identity__key_state_name(enum identity__key_state state)
     return state_names[state];
 }
 
-/* -- the seal
- * ------------------------------------------------------------------------------------------ */
-
-#define SEAL_VERSION 1
-#define SEAL_OVERHEAD (1 + crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES)
-_Static_assert(crypto_secretbox_KEYBYTES == sizeof(struct identity_pepper), "one key");
-
-void identity__seal_init(struct identity__seal *seal, struct slice secret, struct slice previous)
-{
-    const struct slice purpose = SLICE("signing keys");
-    seal->key = identity_pepper_of(secret, purpose);
-    seal->has_previous = previous.len > 0;
-    if (seal->has_previous)
-        seal->previous = identity_pepper_of(previous, purpose);
-}
-
-static bool seal_close(const struct identity__seal *seal, struct slice text,
-                       uint8_t out[IDENTITY__SEALED_MAX], size_t *ret_len)
-{
-    if (text.len > IDENTITY__SEALED_MAX - SEAL_OVERHEAD)
-        return false;
-    uint8_t *nonce = out + 1;
-    out[0] = SEAL_VERSION;
-    random_bytes(nonce, crypto_secretbox_NONCEBYTES);
-    (void)crypto_secretbox_easy(nonce + crypto_secretbox_NONCEBYTES,
-                                (const unsigned char *)text.data, text.len, nonce, seal->key.bytes);
-    *ret_len = text.len + SEAL_OVERHEAD;
-    return true;
-}
-
-/* Into the arena. UNAUTHENTICATED: neither secret opens it. */
-static enum status seal_open(const struct identity__seal *seal, struct slice sealed,
-                             struct arena *arena, struct identity__key_row *row)
-{
-    if (sealed.len <= SEAL_OVERHEAD || sealed.len > IDENTITY__SEALED_MAX ||
-        sealed.data[0] != SEAL_VERSION)
-        return STATUS_UNAUTHENTICATED;
-    const unsigned char *nonce = (const unsigned char *)sealed.data + 1;
-    const unsigned char *box = nonce + crypto_secretbox_NONCEBYTES;
-    size_t box_len = sealed.len - 1 - crypto_secretbox_NONCEBYTES;
-    unsigned char *text = arena_alloc(arena, sealed.len - SEAL_OVERHEAD);
-    if (!text)
-        return STATUS_EXHAUSTED;
-    bool is_previous = crypto_secretbox_open_easy(text, box, box_len, nonce, seal->key.bytes) != 0;
-    if (is_previous &&
-        (!seal->has_previous ||
-         crypto_secretbox_open_easy(text, box, box_len, nonce, seal->previous.bytes) != 0))
-        return STATUS_UNAUTHENTICATED;
-    row->is_sealed_with_previous = is_previous;
-    row->private = (char *)text;
-    row->private_len = sealed.len - SEAL_OVERHEAD;
-    return STATUS_OK;
-}
-
 /* -- reading
  * ------------------------------------------------------------------------------------------- */
 
 struct reader {
     struct store *store;
-    const struct identity__seal *seal;
+    const struct identity_seal *seal;
     struct arena *arena;
     struct problem *problem;
     struct identity__key_rows *rows;
@@ -179,7 +125,11 @@ static enum status take_row(void *arg, struct store_rows *rows)
         return refuse_row(reader);
     if (arena_copy(reader->arena, store_rows_bytes(rows, 0), &row.kid) != STATUS_OK)
         return STATUS_EXHAUSTED;
-    enum status st = seal_open(reader->seal, store_rows_bytes(rows, 6), reader->arena, &row);
+    struct slice sealed = store_rows_bytes(rows, 6);
+    enum status st = sealed.len > IDENTITY__SEALED_MAX
+                         ? STATUS_UNAUTHENTICATED
+                         : identity_seal_open(reader->seal, sealed, reader->arena, &row.private,
+                                              &row.private_len, &row.is_sealed_with_previous);
     if (st == STATUS_UNAUTHENTICATED && reader->pass_over_lost) {
         log_warn("identity.key_lost", LOG_TEXT("kid", row.kid));
         reader->has_lost = true;
@@ -199,7 +149,7 @@ void identity__key_rows_clear(struct identity__key_rows *rows)
 }
 
 enum status identity__key_rows_read(struct task *task, struct store *store,
-                                    const struct identity__seal *seal,
+                                    const struct identity_seal *seal,
                                     struct identity__key_rows *ret)
 {
     struct reader reader = { .store = store,
@@ -219,7 +169,7 @@ enum status identity__key_rows_read(struct task *task, struct store *store,
     return st;
 }
 
-enum status identity__key_rows_read_blocking(struct store *store, const struct identity__seal *seal,
+enum status identity__key_rows_read_blocking(struct store *store, const struct identity_seal *seal,
                                              bool replace_lost, struct arena *arena,
                                              struct problem *problem,
                                              struct identity__key_rows *ret)
@@ -312,12 +262,13 @@ static enum status write_reseal(struct store_tx *tx, void *arg)
 }
 
 enum status identity__key_row_reseal(struct task *task, struct store *store,
-                                     const struct identity__seal *seal,
+                                     const struct identity_seal *seal,
                                      const struct identity__key_row *row)
 {
     uint8_t sealed[IDENTITY__SEALED_MAX];
     size_t len;
-    if (!seal_close(seal, slice_of(row->private, row->private_len), sealed, &len))
+    if (!identity_seal_close(seal, slice_of(row->private, row->private_len), sealed, sizeof(sealed),
+                             &len))
         return STATUS_INTERNAL;
     struct change change = { .row = row, .sealed = slice_of((const char *)sealed, len) };
     return store_write(task, store, write_reseal, &change);
@@ -326,7 +277,7 @@ enum status identity__key_row_reseal(struct task *task, struct store *store,
 /* -- new keys
  * ------------------------------------------------------------------------------------------ */
 
-enum status identity__new_key_make(const struct identity__seal *seal, enum identity_jose_alg alg,
+enum status identity__new_key_make(const struct identity_seal *seal, enum identity_jose_alg alg,
                                    struct identity__new_key *ret_key)
 {
     struct buf private;
@@ -336,7 +287,8 @@ enum status identity__new_key_make(const struct identity__seal *seal, enum ident
     if (st == STATUS_OK) {
         *ret_key = (struct identity__new_key){ .alg = alg };
         memcpy(ret_key->kid, identity_jose_key_thumbprint(key).data, sizeof(ret_key->kid));
-        if (!seal_close(seal, buf_slice(&private), ret_key->sealed, &ret_key->sealed_len))
+        if (!identity_seal_close(seal, buf_slice(&private), ret_key->sealed,
+                                 sizeof(ret_key->sealed), &ret_key->sealed_len))
             st = STATUS_INTERNAL;
     }
     if (private.data)

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "identity/jose.h"
 #include "identity/keys.h"
+#include "identity/seal.h"
 #include "identity/secret.h"
 
 struct arena;
@@ -20,13 +21,6 @@ struct store;
 struct task;
 
 extern const struct slice identity__key_rows_schema;
-
-/* What private keys are sealed with: XSalsa20-Poly1305 by a key that comes from the secret. */
-struct identity__seal {
-    struct identity_pepper key, previous;
-    bool has_previous;
-};
-void identity__seal_init(struct identity__seal *seal, struct slice secret, struct slice previous);
 
 enum identity__key_state {
     IDENTITY__KEY_NEXT,
@@ -65,9 +59,9 @@ static inline void identity__key_rows_clearp(struct identity__key_rows *rows)
  * Memory   all in the task's arena (or `arena`); to be cleared on every path.
  */
 enum status identity__key_rows_read(struct task *task, struct store *store,
-                                    const struct identity__seal *seal,
+                                    const struct identity_seal *seal,
                                     struct identity__key_rows *ret);
-enum status identity__key_rows_read_blocking(struct store *store, const struct identity__seal *seal,
+enum status identity__key_rows_read_blocking(struct store *store, const struct identity_seal *seal,
                                              bool replace_lost, struct arena *arena,
                                              struct problem *problem,
                                              struct identity__key_rows *ret);
@@ -82,7 +76,7 @@ enum status identity__key_row_activate(struct task *task, struct store *store,
 enum status identity__key_row_remove(struct task *task, struct store *store,
                                      const struct identity__key_row *row, int64_t *ret_changes);
 enum status identity__key_row_reseal(struct task *task, struct store *store,
-                                     const struct identity__seal *seal,
+                                     const struct identity_seal *seal,
                                      const struct identity__key_row *row);
 
 /* RSA of 2048 bits has some 1700 bytes. */
@@ -100,7 +94,7 @@ struct identity__new_key {
     uint8_t sealed[IDENTITY__SEALED_MAX];
 };
 /* Any thread; RSA takes tenths of a second. */
-enum status identity__new_key_make(const struct identity__seal *seal, enum identity_jose_alg alg,
+enum status identity__new_key_make(const struct identity_seal *seal, enum identity_jose_alg alg,
                                    struct identity__new_key *ret_key);
 enum status identity__new_key_insert(struct task *task, struct store *store,
                                      struct identity__new_key *key, int64_t *ret_changes);

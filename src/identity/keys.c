@@ -48,7 +48,7 @@ struct held {
 
 struct identity_keys {
     struct identity_keys_options options; /* without secrets */
-    struct identity__seal seal;
+    struct identity_seal seal;
     struct held *current; /* atomic */
     uint64_t reads;       /* atomic: readings of the table that were begun */
     pthread_mutex_t lock; /* of what follows; held for a few instructions */
@@ -402,7 +402,8 @@ enum status identity_keys_open(const struct identity_keys_options *options, int6
     o->publish_us = o->publish_us ? o->publish_us : 10 * CLOCK_MINUTE;
     o->token_us = o->token_us ? o->token_us : 15 * CLOCK_MINUTE;
     (void)pthread_mutex_init(&keys->lock, NULL);
-    identity__seal_init(&keys->seal, options->secret, options->secret_previous);
+    identity_seal_init(&keys->seal, SLICE("signing keys"), options->secret,
+                       options->secret_previous);
     enum status st = open_rows(keys, now_us, arena, problem);
     if (st != STATUS_OK) {
         identity_keys_close(keys);
