@@ -133,6 +133,8 @@ static int act(struct task *task, struct app *app, void *arg)
         st = change_roles(task, app->identity, u);
     else if (slice_eq(u->act, SLICE("password")))
         st = change_password(task, app->identity, u);
+    else if (slice_eq(u->act, SLICE("mfa-reset")))
+        st = identity_user_factors_reset(task, app->identity, u->email);
     else
         st = identity_user_disable(task, app->identity, u->email,
                                    slice_eq(u->act, SLICE("disable")));
@@ -167,7 +169,8 @@ static int open_and_act(struct app *app, struct user *u)
 
 static bool is_act(struct slice word)
 {
-    static const char *const acts[] = { "create", "role", "disable", "enable", "password" };
+    static const char *const acts[] = { "create", "role",     "disable",
+                                        "enable", "password", "mfa-reset" };
     for (size_t i = 0; i < ARRAY_LEN(acts); i++)
         if (slice_eq(word, slice_cstr(acts[i])))
             return true;
@@ -208,7 +211,7 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
         return code;
     if (args.words_len != 2 || !is_act(args.words[0]))
         return cmd_usage_error(verb, "say what to do and with whom: purlin user "
-                                     "create|role|disable|enable|password EMAIL");
+                                     "create|role|disable|enable|password|mfa-reset EMAIL");
     u.act = args.words[0];
     u.email = args.words[1];
     if (slice_eq(u.act, SLICE("role")) && !u.added_len && !u.removed_len)
@@ -221,10 +224,13 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
 const struct cmd_verb cmd_user = {
     .name = "user",
     .summary = "Make and change people who can sign in.",
-    .synopsis = "create|role|disable|enable|password EMAIL [--role ROLE] [--remove ROLE] "
-                "[--profile JSON]\n                [--password-stdin] [--json] [--config FILE]",
+    .synopsis = "create|role|disable|enable|password|mfa-reset EMAIL [--role ROLE] "
+                "[--remove ROLE]\n                [--profile JSON] [--password-stdin] [--json] "
+                "[--config FILE]",
     .details = "The server may be running: what is taken away is gone within seconds, in every "
                "process.\n"
-               "Without --password-stdin a password is made and told once.",
+               "Without --password-stdin a password is made and told once. mfa-reset takes away "
+               "all second\n"
+               "factors and passkeys, for somebody who has lost them and their recovery codes.",
     .run = run,
 };

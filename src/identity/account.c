@@ -129,7 +129,8 @@ enum status identity_roles_write(struct arena *arena, const struct slice *roles,
 #define COLUMNS                                                                                    \
     "SELECT a.user_id, a.email, a.verified_at, a.password, a.password_at, a.roles, a.disabled_at," \
     " a.delete_at, a.totp, a.totp_step,"                                                           \
-    " EXISTS (SELECT 1 FROM users u WHERE u.id = a.user_id%.*s)"                                   \
+    " EXISTS (SELECT 1 FROM users u WHERE u.id = a.user_id%.*s),"                                  \
+    " EXISTS (SELECT 1 FROM purlin_passkeys p WHERE p.user_id = a.user_id)"                        \
     " FROM purlin_accounts a "
 
 enum status identity__account_statements(struct identity *identity)
@@ -152,6 +153,7 @@ static enum status take(struct arena *arena, const struct store_rows *rows,
         .delete_us = store_rows_i64(rows, 7),
         .totp_step = store_rows_i64(rows, 9),
         .has_person = store_rows_i64(rows, 10) != 0,
+        .has_passkey = store_rows_i64(rows, 11) != 0,
     };
     struct slice id = store_rows_bytes(rows, 0), roles;
     if (id.len != sizeof(ret->user.bytes))

@@ -37,6 +37,7 @@ struct identity_account {
     int64_t delete_us;   /* when it will be deleted; 0: it will not */
     struct slice totp;   /* sealed; empty: has none */
     int64_t totp_step;
+    bool has_passkey;
     bool has_person; /* the row of the contract is there */
 };
 

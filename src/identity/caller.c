@@ -302,3 +302,27 @@ enum status identity_caller_require_fresh(struct task *task, struct identity *id
     return problem_set(task, STATUS_DENIED, "identity/step-up",
                        "Prove again that it is you, by password or a second factor.");
 }
+
+static enum status require_self(struct task *task, const struct identity_who *who)
+{
+    if (who->has_session && !who->is_key && !who->has_impersonator && !who->client_id.len)
+        return STATUS_OK;
+    return problem_set(task, STATUS_DENIED, "identity/not-yourself",
+                       "Only the person themselves may do this, signed in here: no key, no "
+                       "application, and nobody who acts as them.");
+}
+
+enum status identity_caller_require_self(struct task *task, struct identity *identity,
+                                         struct http_request *req, struct identity_who *ret)
+{
+    enum status st = identity_caller_require(task, identity, req, ret);
+    return st == STATUS_OK ? require_self(task, ret) : st;
+}
+
+enum status identity_caller_require_self_fresh(struct task *task, struct identity *identity,
+                                               struct http_request *req, int64_t fresh_us,
+                                               struct identity_who *ret)
+{
+    enum status st = identity_caller_require_self(task, identity, req, ret);
+    return st == STATUS_OK ? identity_caller_require_fresh(task, identity, req, fresh_us, ret) : st;
+}

@@ -143,6 +143,9 @@ enum status identity_user_disable(struct task *task, struct identity *identity, 
                                   bool disable);
 enum status identity_user_password_set(struct task *task, struct identity *identity,
                                        struct slice email, struct slice password);
+/* Take away all second factors, passkeys too: the phone is lost, and so are the codes. */
+enum status identity_user_factors_reset(struct task *task, struct identity *identity,
+                                        struct slice email);
 /* A password that somebody can type: 20 letters and digits in groups of five, some 98 bits. */
 #define IDENTITY_PASSWORD_MADE_LEN 23u
 void identity_password_make(char ret_password[IDENTITY_PASSWORD_MADE_LEN]);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/macros.h"
+#include "fiber/task.h"
 #include "identity/room.h"
 #include "store/store.h"
 
@@ -122,15 +123,10 @@ struct found {
     struct identity_digest code;
 };
 
-static enum status find(struct store_tx *tx, enum identity_purpose purpose, struct slice sql,
-                        struct store_value key, int64_t now_us, struct identity_one_time *ret,
+static enum status take(struct arena *arena, const struct store_rows *rows,
+                        enum identity_purpose purpose, struct identity_one_time *ret,
                         struct found *ret_found)
 {
-    const struct store_value values[] = { key, purpose_value(purpose), store_i64(now_us) };
-    CLEANUP(store_rows_close) struct store_rows *rows = NULL;
-    enum status st = store_tx_one(tx, sql, values, ARRAY_LEN(values), &rows);
-    if (st != STATUS_OK)
-        return st;
     struct slice id = store_rows_bytes(rows, 0), owner = store_rows_bytes(rows, 1);
     struct slice code = store_rows_bytes(rows, 5);
     *ret = (struct identity_one_time){ .purpose = purpose,
@@ -142,7 +138,17 @@ static enum status find(struct store_tx *tx, enum identity_purpose purpose, stru
     memcpy(ret->owner.bytes, owner.data, owner.len);
     if (ret->has_code)
         memcpy(ret_found->code.bytes, code.data, code.len);
-    return arena_copy(store_tx_arena(tx), store_rows_bytes(rows, 2), &ret->data);
+    return arena_copy(arena, store_rows_bytes(rows, 2), &ret->data);
+}
+
+static enum status find(struct store_tx *tx, enum identity_purpose purpose, struct slice sql,
+                        struct store_value key, int64_t now_us, struct identity_one_time *ret,
+                        struct found *ret_found)
+{
+    const struct store_value values[] = { key, purpose_value(purpose), store_i64(now_us) };
+    CLEANUP(store_rows_close) struct store_rows *rows = NULL;
+    enum status st = store_tx_one(tx, sql, values, ARRAY_LEN(values), &rows);
+    return st == STATUS_OK ? take(store_tx_arena(tx), rows, purpose, ret, ret_found) : st;
 }
 
 static enum status remove_one(struct store_tx *tx, const struct uuid *id)
@@ -161,6 +167,22 @@ enum status identity_one_time_see_link(struct store_tx *tx, enum identity_purpos
         return STATUS_NOT_FOUND;
     return find(tx, purpose, IDENTITY__SQL(by_link_sql), digest_value(&digest), now_us, ret,
                 &found);
+}
+
+enum status identity_one_time_find_link(struct task *task, struct identity *identity,
+                                        enum identity_purpose purpose, struct slice link,
+                                        int64_t now_us, struct identity_one_time *ret)
+{
+    struct identity_digest digest;
+    struct found found;
+    if (identity_secret_read(link, SLICE(IDENTITY_ONE_TIME_PREFIX), &digest) != STATUS_OK)
+        return STATUS_NOT_FOUND;
+    const struct store_value values[] = { digest_value(&digest), purpose_value(purpose),
+                                          store_i64(now_us) };
+    CLEANUP(store_rows_close) struct store_rows *rows = NULL;
+    enum status st = store_one(task, identity->store, IDENTITY__SQL(by_link_sql), values,
+                               ARRAY_LEN(values), &rows);
+    return st == STATUS_OK ? take(task_arena(task), rows, purpose, ret, &found) : st;
 }
 
 enum status identity_one_time_take_link(struct store_tx *tx, enum identity_purpose purpose,

@@ -18,6 +18,7 @@
 
 struct identity;
 struct store_tx;
+struct task;
 
 #define IDENTITY_ONE_TIME_TRIES 5
 #define IDENTITY_ONE_TIME_PREFIX "purlin_once"
@@ -68,10 +69,13 @@ enum status identity_one_time_take_code(struct store_tx *tx, struct identity *id
                                         enum identity_purpose purpose, const struct uuid *owner,
                                         struct slice code, int64_t now_us,
                                         struct identity_one_time *ret);
-/* Look at one without using it. */
+/* Look at one without using it: inside a write, or (_find, suspends) outside. */
 enum status identity_one_time_see_link(struct store_tx *tx, enum identity_purpose purpose,
                                        struct slice link, int64_t now_us,
                                        struct identity_one_time *ret);
+enum status identity_one_time_find_link(struct task *task, struct identity *identity,
+                                        enum identity_purpose purpose, struct slice link,
+                                        int64_t now_us, struct identity_one_time *ret);
 /* A wrong second factor was given with it: one of its tries is used, after the last it is gone. */
 enum status identity_one_time_failed(struct store_tx *tx, const struct uuid *id);
 /* Remove what has expired. */

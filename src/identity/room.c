@@ -11,10 +11,12 @@
 #include "contract/contract.h"
 #include "fiber/task.h"
 #include "identity/caller.h"
+#include "identity/factors.h"
 #include "identity/feed.h"
 #include "identity/keys.h"
 #include "identity/mail.h"
 #include "identity/one_time.h"
+#include "identity/passkey_rows.h"
 #include "identity/password.h"
 #include "identity/people.h"
 #include "identity/routes.h"
@@ -52,6 +54,9 @@ static void make_keys(struct identity *identity)
         identity->code_keys[i] = identity_pepper_of(secrets[i], SLICE("codes"));
         identity->secrets_len = (unsigned)i + 1;
     }
+    identity_seal_init(&identity->totp_seal, SLICE("authenticator apps"), o->secret,
+                       o->secret_previous);
+    identity->reseal_done = identity->secrets_len < 2;
 }
 
 static void look_at_people(struct identity *identity)
@@ -115,6 +120,8 @@ static enum status open_secrets(struct identity *identity, struct arena *arena,
 static enum status open_all(struct identity *identity, struct arena *arena, struct problem *problem)
 {
     enum status st = store_script(identity->store, identity__schema, arena, problem);
+    if (st == STATUS_OK)
+        st = store_script(identity->store, identity__passkey_schema, arena, problem);
     if (st == STATUS_OK)
         st = identity__account_statements(identity);
     if (st == STATUS_OK)
@@ -196,6 +203,14 @@ static enum status write_purge(struct store_tx *tx, void *arg)
     return st == STATUS_OK ? identity_feed_purge(tx, now_us) : st;
 }
 
+/* A hundred accounts at a time, after the secret was changed. */
+static enum status reseal(struct task *task, struct identity *identity)
+{
+    enum status st = identity_factors_reseal(task, identity, &identity->reseal_cursor);
+    identity->reseal_done = st == STATUS_NOT_FOUND;
+    return identity->reseal_done ? STATUS_OK : st;
+}
+
 static void upkeep(struct task *task, void *arg)
 {
     struct identity *identity = arg;
@@ -211,6 +226,8 @@ static void upkeep(struct task *task, void *arg)
         if (st == STATUS_OK)
             st = identity_accounts_erase(task, identity, now_us);
     }
+    if (st == STATUS_OK && !identity->reseal_done)
+        st = reseal(task, identity);
     if (st != STATUS_OK && st != STATUS_CANCELLED) {
         const struct log_field field = LOG_CSTR("status", status_name(st));
         task_log(task, LOG_LEVEL_WARN, "identity.upkeep_failed", &field, 1);

@@ -13,6 +13,7 @@
 #include "fiber/loop.h"
 #include "identity/identity.h"
 #include "identity/jose.h"
+#include "identity/seal.h"
 #include "identity/secret.h"
 #include "store/store.h"
 
@@ -52,6 +53,9 @@ struct identity {
     struct slice issuer; /* of tokens */
     struct identity_pepper refresh_keys[2], code_keys[2]; /* of the secret and the one before */
     unsigned secrets_len;
+    struct identity_seal totp_seal;
+    struct uuid reseal_cursor; /* of what is sealed with the secret before */
+    bool reseal_done;
     bool has_people; /* there is a contract "users" */
     bool verifies;   /* addresses, before an account may sign in */
     bool owns_revocations;

@@ -64,12 +64,28 @@ static const struct route routes[] = {
       "End all sessions of this account but the one that asks.", NULL },
     { NET_METHOD_DELETE, "/auth/sessions/{id}", identity__sessions_revoke_one, "revokeSession",
       "End a session of this account.", NULL },
+
+    { NET_METHOD_POST, "/auth/mfa", identity__mfa, "secondFactor",
+      "The second step of a sign-in: a code of an authenticator app, or a recovery code.",
+      TOKENS_SCHEMA, true },
+    { NET_METHOD_GET, "/auth/mfa", identity__factors, "secondFactors",
+      "Which second factors this account has.", NULL },
+    { NET_METHOD_POST, "/auth/mfa/totp", identity__totp, "setUpTotp",
+      "Set up an authenticator app: the secret to be scanned.", NULL },
+    { NET_METHOD_POST, "/auth/mfa/totp/confirm", identity__totp_confirm, "confirmTotp",
+      "The first code of an authenticator app, from which on it holds.", NULL },
+    { NET_METHOD_DELETE, "/auth/mfa/totp", identity__totp_remove, "removeTotp",
+      "Sign in without the authenticator app again.", NULL },
+    { NET_METHOD_POST, "/auth/mfa/recovery-codes", identity__recovery_codes, "newRecoveryCodes",
+      "Ten new recovery codes in place of those of before.", NULL },
+    { NET_METHOD_POST, "/auth/step-up", identity__step_up, "stepUp",
+      "Prove again that it is you, before an act that asks for it.", NULL },
 };
 
 static enum status add(struct identity *identity, const struct route *route)
 {
     const char *reason;
-    bool has_body = route->method == NET_METHOD_POST;
+    bool has_body = route->method == NET_METHOD_POST || route->handler == identity__totp_remove;
     return http_route_add(identity->app,
                           &(struct http_route){ .method = route->method,
                                                 .pattern = route->pattern,

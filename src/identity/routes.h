@@ -40,6 +40,14 @@ enum status identity__sessions_list(struct task *task, struct http_request *req,
 enum status identity__sessions_revoke_one(struct task *task, struct http_request *req, void *arg);
 enum status identity__sessions_revoke_others(struct task *task, struct http_request *req,
                                              void *arg);
+/* identity/route_mfa.c, route_factors.c, route_totp.c, route_step_up.c */
+enum status identity__mfa(struct task *task, struct http_request *req, void *arg);
+enum status identity__factors(struct task *task, struct http_request *req, void *arg);
+enum status identity__recovery_codes(struct task *task, struct http_request *req, void *arg);
+enum status identity__totp(struct task *task, struct http_request *req, void *arg);
+enum status identity__totp_confirm(struct task *task, struct http_request *req, void *arg);
+enum status identity__totp_remove(struct task *task, struct http_request *req, void *arg);
+enum status identity__step_up(struct task *task, struct http_request *req, void *arg);
 /* identity/route_me.c */
 enum status identity__me(struct task *task, struct http_request *req, void *arg);
 void identity__jwks(struct http_request *req, void *arg);

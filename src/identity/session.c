@@ -239,6 +239,22 @@ enum status identity_session_find_cookie(struct task *task, struct identity *ide
     return find(task, identity, identity->sql.session_by_cookie, key, -1, now_us, ret);
 }
 
+static const char prove_sql[] = "UPDATE purlin_sessions"
+                                "   SET auth_at = $1, methods = methods | $2"
+                                " WHERE id = $3 AND ended_at IS NULL";
+
+enum status identity_session_prove(struct store_tx *tx, const struct uuid *id, uint32_t methods,
+                                   int64_t now_us)
+{
+    const struct store_value values[] = { store_i64(now_us), store_i64(methods), identity__id(id) };
+    int64_t changes = 0;
+    enum status st =
+        store_tx_exec(tx, IDENTITY__SQL(prove_sql), values, ARRAY_LEN(values), &changes);
+    if (st == STATUS_OK && changes == 0)
+        return STATUS_NOT_FOUND;
+    return st == STATUS_OK ? identity_feed_put(tx, IDENTITY_FEED_SESSION, id, now_us) : st;
+}
+
 /* -- refreshing
  * ---------------------------------------------------------------------------------------- */
 

@@ -80,6 +80,12 @@ enum status identity_session_find_cookie(struct task *task, struct identity *ide
                                          const struct identity_digest *cookie, int64_t now_us,
                                          struct identity_who *ret);
 
+/* Inside a write: they have proved again, now, who they are, by `methods`. What caches know of the
+ * session is looked up again: as with ending one, by identity_feed_session_ended when it is
+ * durable. NOT_FOUND: it is over. */
+enum status identity_session_prove(struct store_tx *tx, const struct uuid *id, uint32_t methods,
+                                   int64_t now_us);
+
 /* -- refreshing
  * ---------------------------------------------------------------------------------------- */
 

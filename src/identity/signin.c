@@ -9,6 +9,7 @@
 #include "http/http.h"
 #include "identity/access.h"
 #include "identity/answer.h"
+#include "identity/factors.h"
 #include "identity/letter.h"
 #include "identity/note.h"
 #include "identity/one_time.h"
@@ -170,7 +171,10 @@ static enum status ask_for_second(struct task *task, struct identity *identity,
     json_out_string(&o, identity_secret_text(&s.once.link));
     json_out_key(&o, SLICE("methods"));
     json_out_array(&o);
-    json_out_cstr(&o, "totp");
+    if (in->account->totp.len)
+        json_out_cstr(&o, "totp");
+    if (in->account->has_passkey)
+        json_out_cstr(&o, "passkey");
     json_out_cstr(&o, "recovery_code");
     json_out_end(&o);
     json_out_ki(&o, "expires_in", MFA_LIFE_US / CLOCK_SECOND);
@@ -289,15 +293,14 @@ enum status identity_sign_in(struct task *task, struct identity *identity, struc
                              const struct identity_sign_in *in)
 {
     const struct identity_account *account = in->account;
-    bool has_second = (in->methods & (IDENTITY_METHOD_TOTP | IDENTITY_METHOD_RECOVERY |
-                                      IDENTITY_METHOD_PASSKEY)) != 0;
+    bool has_second = (in->methods & IDENTITY_METHODS_SECOND) != 0;
     if (account->disabled_us || !account->has_person)
         return problem_set(task, STATUS_DENIED, "identity/disabled",
                            "This account may not sign in.");
     if (identity->verifies && !account->verified_us)
         return problem_set(task, STATUS_DENIED, "identity/unverified",
                            "The address of this account has not been verified.");
-    if (account->totp.len && !has_second)
+    if ((account->totp.len || account->has_passkey) && !has_second)
         return ask_for_second(task, identity, req, in);
     return begin(task, identity, req, in);
 }

@@ -1,0 +1,46 @@
+/*
+ * identity/route_factors.h - What the routes that add and remove second factors share. Private to
+ * the room.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "identity/factors.h"
+#include "identity/note.h"
+
+struct http_request;
+struct identity;
+struct identity_who;
+struct store_tx;
+
+/* Who changes factors has proved within this time who they are. */
+#define IDENTITY_FACTOR_FRESH_US (10 * CLOCK_MINUTE)
+
+/* A factor on its way to an account. */
+struct identity_factor_added {
+    struct uuid user, session;
+    int64_t now_us;
+    struct identity_recovery codes; /* to be wiped */
+    bool has_codes;                 /* they were kept: show them */
+    int64_t sessions_ended;
+    struct identity_note added, made;
+};
+/* `details` of the audit log: constant JSON. */
+void identity_factor_begin(struct identity *identity, struct http_request *req,
+                           const struct identity_who *who, const char *details,
+                           struct identity_factor_added *ret);
+/*
+ * Inside the write that adds it: the session has proved `method` now. With the first factor
+ * (`is_first`) come ten recovery codes, and the account's other sessions end: they were begun
+ * without one. After it, identity_feed_user_ended.
+ */
+enum status identity_factor_put(struct store_tx *tx, struct identity_factor_added *added,
+                                uint32_t method, bool is_first);
+/* The member "recovery_codes". */
+void identity_put_codes(struct json_out *o, const struct identity_recovery *codes);
