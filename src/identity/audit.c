@@ -16,7 +16,6 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "fiber/task.h"
-#include "http/http.h"
 #include "identity/audit_private.h"
 
 static const char head_sql[] =
@@ -217,26 +216,6 @@ enum status identity_audit_write(struct task *task, struct identity_audit *audit
 {
     struct single single = { .audit = audit, .event = event };
     return store_write(task, audit->store, write_single, &single);
-}
-
-void identity_audit_from_request(struct http_request *req, struct identity_audit_event *event)
-{
-    const struct task_caller *caller = http_caller(req);
-    const struct net_header *agent = net_header_get(http_net(req), NET_HEADER_USER_AGENT);
-    event->actor = IDENTITY_AUDIT_ANONYMOUS;
-    if (caller && caller->has_user) {
-        char *id = arena_alloc(http_arena(req), UUID_TEXT_LEN);
-        event->actor = IDENTITY_AUDIT_USER;
-        if (id) {
-            uuid_format(&caller->user, id);
-            event->actor_id = slice_of(id, UUID_TEXT_LEN);
-        }
-    } else if (caller && caller->roles_len > 0) {
-        event->actor = IDENTITY_AUDIT_OPERATOR;
-    }
-    event->address = http_client_ip(req);
-    event->agent = agent ? agent->value : SLICE_NULL;
-    event->request_id = http_request_id(req);
 }
 
 /* -- opening and closing

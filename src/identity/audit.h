@@ -25,6 +25,7 @@ struct arena;
 struct buf;
 struct http_app;
 struct http_request;
+struct identity;
 struct identity_audit;
 struct loop;
 struct metrics;
@@ -139,6 +140,11 @@ const char *identity_audit_actor_name(enum identity_audit_actor actor);
 /* Fill actor, address, agent and request id from a request and its caller. Memory: the request's.
  */
 void identity_audit_from_request(struct http_request *req, struct identity_audit_event *event);
+
+/* The same, and names the API key of a service: to that a request's caller does not point. A user's
+ * key is that user. Suspends. */
+void identity_audit_from_caller(struct task *task, struct identity *identity,
+                                struct http_request *req, struct identity_audit_event *event);
 
 /* -- the log
  * ------------------------------------------------------------------------------------------------
