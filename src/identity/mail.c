@@ -166,6 +166,8 @@ void identity_mail_close(struct identity_mail *mail)
     identity__mail_worker_free(mail->worker);
     offload_free(mail->pool);
     identity__mail_seal_wipe(&mail->seal);
+    if (mail->server.password)
+        sodium_memzero(mail->server.password, strlen(mail->server.password));
     arena_free(mail->arena);
 }
 

@@ -73,8 +73,8 @@ extern const struct identity__mail_sender identity__mail_smtp, identity__mail_fo
 
 /* SMTP_URL, taken apart. */
 struct identity__mail_server {
-    struct slice url; /* without user and query; its path is the name that we greet with */
-    const char *user, *password; /* NULL: no login */
+    struct slice url;      /* without user and query; its path is the name that we greet with */
+    char *user, *password; /* NULL: no login */
     bool tls_from_start, wants_starttls;
 };
 /* INVALID with a sentence (constant); EXHAUSTED. Memory: in `arena`. `helo` greets when the URL

@@ -154,6 +154,21 @@ describe("mail", () => {
     assert.equal(smtp.mails.length, 6);
   });
 
+  it("does not wait for what is said to QUIT", async (t) => {
+    const taken = [];
+    const script = await startScript(t, (line) => {
+      if (line === ".") return taken.push(performance.now()), "250 taken\r\n";
+      return { "": "220 hi\r\n", EHLO: "250 hi\r\n", MAIL: "250 ok\r\n", RCPT: "250 ok\r\n", DATA: "354 go\r\n" }[line.slice(0, 4)] ?? null;
+    });
+    // One at a time, and a minute for each answer: the second would wait for a minute.
+    const server = await withServer(t, script, { PURLIN_MAIL_CONCURRENCY: "1", PURLIN_MAIL_TIMEOUT: "60s" });
+    await queue(server, "one@example.net");
+    await queue(server, "two@example.net");
+    await logged(server, "mail.sent", (entry) => entry.to.startsWith("t"));
+    assert.equal(taken.length, 2);
+    assert.ok(taken[1] - taken[0] < 30_000);
+  });
+
   it("ends what is on its way when it is asked to stop, and takes up nothing more", async (t) => {
     let release;
     const held = new Promise((resolve) => (release = resolve));
