@@ -33,7 +33,8 @@ static void put_methods(struct json_out *o, uint32_t methods)
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (methods & names[i].bit)
             json_out_cstr(o, names[i].name);
-    if (methods & (methods - 1))
+    /* A passkey alone signs in only after its authenticator has verified who uses it. */
+    if (methods & (methods - 1) || methods == IDENTITY_METHOD_PASSKEY)
         json_out_cstr(o, "mfa");
     json_out_end(o);
 }

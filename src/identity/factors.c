@@ -45,6 +45,24 @@ enum status identity_factors_read(struct task *task, struct identity *identity,
     return st;
 }
 
+static const char any_sql[] =
+    "SELECT 1 FROM purlin_accounts a"
+    " WHERE a.user_id = $1"
+    "   AND (a.totp IS NOT NULL"
+    "        OR EXISTS (SELECT 1 FROM purlin_passkeys p WHERE p.user_id = a.user_id))";
+
+enum status identity_factors_any(struct store_tx *tx, const struct uuid *user, bool *ret_any)
+{
+    const struct store_value value = identity__id(user);
+    struct store_rows *rows = NULL;
+    enum status st = store_tx_one(tx, IDENTITY__SQL(any_sql), &value, 1, &rows);
+    store_rows_close(rows);
+    if (st != STATUS_OK && st != STATUS_NOT_FOUND)
+        return st;
+    *ret_any = st == STATUS_OK;
+    return STATUS_OK;
+}
+
 /* -- the seal
  * ------------------------------------------------------------------------------------------- */
 

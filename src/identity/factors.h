@@ -42,6 +42,9 @@ struct identity_factors {
 enum status identity_factors_read(struct task *task, struct identity *identity,
                                   const struct uuid *user, struct identity_factors *ret);
 
+/* Inside a write: has it an app or a passkey? */
+enum status identity_factors_any(struct store_tx *tx, const struct uuid *user, bool *ret_any);
+
 /* -- secrets of authenticator apps
  * ------------------------------------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "identity/input.h"
 #include "identity/note.h"
+#include "identity/passkey.h"
 
 struct http_request;
 struct identity;
@@ -25,18 +26,22 @@ struct identity_proof {
     struct uuid user;
     uint32_t method; /* IDENTITY_METHOD_TOTP, _RECOVERY or _PASSKEY; 0: none was given */
     struct slice code;
-    struct identity_note note; /* of what is told of its use */
+    struct identity_assertion *assertion; /* of a passkey; verified */
+    struct identity_note note;            /* of what is told of its use */
     int64_t now_us;
 };
 
 /*
- * Take the member "code" of a body.
+ * Take the member "code" or "credential" of a body. `occasion` is what a passkey's challenge was
+ * made for: the id of a session, or of a first step.
  *
- * Errors   INVALID with the problem's fields. Memory   points into the request's arena.
+ * Errors   INVALID with the problem's fields; UNAUTHENTICATED: what the passkey says is not so.
+ * Memory   points into the request's arena. Context   suspends.
  */
 enum status identity_proof_read(struct task *task, struct identity *identity,
                                 struct http_request *req, const struct identity_input *in,
-                                const struct uuid *user, struct identity_proof *ret);
+                                const struct uuid *user, const struct uuid *occasion,
+                                struct identity_proof *ret);
 /* Inside a write. UNAUTHENTICATED: it is wrong; CONFLICT: it was right, and was used. */
 enum status identity_proof_use(struct store_tx *tx, const struct identity_proof *proof);
 /* The answer to either, counted and told to the audit log. */

@@ -11,6 +11,7 @@
 #include "contract/contract.h"
 #include "fiber/task.h"
 #include "identity/caller.h"
+#include "identity/challenge.h"
 #include "identity/factors.h"
 #include "identity/feed.h"
 #include "identity/keys.h"
@@ -200,6 +201,8 @@ static enum status write_purge(struct store_tx *tx, void *arg)
     enum status st = store_tx_exec(tx, IDENTITY__SQL(purge_sql), values, ARRAY_LEN(values), NULL);
     if (st == STATUS_OK)
         st = identity_one_time_purge(tx, now_us);
+    if (st == STATUS_OK)
+        st = identity_challenges_purge(tx, now_us);
     return st == STATUS_OK ? identity_feed_purge(tx, now_us) : st;
 }
 

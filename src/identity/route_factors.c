@@ -93,20 +93,12 @@ struct renewal {
     struct identity_note note;
 };
 
-static const char has_factor_sql[] =
-    "SELECT 1 FROM purlin_accounts a"
-    " WHERE a.user_id = $1"
-    "   AND (a.totp IS NOT NULL"
-    "        OR EXISTS (SELECT 1 FROM purlin_passkeys p WHERE p.user_id = a.user_id))";
-
 static enum status write_renewal(struct store_tx *tx, void *arg)
 {
     struct renewal *r = arg;
-    const struct store_value value = identity__id(&r->user);
-    struct store_rows *rows = NULL;
-    enum status st = store_tx_one(tx, IDENTITY__SQL(has_factor_sql), &value, 1, &rows);
-    store_rows_close(rows);
-    if (st == STATUS_NOT_FOUND)
+    bool has_factor;
+    enum status st = identity_factors_any(tx, &r->user, &has_factor);
+    if (st == STATUS_OK && !has_factor)
         return store_tx_problem_set(tx, STATUS_CONFLICT, "identity/no-factor",
                                     "This account has no second factor that recovery codes could "
                                     "stand in for.");

@@ -81,7 +81,7 @@ static enum status read_second(struct task *task, struct http_request *req, stru
     if (s->as_cookie && http_is_cross_site(req))
         return problem_set(task, STATUS_DENIED, "http/csrf",
                            "A page of another site may not sign in here.");
-    st = identity_proof_read(task, s->identity, req, &in, &s->first.owner, &s->proof);
+    st = identity_proof_read(task, s->identity, req, &in, &s->first.owner, &s->first.id, &s->proof);
     if (st == STATUS_OK && !s->proof.method) {
         problem_field_add(task_problem(task), task_arena(task), SLICE("/code"), "required",
                           "Is required.");

@@ -48,7 +48,8 @@ static enum status read_step_up(struct task *task, struct http_request *req, str
     if (st == STATUS_OK)
         st = identity_input_read(task, req, &in);
     if (st == STATUS_OK)
-        st = identity_proof_read(task, s->identity, req, &in, &s->who.user, &s->proof);
+        st = identity_proof_read(task, s->identity, req, &in, &s->who.user, &s->who.session,
+                                 &s->proof);
     if (st != STATUS_OK)
         return st;
     bool has_factor = s->account.totp.len > 0 || s->account.has_passkey;

@@ -205,7 +205,7 @@ static enum status read_removal(struct task *task, struct identity *identity,
     if (st == STATUS_OK)
         st = identity_input_read(task, req, &in);
     if (st == STATUS_OK)
-        st = identity_proof_read(task, identity, req, &in, &who.user, &r->proof);
+        st = identity_proof_read(task, identity, req, &in, &who.user, &who.session, &r->proof);
     if (st != STATUS_OK || r->proof.method)
         return st;
     problem_field_add(task_problem(task), task_arena(task), SLICE("/code"), "required",

@@ -80,12 +80,32 @@ static const struct route routes[] = {
       "Ten new recovery codes in place of those of before.", NULL },
     { NET_METHOD_POST, "/auth/step-up", identity__step_up, "stepUp",
       "Prove again that it is you, before an act that asks for it.", NULL },
+    { NET_METHOD_POST, "/auth/step-up/options", identity__step_up_options, "stepUpOptions",
+      "Options of `navigator.credentials.get`, to prove it by a passkey.", NULL },
+
+    { NET_METHOD_POST, "/auth/passkeys/options", identity__passkey_options, "passkeyOptions",
+      "Options of `navigator.credentials.create`, for one more passkey.", NULL },
+    { NET_METHOD_POST, "/auth/passkeys", identity__passkey_add, "addPasskey",
+      "Add the passkey that the browser has made.", NULL },
+    { NET_METHOD_GET, "/auth/passkeys", identity__passkeys_list, "passkeys",
+      "The passkeys of this account.", NULL },
+    { NET_METHOD_PATCH, "/auth/passkeys/{id}", identity__passkey_rename, "renamePasskey",
+      "Give a passkey another name.", NULL },
+    { NET_METHOD_DELETE, "/auth/passkeys/{id}", identity__passkey_remove, "removePasskey",
+      "Remove a passkey.", NULL },
+    { NET_METHOD_POST, "/auth/passkeys/login/options", identity__passkey_login_options,
+      "passkeyLoginOptions",
+      "Options of `navigator.credentials.get`, to sign in or for the second step of it.", NULL,
+      true },
+    { NET_METHOD_POST, "/auth/passkeys/login", identity__passkey_login, "passkeyLogin",
+      "Sign in with a passkey alone.", TOKENS_SCHEMA, true },
 };
 
 static enum status add(struct identity *identity, const struct route *route)
 {
     const char *reason;
-    bool has_body = route->method == NET_METHOD_POST || route->handler == identity__totp_remove;
+    bool has_body = route->method == NET_METHOD_POST || route->method == NET_METHOD_PATCH ||
+                    route->handler == identity__totp_remove;
     return http_route_add(identity->app,
                           &(struct http_route){ .method = route->method,
                                                 .pattern = route->pattern,

@@ -48,6 +48,15 @@ enum status identity__totp(struct task *task, struct http_request *req, void *ar
 enum status identity__totp_confirm(struct task *task, struct http_request *req, void *arg);
 enum status identity__totp_remove(struct task *task, struct http_request *req, void *arg);
 enum status identity__step_up(struct task *task, struct http_request *req, void *arg);
+/* identity/route_passkeys.c, route_passkey_login.c */
+enum status identity__passkey_options(struct task *task, struct http_request *req, void *arg);
+enum status identity__passkey_add(struct task *task, struct http_request *req, void *arg);
+enum status identity__passkeys_list(struct task *task, struct http_request *req, void *arg);
+enum status identity__passkey_rename(struct task *task, struct http_request *req, void *arg);
+enum status identity__passkey_remove(struct task *task, struct http_request *req, void *arg);
+enum status identity__passkey_login_options(struct task *task, struct http_request *req, void *arg);
+enum status identity__passkey_login(struct task *task, struct http_request *req, void *arg);
+enum status identity__step_up_options(struct task *task, struct http_request *req, void *arg);
 /* identity/route_me.c */
 enum status identity__me(struct task *task, struct http_request *req, void *arg);
 void identity__jwks(struct http_request *req, void *arg);

@@ -3,6 +3,8 @@
  * what somebody tries who has only the password, or only a session.
  */
 import assert from "node:assert/strict";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import * as jose from "jose";
 import { auth, bearer, cookieHeader, cookiesOf, freshEmail, get, login, password, people, signUp } from "../support/auth.mjs";
@@ -179,6 +181,27 @@ describe("what does not open an account", () => {
     assert.equal(spent.status, 401);
     assert.equal(problem(spent), "identity/invalid-mfa-token");
     assert.equal((await get(server, "/auth/me", bearer(ada))).status, 200, "who is signed in stays so");
+  });
+});
+
+describe("other ways in", () => {
+  it("a link or code in mail is a first step, and nothing more", async (t) => {
+    const server = await start(t), box = path.join(server.folder, "mail");
+    const ada = await signUp(server), app = await setUpTotp(server, ada);
+    assert.equal((await auth(server, "magic", { email: ada.email })).status, 202);
+    let token;
+    for (let i = 0; !token; i++) {
+      assert.ok(i < 500, "the mail comes");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      for (const name of existsSync(box) ? readdirSync(box).filter((n) => n.endsWith(".eml")) : [])
+        token ??= /\/magic\?token=(?:3D)?([A-Za-z0-9_]+)/.exec(readFileSync(path.join(box, name), "utf8").replace(/=\r?\n/g, ""))?.[1];
+    }
+    const first = await auth(server, "magic/confirm", { token });
+    assert.equal(first.status, 200, JSON.stringify(first.body));
+    assert.equal(first.body.mfa_required, true);
+    assert.equal(first.body.access_token, undefined);
+    const done = await auth(server, "mfa", { mfa_token: first.body.mfa_token, code: totp(app.secret) });
+    assert.deepEqual(jose.decodeJwt(done.body.access_token).amr, ["otp", "email", "mfa"]);
   });
 });
 

@@ -71,7 +71,8 @@ export function runPurlin(args, { env, cwd = root, input, timeout = 60_000 } = {
  * config (the text of purlin.yaml), env, fds (descriptors that it gets, from 3 on). The test fails when the server ends by anything but what stop() asked for.
  */
 export async function startPurlin(t, { contracts = path.join(root, "contracts"), folder, config, env = {}, bin = purlinBin, fds = [] } = {}) {
-  folder ??= temporaryFolder(t);
+  const own = folder ? null : mkdtempSync(path.join(tmpdir(), "purlin-test-"));
+  folder ??= own;
   if (config) writeFileSync(path.join(folder, "purlin.yaml"), config);
   const contractsFolder = typeof contracts === "string" ? contracts : writeContracts(folder, contracts);
   const child = spawn(bin, ["serve", ...(config ? ["--config", path.join(folder, "purlin.yaml")] : [])], {
@@ -84,6 +85,7 @@ export async function startPurlin(t, { contracts = path.join(root, "contracts"),
   const ready = watchOutput(server);
   child.stderr.on("data", (chunk) => (server.stderr += chunk));
   const first = await Promise.race([ready, exited.then(() => null)]);
+  if (!first && own) rmSync(own, { recursive: true, force: true });
   if (!first) throw new Error(`purlin serve ended before it was ready:\n${server.stderr}`);
   server.port = first.port;
   server.url = `http://127.0.0.1:${first.port}`;
@@ -115,6 +117,7 @@ export async function startPurlin(t, { contracts = path.join(root, "contracts"),
 
   t.after(async () => {
     const { code, signal } = await server.stop();
+    if (own) rmSync(own, { recursive: true, force: true }); // not before: it may be writing still
     const expected = code === 0 || signal === "SIGKILL" || server.mayFail;
     if (!expected) throw new Error(`purlin serve ended with ${code ?? signal}:\n${server.stderr}`);
   });
