@@ -215,6 +215,10 @@ enum status identity__mailbox_read(struct arena *arena, struct slice text,
         size_t open = address.len - 1;
         while (open > 0 && address.data[open] != '<')
             open--;
+        if (address.data[open] != '<') {
+            *ret_reason = "has a > without a <.";
+            return STATUS_INVALID;
+        }
         enum status st = read_name(arena, slice_trim(slice_head(address, open)), &mailbox.name);
         if (st == STATUS_INVALID)
             *ret_reason = "has a name that is too long or malformed; put it in double quotes.";

@@ -120,6 +120,9 @@ static void test_mailbox(void **state)
         { "a <b> <a@example.org>", NULL, NULL },
         { "Example <a@example.org", NULL, NULL },
         { "a@example.org>", NULL, NULL },
+        { ">", NULL, NULL },
+        { "<>", NULL, NULL },
+        { "a>", NULL, NULL },
         { "Example", NULL, NULL },
         { "", NULL, NULL },
     };
