@@ -7,7 +7,9 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/macros.h"
 #include "contract/expr_private.h"
+#include "fiber/task.h"
 
 bool expr__fail(struct expr_compiler *c, enum status st, size_t offset, const char *format, ...)
 {
@@ -101,8 +103,41 @@ enum status expr_compile(const struct contract_set *set, const struct contract *
     return STATUS_OK;
 }
 
+void expr_permission_set(struct expr *expr, struct slice resource, struct slice action)
+{
+    expr->resource = resource;
+    expr->action = action;
+}
+
+static bool part_names(struct slice part, struct slice name)
+{
+    return slice_eq(part, SLICE("*")) || slice_eq(part, name);
+}
+
+static bool scope_names(struct slice scope, const struct expr *expr)
+{
+    size_t colon = slice_find(scope, ':');
+    if (colon == SIZE_MAX)
+        return slice_eq(scope, SLICE("*"));
+    return part_names(slice_head(scope, colon), expr->resource) &&
+           part_names(slice_from(scope, colon + 1), expr->action);
+}
+
+bool expr__is_in_scope(const struct expr *expr, const struct expr_context *context)
+{
+    const struct task_caller *caller = context->caller;
+    if (!caller || !caller->is_scoped || !expr->action.len)
+        return true;
+    for (unsigned i = 0; i < caller->scopes_len; i++)
+        if (scope_names(caller->scopes[i], expr))
+            return true;
+    return false;
+}
+
 enum expr_answer expr_decide(const struct expr *expr, const struct expr_context *context)
 {
+    if (UNLIKELY(!expr__is_in_scope(expr, context)))
+        return EXPR_NO;
     return expr__decide(expr->root, context);
 }
 

@@ -65,6 +65,13 @@ struct expr_context {
     const struct contract_row *row; /* candidate row for create and update, or NULL */
 };
 
+/*
+ * What a rule lets somebody do, as scopes name it: a caller who is scoped is refused by it unless
+ * one of their scopes is "posts:read", or has "*" for either part, or is "*". The texts outlive the
+ * expression.
+ */
+void expr_permission_set(struct expr *expr, struct slice resource, struct slice action);
+
 enum expr_answer { EXPR_NO, EXPR_YES, EXPR_ASK };
 /* Decide without the database: from the caller alone (row NULL) or with the candidate row. ASK: it
  * depends on stored rows. */

@@ -261,7 +261,7 @@ static bool hides_all(const struct expr_node *n, const struct expr_context *cont
     const struct expr *rule = other->rules[CONTRACT_READ];
     struct expr_context stored = *context;
     stored.row = NULL;
-    return rule == NULL || expr__decide(rule->root, &stored) == EXPR_NO;
+    return rule == NULL || expr_decide(rule, &stored) == EXPR_NO;
 }
 
 /* A path leads nowhere when there is no reference, or nobody may read what is there. */

@@ -118,7 +118,11 @@ struct expr {
     const struct contract *contract;
     enum expr_use use;
     unsigned cost;
+    struct slice resource, action; /* of a rule: expr_permission_set; else empty */
 };
+
+/* May this caller do at all what the rule is about, by their scopes? */
+bool expr__is_in_scope(const struct expr *expr, const struct expr_context *context);
 
 /* -- compiling
  * ------------------------------------------------------------------------------------------- */

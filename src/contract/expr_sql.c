@@ -370,7 +370,7 @@ void expr__emit_condition(struct expr_emitter *e, const struct expr_node *n, boo
 
 static void emit_whole(struct expr_emitter *e, const struct expr *expr)
 {
-    enum expr_answer answer = expr__decide(expr->root, &e->context);
+    enum expr_answer answer = expr_decide(expr, &e->context);
     if (answer != EXPR_ASK) {
         put(e, answer == EXPR_YES ? "1" : "0");
         return;

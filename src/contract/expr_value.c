@@ -141,6 +141,10 @@ void expr__emit_guard(struct expr_emitter *e, const struct contract *other, bool
     const struct expr *rule = other->rules[CONTRACT_READ];
     if (!guarded || rule == NULL)
         return;
+    if (!expr__is_in_scope(rule, &e->context)) {
+        buf_put_lit(e->out, " AND 0");
+        return;
+    }
     struct expr_emitter inner = *e;
     inner.context.row = NULL;
     inner.grouped = true;

@@ -26,6 +26,9 @@ struct task_caller {
     struct uuid user;
     const struct slice *roles; /* at most 32 */
     unsigned roles_len;
+    bool is_scoped; /* may do only what `scopes` name, of what else they may: "posts:read" */
+    const struct slice *scopes;
+    unsigned scopes_len;
 };
 
 typedef void (*task_fn)(struct task *task, void *arg);

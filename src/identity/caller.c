@@ -66,12 +66,29 @@ static bool use_key(const struct identity *identity, const struct http_request *
     return true;
 }
 
+/* A key's scopes are permissions: what it may do of what its owner may. */
+static void set_scopes(struct arena *arena, const struct identity_who *who,
+                       struct task_caller *caller)
+{
+    struct slice rest = who->scope, scope;
+    caller->is_scoped = who->is_key && who->scope.len > 0;
+    if (!caller->is_scoped)
+        return;
+    struct slice *scopes = arena_array_of(arena, struct slice, IDENTITY_API_KEY_SCOPES_MAX);
+    while (scopes && caller->scopes_len < IDENTITY_API_KEY_SCOPES_MAX &&
+           slice_split(&rest, ' ', &scope))
+        scopes[caller->scopes_len++] = scope;
+    caller->scopes = scopes; /* without memory for them: none */
+}
+
 static void tell(struct http_request *req, const struct identity_who *who)
 {
-    http_caller_set(req, &(struct task_caller){ .has_user = who->has_user,
-                                                .user = who->user,
-                                                .roles = who->roles,
-                                                .roles_len = who->roles_len });
+    struct task_caller caller = { .has_user = who->has_user,
+                                  .user = who->user,
+                                  .roles = who->roles,
+                                  .roles_len = who->roles_len };
+    set_scopes(http_arena(req), who, &caller);
+    http_caller_set(req, &caller);
     if (who->is_key)
         http_caller_key_set(req, who->key_id);
 }
@@ -283,6 +300,9 @@ enum status identity_caller_require(struct task *task, struct identity *identity
     enum status st = identity_caller_find(task, identity, req, ret);
     bool is_nobody = st == STATUS_NOT_FOUND || st == STATUS_UNAUTHENTICATED ||
                      (st == STATUS_OK && !ret->has_user);
+    if (st == STATUS_OK && ret->is_key && ret->scope.len)
+        return problem_set(task, STATUS_DENIED, "identity/scope",
+                           "The scopes of this key do not reach its owner's account.");
     if (!is_nobody)
         return st;
     return problem_set(task, STATUS_UNAUTHENTICATED, "identity/sign-in", "Sign in first.");

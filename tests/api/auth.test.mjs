@@ -25,7 +25,8 @@ async function note(server, tokens, text) {
     headers: { "Content-Type": "application/json", ...bearer(tokens) },
     body: JSON.stringify({ text }),
   });
-  return { status: answer.status, body: await answer.json() };
+  const body = await answer.text();
+  return { status: answer.status, body: body && JSON.parse(body) };
 }
 
 describe("signing up and in", () => {
@@ -333,6 +334,20 @@ describe("API keys", () => {
     const created = await fetch(`${server.url}/api/v1/users`, { method: "POST", headers: { "Content-Type": "application/json", ...bearer(service.secret) }, body: '{"display_name":"By a service"}' });
     assert.equal(created.status, 201);
     assert.equal((await get(server, "/auth/me", bearer(service.secret))).status, 401, "nobody is signed in by it");
+    /* Scopes are what it may do of what its owner may; the row that it may not see is not there for it. */
+    const scoped = (...scopes) => JSON.parse(tool("create", "--name", "scoped", "--user", ada.user_id, ...scopes.flatMap((scope) => ["--scope", scope]), "--json").stdout).secret;
+    const write = async (key) => (await note(server, key, "by key")).status;
+    const read = async (key) => (await get(server, "/api/v1/notes", bearer(key))).status;
+    const rows = [[["notes:read"], 200, 403], [["notes:*"], 200, 201], [["*:read"], 200, 403], [["*"], 200, 201], [["notes:create"], 403, 201], [["users:read"], 403, 403], [["notes"], 403, 403]];
+    for (const [scopes, may_read, may_write] of rows) {
+      const key = scoped(...scopes);
+      assert.deepEqual([await read(key), await write(key)], [may_read, may_write], scopes.join());
+      assert.equal((await get(server, "/auth/sessions", bearer(key))).status, 403);
+    }
+    const mine = (await get(server, "/api/v1/notes", bearer(ada))).body.data[0].id, reader = scoped("users:read");
+    for (const way of [`/api/v1/notes/${mine}`, "/api/v1/notes?count=exact", "/api/v1/notes/export"]) assert.notEqual((await get(server, way, bearer(reader))).status, 200, way);
+    assert.deepEqual((await get(server, `/api/v1/users?filter=${encodeURIComponent("exists(notes, owner == id)")}`, bearer(reader))).body.data ?? [], [], "nor by a filter");
+    assert.equal((await get(server, `/api/v1/notes/${mine}?expand=owner`, bearer(scoped("notes:read")))).body.owner?.display_name, undefined, "nor by expanding");
     assert.equal(tool("revoke", id).code, 0);
     await until(async () => (await get(server, "/api/v1/notes", bearer(secret))).status === 401);
   });
