@@ -24,6 +24,7 @@
 #include "base/macros.h"
 #include "cmd/app.h"
 #include "cmd/client.h"
+#include "cmd/first_admin.h"
 #include "cmd/identity.h"
 #include "cmd/inherit.h"
 #include "cmd/listen.h"
@@ -315,9 +316,15 @@ static void announce(struct server *s, int64_t begun_us)
              LOG_DOUBLE("start_ms", (double)(clock_mono_us() - begun_us) / 1e3));
     inherit_ready(&s->inherit);
     notify_send("READY=1\nMAINPID=%d", (int)getpid());
-    if (!c->admin_key.len)
+    bool has_people = identity_has_people(s->app->identity);
+    if (!c->admin_key.len && has_people && !config_is_production(c))
+        first_admin_start(s->app, s->loops[0]);
+    else if (!c->admin_key.len)
         log_info("server.no_admin",
-                 LOG_CSTR("hint", "set PURLIN_ADMIN_KEY to have an administrator"));
+                 LOG_CSTR("hint", has_people
+                                      ? "purlin user create EMAIL --role admin makes an "
+                                        "administrator, unless there is one"
+                                      : "set PURLIN_ADMIN_KEY to have an administrator"));
 }
 
 static int serve_with(struct server *s, int64_t begun_us)

@@ -13,7 +13,8 @@ const start = (t, env = {}) => startPurlin(t, { contracts: people, env: { ...che
 /* Revocation acts within five seconds everywhere. */
 async function until(what) {
   for (let i = 0; i < 250; i++) {
-    if (await what()) return;
+    const found = await what();
+    if (found) return found;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   assert.fail("it took longer than five seconds");
@@ -294,6 +295,21 @@ describe("purlin user", () => {
     assert.equal(tool("password", root.email, "--password-stdin").code, 0);
     assert.equal((await login(server, root.email, root.password)).status, 401);
     assert.equal((await login(server, root.email, `${password}!`)).status, 200);
+  });
+
+  it("is not needed in development: the first start tells an administrator's password, once", async (t) => {
+    const folder = temporaryFolder(t);
+    const options = { contracts: people, folder, env: { ...cheap, PURLIN_ADMIN_KEY: "" } };
+    const server = await startPurlin(t, options);
+    const told = await until(() => /password {2}(\S+)/.exec(server.stderr));
+    const tokens = (await login(server, "admin@example.com", told[1])).body;
+    assert.deepEqual(jose.decodeJwt(tokens.access_token).roles, ["admin"]);
+    assert.ok(!server.log.some((line) => JSON.stringify(line).includes(told[1])), "not in the log");
+    await server.stop();
+    const again = await startPurlin(t, options);
+    assert.equal((await login(again, "admin@example.com", told[1])).status, 200);
+    await again.stop();
+    assert.doesNotMatch(again.stderr, /password/);
   });
 
   it("says what is wrong", async (t) => {

@@ -3,12 +3,11 @@
  * the end of an account and its restoration, invitations; and that none of it tells who has an account.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { auth, bearer, freshEmail, get, login, password, people, signUp } from "../support/auth.mjs";
-import { adminKey, startPurlin } from "../support/purlin.mjs";
+import { adminKey, startPurlin, temporaryFolder } from "../support/purlin.mjs";
 
 const cheap = { PURLIN_AUTH_PASSWORD_MEMORY: "8MiB", PURLIN_AUTH_PASSWORD_PASSES: "1" };
 
@@ -26,9 +25,8 @@ const decode = (text) => Buffer.from(text.replace(/=\r?\n/g, "").replace(/=([0-9
 
 /* A server with a mailbox: mails(to) are those to an address, newest last, with link, token and code. */
 async function start(t, env = {}, more = {}) {
-  const folder = more.folder ?? mkdtempSync(path.join(tmpdir(), "purlin-mail-")), box = path.join(folder, "mail");
+  const folder = more.folder ?? temporaryFolder(t), box = path.join(folder, "mail");
   const server = await startPurlin(t, { contracts: people, folder, env: { ...cheap, PURLIN_MAIL_FOLDER: box, ...env }, ...more });
-  t.after(() => rmSync(folder, { recursive: true, force: true })); // after the hook that stops the server, which writes mail
   server.mails = (to) => {
     let names = [];
     try { names = readdirSync(box).filter((n) => n.endsWith(".eml")).sort(); } catch { /* none yet */ }
@@ -214,7 +212,7 @@ describe("changing what one has", () => {
   });
 
   it("an account whose time has come goes with its person and their rows", async (t) => {
-    const folder = mkdtempSync(path.join(tmpdir(), "purlin-mail-"));
+    const folder = temporaryFolder(t);
     const env = { PURLIN_AUTH_DELETE_AFTER: "1s", PURLIN_SECRET: "an-installation-key-0123" };
     const first = await start(t, env, { folder });
     const ada = await signUp(first);

@@ -16,10 +16,27 @@ export const root = fileURLToPath(new URL("../../", import.meta.url));
 export const purlinBin = process.env.PURLIN_BIN ?? path.join(root, "build/debug/purlin");
 export const adminKey = "test-admin-key-0123456789";
 
+/* What is undone at the end of a test: servers are stopped before the folders go that they write to, whichever came first. */
+const endings = new WeakMap();
+function endingOf(t) {
+  let ending = endings.get(t);
+  if (!ending) {
+    ending = { servers: [], folders: [] };
+    endings.set(t, ending);
+    t.after(async () => {
+      const failures = [];
+      for (const stop of ending.servers.reverse()) await stop().catch((error) => failures.push(error));
+      for (const folder of ending.folders) rmSync(folder, { recursive: true, force: true });
+      if (failures.length) throw failures[0];
+    });
+  }
+  return ending;
+}
+
 /* A folder that goes when the test ends. */
 export function temporaryFolder(t) {
   const folder = mkdtempSync(path.join(tmpdir(), "purlin-test-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  endingOf(t).folders.push(folder);
   return folder;
 }
 
@@ -115,7 +132,7 @@ export async function startPurlin(t, { contracts = path.join(root, "contracts"),
   for (const method of ["get", "post", "put", "patch", "delete", "head", "options"])
     server[method] = (target, options) => server.request(method.toUpperCase(), target, options);
 
-  t.after(async () => {
+  endingOf(t).servers.push(async () => {
     const { code, signal } = await server.stop();
     if (own) rmSync(own, { recursive: true, force: true }); // not before: it may be writing still
     const expected = code === 0 || signal === "SIGKILL" || server.mayFail;
