@@ -67,8 +67,8 @@ static enum status make(struct task *task, struct app *app)
                                        .is_verified = true };
     if (people)
         admin.profile = make_profile(task_arena(task), people);
-    enum status st = admin.profile ? identity_user_create(task, app->identity, &admin, &id)
-                                   : STATUS_UNAVAILABLE;
+    enum status st =
+        admin.profile ? identity_user_create(task, app->identity, &admin, &id) : STATUS_UNAVAILABLE;
     resource_set_release(app->engine, set);
     if (st == STATUS_OK)
         tell(admin.password);

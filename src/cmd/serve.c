@@ -321,10 +321,9 @@ static void announce(struct server *s, int64_t begun_us)
         first_admin_start(s->app, s->loops[0]);
     else if (!c->admin_key.len)
         log_info("server.no_admin",
-                 LOG_CSTR("hint", has_people
-                                      ? "purlin user create EMAIL --role admin makes an "
-                                        "administrator, unless there is one"
-                                      : "set PURLIN_ADMIN_KEY to have an administrator"));
+                 LOG_CSTR("hint", has_people ? "purlin user create EMAIL --role admin makes an "
+                                               "administrator, unless there is one"
+                                             : "set PURLIN_ADMIN_KEY to have an administrator"));
 }
 
 static int serve_with(struct server *s, int64_t begun_us)

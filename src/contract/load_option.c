@@ -105,8 +105,7 @@ static void read_rules(struct contract__loader *ld, struct contract__draft *d)
         d->contract->rules[i] = compile(ld, d, node ? node : d->root, path, d->contract,
                                         d->contract->rules_text[i], EXPR_RULE);
         if (d->contract->rules[i])
-            expr_permission_set(d->contract->rules[i], d->contract->name,
-                                action_names[i]);
+            expr_permission_set(d->contract->rules[i], d->contract->name, action_names[i]);
     }
 }
 
