@@ -39,8 +39,7 @@ static const char has_log_sql[] = "SELECT 1 FROM sqlite_schema"
  * -------------------------------------------------------------------------------------------------
  */
 
-/* At most `max` bytes, control characters and what is no UTF-8 as '?'. */
-static struct slice bounded(struct arena *arena, struct slice text, size_t max)
+struct slice identity__audit_text(struct arena *arena, struct slice text, size_t max)
 {
     char *out = arena_alloc(arena, MIN(text.len, max) + 1);
     size_t len = 0;
@@ -139,12 +138,12 @@ static void fill_row(struct arena *arena, const struct identity_audit_event *eve
     row->act = slice_cstr(identity_audit_act_name(event->act));
     row->outcome = slice_cstr(identity_audit_outcome_name(event->outcome));
     row->actor = slice_cstr(identity_audit_actor_name(event->actor));
-    row->actor_id = bounded(arena, event->actor_id, IDENTITY_AUDIT_ID_MAX);
-    row->subject_kind = bounded(arena, event->subject_kind, IDENTITY_AUDIT_KIND_MAX);
-    row->subject_id = bounded(arena, event->subject_id, IDENTITY_AUDIT_ID_MAX);
-    row->address = bounded(arena, event->address, IDENTITY_AUDIT_ADDRESS_MAX);
-    row->agent = bounded(arena, event->agent, IDENTITY_AUDIT_AGENT_MAX);
-    row->request_id = bounded(arena, event->request_id, IDENTITY_AUDIT_REQUEST_MAX);
+    row->actor_id = identity__audit_text(arena, event->actor_id, IDENTITY_AUDIT_ID_MAX);
+    row->subject_kind = identity__audit_text(arena, event->subject_kind, IDENTITY_AUDIT_KIND_MAX);
+    row->subject_id = identity__audit_text(arena, event->subject_id, IDENTITY_AUDIT_ID_MAX);
+    row->address = identity__audit_text(arena, event->address, IDENTITY_AUDIT_ADDRESS_MAX);
+    row->agent = identity__audit_text(arena, event->agent, IDENTITY_AUDIT_AGENT_MAX);
+    row->request_id = identity__audit_text(arena, event->request_id, IDENTITY_AUDIT_REQUEST_MAX);
     row->details = details_of(event->details);
 }
 

@@ -212,7 +212,8 @@ unsigned identity_audit_noted(struct identity_audit *audit);
 enum status identity_audit_flush(struct task *task, struct identity_audit *audit);
 /*
  * Do what is due at `now_us` (wall clock): prune, some rows at a time; begin a new key an hour
- * after the secret was changed. To be called now and then.
+ * after the secret was changed; tell the program's log the head (identity.audit_head), once an hour
+ * if it has moved. To be called now and then.
  *
  * Errors   what the store reports. Context  suspends.
  */

@@ -241,7 +241,9 @@ enum status identity_audit_flush_all(struct task *task, struct identity_audit *a
 enum status identity_audit_upkeep(struct task *task, struct identity_audit *audit, int64_t now_us)
 {
     enum status st = identity__audit_keys_upkeep(task, audit, now_us);
-    return st == STATUS_OK ? identity__audit_prune(task, audit, now_us) : st;
+    if (st == STATUS_OK)
+        st = identity__audit_prune(task, audit, now_us);
+    return st == STATUS_OK ? identity__audit_tell_head(task, audit) : st;
 }
 
 static void end_work(struct identity_audit *audit)

@@ -80,6 +80,10 @@ enum status identity__audit_put_all(struct store_tx *tx, struct identity_audit *
                                     const struct identity_audit_event *const *events,
                                     unsigned events_len);
 
+/* At most `max` bytes of it, control characters and what is no UTF-8 as '?'. Empty without memory.
+ */
+struct slice identity__audit_text(struct arena *arena, struct slice text, size_t max);
+
 /* The columns of a row, in the order that identity__audit_row_take reads them. */
 #define IDENTITY__AUDIT_COLUMNS                                                                    \
     "seq, at, generation, act, outcome, actor, actor_id, subject_kind, subject_id, address,"       \
@@ -127,6 +131,8 @@ struct identity_audit {
     struct loop *loop; /* that flushes */
     struct loop_timer timer;
     int64_t upkeep_us; /* when it was last done; monotonic */
+    int64_t told_us;   /* when the head was last looked at to be told; monotonic */
+    int64_t told_seq;  /* the head that the program's log was last told */
     bool is_working;   /* a task of the timer's */
     void (*ended)(void *arg);
     void *ended_arg;
@@ -134,5 +140,9 @@ struct identity_audit {
 
 void identity__audit_count(struct identity_audit *audit, enum identity_audit_act act,
                            enum identity_audit_outcome outcome);
+/* Tell the program's log the head, once an hour if it has moved: what is collected elsewhere is a
+ * witness that `purlin audit verify --head` takes. */
+enum status identity__audit_tell_head(struct task *task, struct identity_audit *audit);
+
 /* Delete what is older than keep_us, once the oldest row is so by an eighth, at most a day. */
 enum status identity__audit_prune(struct task *task, struct identity_audit *audit, int64_t now_us);

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/macros.h"
 #include "fiber/task.h"
 #include "identity/audit_private.h"
@@ -308,6 +310,35 @@ enum status identity_audit_verify(struct task *task, struct identity_audit *audi
     } while (st == STATUS_CONFLICT && ++w.tries <= TRIES_MAX);
     sodium_memzero(&w.key, sizeof(w.key));
     return st;
+}
+
+/* -- heads
+ * -------------------------------------------------------------------------------------------------
+ */
+
+enum status identity__audit_tell_head(struct task *task, struct identity_audit *audit)
+{
+    const struct store_value name = store_text(IDENTITY__AUDIT_HEAD);
+    struct identity__audit_anchor head;
+    int64_t now_us = clock_mono_us();
+    if (audit->told_us && now_us < audit->told_us + CLOCK_HOUR)
+        return STATUS_OK;
+    CLEANUP(store_rows_close) struct store_rows *rows = NULL;
+    enum status st = store_one(task, audit->store, SQL(anchor_sql), &name, 1, &rows);
+    if (st != STATUS_OK)
+        return st == STATUS_NOT_FOUND ? STATUS_OK : st;
+    audit->told_us = now_us;
+    if (!identity__audit_anchor_take(rows, 0, &head) || head.seq == audit->told_seq)
+        return STATUS_OK;
+    audit->told_seq = head.seq;
+    struct buf text;
+    buf_init(&text, task_arena(task), 96, 128);
+    buf_put_i64(&text, head.seq);
+    buf_putc(&text, ':');
+    buf_put_hex(&text, head.hash, sizeof(head.hash));
+    const struct log_field field = LOG_TEXT("head", buf_slice(&text));
+    task_log(task, LOG_LEVEL_INFO, "identity.audit_head", &field, 1);
+    return STATUS_OK;
 }
 
 bool identity_audit_head_parse(struct slice text, struct identity_audit_head *ret)

@@ -9,6 +9,7 @@
 #include "audit_log.h"
 #include "base/buf.h"
 #include "base/metric.h"
+#include "identity/audit_private.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define UNDER_TSAN 1
@@ -384,6 +385,26 @@ static void test_pruning_cannot_be_made_up(void **state)
     clock_fake_set(0, 0);
 }
 
+static void told(struct chain_fixture *f, int64_t mono_us, int64_t want_seq)
+{
+    clock_fake_set(DAY_ONE, mono_us);
+    upkeep(f, DAY_ONE);
+    assert_int_equal(f->audit->told_seq, want_seq);
+    clock_fake_set(0, 0);
+}
+
+static void test_the_head_is_told_once_an_hour(void **state)
+{
+    struct chain_fixture *f = *state;
+    told(f, CLOCK_SECOND, 0); /* there is none yet */
+    chain_write(f, 2);
+    told(f, CLOCK_MINUTE, 3);
+    chain_write(f, 1);
+    told(f, CLOCK_HOUR, 3);
+    told(f, CLOCK_HOUR + CLOCK_MINUTE, 4);
+    assert_int_equal(chain_verify(f, NULL).last.seq, 4);
+}
+
 /* -- secrets that change
  * --------------------------------------------------------------------------------------- */
 
@@ -639,6 +660,7 @@ int main(void)
         TEST(test_the_newest_row_stays),
         TEST(test_without_a_limit_nothing_goes),
         TEST(test_pruning_cannot_be_made_up),
+        TEST(test_the_head_is_told_once_an_hour),
         TEST(test_the_chain_survives_every_secret),
         TEST(test_an_hour_after_a_change_a_new_key_begins),
         TEST(test_a_lost_secret_leaves_rows_that_nobody_can_verify),
