@@ -271,7 +271,7 @@ static enum status check_owner(struct task *task, const struct answer *answer,
                                enum identity_ceremony ceremony,
                                const struct identity_passkey *passkey)
 {
-    struct slice handle;
+    struct slice handle = SLICE_NULL;
     const json_t *given = json_object_get(answer->response, "userHandle");
     if (!given || json_is_null(given))
         return ceremony == IDENTITY_CEREMONY_LOGIN

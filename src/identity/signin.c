@@ -192,13 +192,25 @@ struct beginning {
     const struct identity_session *session;
     struct identity_letter letter; /* "a new device", if has_letter */
     bool has_letter;
+    bool has_factor; /* by now, and none was proved: there is no session */
     struct identity_note note;
 };
 
+/* While the first step was being proved, a factor may have been added. */
+static enum status refuse_late(struct store_tx *tx, struct beginning *b)
+{
+    if (b->in->is_new || (b->in->methods & IDENTITY_METHODS_SECOND))
+        return STATUS_OK;
+    enum status st = identity_factors_any(tx, &b->wanted->user, &b->has_factor);
+    return st == STATUS_OK && b->has_factor ? STATUS_DENIED : st;
+}
+
 static enum status write_session(struct store_tx *tx, void *arg)
 {
-    const struct beginning *b = arg;
-    enum status st = b->in->also ? b->in->also(tx, b->in->also_arg) : STATUS_OK;
+    struct beginning *b = arg;
+    enum status st = refuse_late(tx, b);
+    if (st == STATUS_OK && b->in->also)
+        st = b->in->also(tx, b->in->also_arg);
     if (st == STATUS_OK)
         st = identity_session_put(tx, b->wanted, b->session);
     if (st == STATUS_OK && b->has_letter)
@@ -237,6 +249,16 @@ static enum status write_letter(struct task *task, struct identity *identity, st
     return STATUS_OK;
 }
 
+static enum status ask_late(struct task *task, struct identity *identity, struct http_request *req,
+                            const struct identity_sign_in *in)
+{
+    struct identity_account account;
+    struct identity_sign_in late = *in;
+    enum status st = identity_account_by_user(task, identity, &in->account->user, &account);
+    late.account = &account;
+    return st == STATUS_OK ? ask_for_second(task, identity, req, &late) : st;
+}
+
 static enum status begin(struct task *task, struct identity *identity, struct http_request *req,
                          const struct identity_sign_in *in)
 {
@@ -269,6 +291,8 @@ static enum status begin(struct task *task, struct identity *identity, struct ht
         st = write_letter(task, identity, &b);
     if (st == STATUS_OK)
         st = store_write(task, identity->store, write_session, &b);
+    if (b.has_factor)
+        return ask_late(task, identity, req, in);
     if (st != STATUS_OK)
         return st;
     if (b.has_letter)

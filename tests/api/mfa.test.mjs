@@ -205,6 +205,23 @@ describe("other ways in", () => {
   });
 });
 
+describe("a sign-in that is under way", () => {
+  it("takes the second step too when the factor comes meanwhile", async (t) => {
+    // The hash takes a second or so, the factor some milliseconds. Whoever is first: no session without the factor is left.
+    const server = await start(t, { PURLIN_AUTH_PASSWORD_MEMORY: "64MiB", PURLIN_AUTH_PASSWORD_PASSES: "10" });
+    const ada = await signUp(server), begun = await auth(server, "mfa/totp", undefined, bearer(ada));
+    const under_way = login(server, ada.email);
+    const done = await auth(server, "mfa/totp/confirm", { code: totp(begun.body.secret) }, bearer(ada));
+    assert.equal(done.status, 200);
+    const answer = await under_way;
+    assert.equal(answer.status, 200);
+    if (answer.body.access_token) return assert.equal((await get(server, "/auth/me", bearer(answer.body))).status, 401);
+    assert.deepEqual(answer.body.methods, ["totp", "recovery_code"]);
+    aMinuteLater(server);
+    assert.equal((await auth(server, "mfa", { mfa_token: answer.body.mfa_token, code: totp(begun.body.secret) })).status, 200);
+  });
+});
+
 describe("proving it again", () => {
   it("with the password, and with the second factor where there is one", async (t) => {
     const server = await start(t);
@@ -248,6 +265,25 @@ describe("proving it again", () => {
     assert.equal((await auth(server, "mfa/totp", undefined, bearer(ada))).status, 200, "also by the token that was refused before");
     assert.equal((await auth(server, "mfa/totp", undefined, bearer(bob))).status, 403, "nobody else by that");
     for (const answer of await Promise.all(changes("x"))) assert.equal(answer.status, 401);
+  });
+});
+
+describe("who acts for somebody", () => {
+  it("an API key of theirs sees and changes no factors, and proves nothing", async (t) => {
+    const server = await start(t), ada = await signUp(server);
+    const made = runPurlin(["key", "create", "--name", "mine", "--user", ada.user_id, "--json"], { env: environment(server.folder, server.contractsFolder, cheap) });
+    assert.equal(made.code, 0, made.stderr);
+    const key = bearer(JSON.parse(made.stdout).secret);
+    assert.equal((await get(server, "/api/v1/notes", key)).status, 200, "the key is good");
+    const answers = [
+      await get(server, "/auth/mfa", key), await get(server, "/auth/passkeys", key),
+      ...(await Promise.all(["mfa/totp", "mfa/recovery-codes", "passkeys/options", "step-up/options"].map((path) => auth(server, path, undefined, key)))),
+      ...(await Promise.all(["mfa/totp/confirm", "passkeys", "step-up"].map((path) => auth(server, path, { code: "123456", password }, key)))),
+    ];
+    for (const answer of answers) {
+      assert.equal(answer.status, 403, JSON.stringify(answer.body));
+      assert.equal(problem(answer), "identity/not-yourself");
+    }
   });
 });
 
