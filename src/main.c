@@ -11,7 +11,7 @@
 static const struct cmd_verb *const verbs[] = {
     &cmd_serve,   &cmd_check,  &cmd_migrate, &cmd_import,  &cmd_export, &cmd_seed,
     &cmd_openapi, &cmd_routes, &cmd_backup,  &cmd_restore, &cmd_config, &cmd_cert,
-    &cmd_user,    &cmd_mail,   &cmd_key,     &cmd_audit,
+    &cmd_user,    &cmd_mail,   &cmd_key,     &cmd_audit,   &cmd_client,
 };
 
 static int print_overview(FILE *out)

@@ -416,6 +416,8 @@ static void read_map(struct loading *l, const struct yaml_node *map, struct slic
         const struct config_key *key = key_of(name);
         if (depth == 0 && slice_eq(name, l->route ? SLICE("match") : SLICE("routes"))) {
             continue; /* read_routes does */
+        } else if (!l->route && config_is_oauth_list(name)) {
+            continue; /* config_read_oauth does */
         } else if (l->route && key && !key->per_route) {
             complain(l, key, &origin, "holds for all routes; it cannot be set for some");
         } else if (value->kind == YAML_MAP) {
@@ -519,6 +521,18 @@ static bool is_bare(struct slice text)
     return true;
 }
 
+struct expanding {
+    struct loading *l;
+    struct slice file;
+};
+
+static struct slice expand(void *arg, const struct yaml_node *value)
+{
+    struct expanding *e = arg;
+    const struct origin origin = { e->file, value->line, value->column };
+    return interpolate(e->l, value->text, &origin, SLICE("oauth"));
+}
+
 /* The list of `routes` is left for later: *ret_routes, NULL when there is none. */
 static void read_file(struct loading *l, const struct yaml_node **ret_routes)
 {
@@ -548,6 +562,11 @@ static void read_file(struct loading *l, const struct yaml_node **ret_routes)
     }
     read_map(l, root, SLICE_NULL, path, 0);
     *ret_routes = yaml_get(root, SLICE("routes"));
+    struct expanding expanding = { l, path };
+    const struct config_oauth_reading oauth = {
+        .arena = l->arena, .diag = l->diag, .file = path, .expand = expand, .arg = &expanding
+    };
+    config_read_oauth(&oauth, yaml_get(root, SLICE("oauth")), &l->config);
 }
 
 /* -- what belongs together

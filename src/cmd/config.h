@@ -20,6 +20,10 @@
 
 struct arena;
 struct buf;
+struct identity_client;
+struct identity_scope;
+struct json_out;
+struct yaml_node;
 
 /* An item of `routes`: the keys marked per_route as they hold for the paths under `match`. */
 struct config_route {
@@ -156,6 +160,12 @@ struct config {
 
     int64_t audit_keep_us;        /* 0: for ever */
     struct slice audit_lost_keys; /* refuse, replace */
+
+    bool oauth_enabled;
+    const struct identity_client *oauth_clients; /* in the order of the file */
+    unsigned oauth_clients_len;
+    const struct identity_scope *oauth_scopes;
+    unsigned oauth_scopes_len;
 
     int64_t limit_default;
     int64_t limit_max;
@@ -301,6 +311,21 @@ void config_check_edge(const struct config *config, struct slice file, int line,
 
 /* Whether mail can be written and sent as it says; cmd/config_mail.c. */
 void config_check_mail(const struct config *config, struct arena *arena, struct diag *diag);
+
+/* Read the lists oauth.clients and oauth.scopes of the file; cmd/config_oauth.c. `expand` replaces
+ * ${NAME} in a text. */
+struct config_oauth_reading {
+    struct arena *arena;
+    struct diag *diag;
+    struct slice file;
+    struct slice (*expand)(void *arg, const struct yaml_node *value);
+    void *arg;
+};
+void config_read_oauth(const struct config_oauth_reading *reading, const struct yaml_node *oauth,
+                       struct config *config);
+/* Is this key, dotted, one of the lists? */
+bool config_is_oauth_list(struct slice name);
+void config_oauth_schema(struct json_out *o);
 
 /* Documents made from the table. */
 void config_print_reference(struct buf *out);   /* Markdown */

@@ -155,6 +155,8 @@ static void schema_keys(struct json_out *o, bool per_route)
         if (per_route && !config_keys[i].per_route)
             continue;
         if (group.len && !slice_eq(group, own)) {
+            if (slice_eq(group, SLICE("oauth")))
+                config_oauth_schema(o);
             json_out_end(o);
             json_out_end(o);
             group = SLICE_NULL;

@@ -422,6 +422,11 @@ const struct config_key config_keys[] = {
       offsetof(struct config, auth_password_queue), "64", NULL, 1, 10000, false, false,
       "Passwords that wait to be hashed; beyond: 503 with `Retry-After`." },
 
+    { "oauth.enabled", "PURLIN_OAUTH_ENABLED", CONFIG_BOOLEAN,
+      offsetof(struct config, oauth_enabled), "on", NULL, 0, 0, false, false,
+      "OAuth 2.1 and OpenID Connect for other programs, where there is a contract `users`. Clients "
+      "and scopes are lists of the file, `oauth.clients` and `oauth.scopes`: see docs/oauth.md." },
+
     { "headers.profile", "PURLIN_HEADERS_PROFILE", CONFIG_CHOICE,
       offsetof(struct config, headers_profile), "auto", "auto|api|html|download|off", 0, 0, false,
       true,

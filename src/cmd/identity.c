@@ -79,6 +79,11 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .password_passes = (uint32_t)c->auth_password_passes,
         .password_threads = (unsigned)c->auth_password_threads,
         .password_queue = (unsigned)c->auth_password_queue,
+        .clients = c->oauth_clients,
+        .clients_len = c->oauth_clients_len,
+        .scopes = c->oauth_scopes,
+        .scopes_len = c->oauth_scopes_len,
+        .oauth = c->oauth_enabled,
     };
     return identity_open(http, &options, app->arena, &app->problem, &app->identity);
 }

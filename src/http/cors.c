@@ -85,15 +85,31 @@ static void answer_preflight(struct http_request *req, const struct http__standa
     http_send_empty(req, 204);
 }
 
+/* Whether the route says so; a preflight has none of its own. */
+static bool is_open(const struct http_request *req)
+{
+    static const enum net_method asked[] = { NET_METHOD_GET, NET_METHOD_POST };
+    if (req->route || http_method(req) != NET_METHOD_OPTIONS)
+        return req->route && req->route->route.any_origin;
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        struct http__match match;
+        http__router_find(req->app->router, asked[i], http_path(req), &match);
+        if (match.route && match.route->route.any_origin)
+            return true;
+    }
+    return false;
+}
+
 static bool before(struct http_request *req)
 {
     const struct http__standards *s = http__standards_of(req);
-    if (!s->cors.is_on || http_method(req) != NET_METHOD_OPTIONS || req->refused)
+    if (http_method(req) != NET_METHOD_OPTIONS || req->refused || !(s->cors.is_on || is_open(req)))
         return true;
     const struct net_header *origin = net_header_get(http_net(req), NET_HEADER_ORIGIN);
     if (!origin || !net_header_find(http_net(req), SLICE("access-control-request-method")).data)
         return true;
-    bool is_allowed = s->origins.any || http__origins_have(&s->origins, origin->value);
+    bool is_allowed =
+        s->origins.any || is_open(req) || http__origins_have(&s->origins, origin->value);
     http__standards_count(req, is_allowed ? HTTP__PREFLIGHT_ALLOWED : HTTP__PREFLIGHT_DENIED);
     if (is_allowed)
         answer_preflight(req, s);
@@ -111,6 +127,11 @@ static void after(struct http_request *req, int status)
 {
     const struct http__standards *s = http__standards_of(req);
     (void)status; /* a page is to read our problems too */
+    if (is_open(req) && !s->origins.any) {
+        http__step_header(req, SLICE("Access-Control-Allow-Origin"), SLICE("*"));
+        http__step_header(req, SLICE("Access-Control-Expose-Headers"), s->cors.expose);
+        return;
+    }
     if (!s->cors.is_on || s->origins.any)
         return;
     const struct net_header *origin = net_header_get(http_net(req), NET_HEADER_ORIGIN);

@@ -67,9 +67,11 @@ struct http_route {
     enum http_audience audience;
     int64_t body_bytes_max; /* 0: the policy's; -1: no body is read by the handler */
     int64_t timeout_us;     /* the task's deadline; 0: the policy's */
-    bool signs_in; /* pays no heed to a session, which may be over, and so to no CSRF token:
-                      its handler asks http_is_cross_site itself */
-    bool quiet;    /* successful answers are not access-logged (health, metrics) */
+    bool signs_in;   /* pays no heed to a session, which may be over, and so to no CSRF token:
+                        its handler asks http_is_cross_site itself */
+    bool any_origin; /* pages of any origin may ask and read, without cookies: it is public, or asks
+                        for a credential that no browser adds by itself */
+    bool quiet;      /* successful answers are not access-logged (health, metrics) */
     enum http_priority priority;
     unsigned
         named_params; /* so many of its first params name what is served ("/api/v1/{resource}"),

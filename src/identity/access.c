@@ -20,7 +20,7 @@ static void put_id(struct json_out *o, const char *key, const struct uuid *id)
     json_out_string(o, slice_of(text, sizeof(text)));
 }
 
-static void put_methods(struct json_out *o, uint32_t methods)
+void identity__put_methods(struct json_out *o, uint32_t methods)
 {
     static const struct {
         uint32_t bit;
@@ -43,11 +43,16 @@ static void put_claims(struct buf *b, const struct identity *identity,
                        const struct identity_who *who, int64_t now_us, int64_t expires_us)
 {
     struct json_out o = json_out(b);
-    struct uuid id = uuid_v7();
+    struct uuid id = who->is_client ? who->session : uuid_v7();
     json_out_object(&o);
     json_out_key(&o, SLICE("iss"));
     json_out_string(&o, identity->issuer);
-    put_id(&o, "sub", &who->user);
+    if (who->has_user) {
+        put_id(&o, "sub", &who->user);
+    } else {
+        json_out_key(&o, SLICE("sub"));
+        json_out_string(&o, who->client_id);
+    }
     json_out_key(&o, SLICE("aud"));
     json_out_string(&o,
                     identity->options.audience.len ? identity->options.audience : identity->issuer);
@@ -56,10 +61,12 @@ static void put_claims(struct buf *b, const struct identity *identity,
     json_out_ki(&o, "iat", now_us / CLOCK_SECOND);
     json_out_ki(&o, "exp", expires_us / CLOCK_SECOND);
     put_id(&o, "jti", &id);
-    put_id(&o, "sid", &who->session);
-    json_out_ki(&o, "gen", who->generation);
-    json_out_ki(&o, "auth_time", who->auth_us / CLOCK_SECOND);
-    put_methods(&o, who->methods);
+    if (who->has_session) {
+        put_id(&o, "sid", &who->session);
+        json_out_ki(&o, "gen", who->generation);
+        json_out_ki(&o, "auth_time", who->auth_us / CLOCK_SECOND);
+        identity__put_methods(&o, who->methods);
+    }
     json_out_key(&o, SLICE("roles"));
     json_out_array(&o);
     for (unsigned i = 0; i < who->roles_len; i++)
@@ -83,7 +90,9 @@ enum status identity_access_make(struct identity *identity, struct arena *arena,
                                  struct slice *ret_token, int64_t *ret_life_us)
 {
     struct buf claims, token;
-    int64_t life_us = MIN(identity->options.access_us, who->expires_us - now_us);
+    int64_t life_us = identity->options.access_us;
+    if (!who->is_client)
+        life_us = MIN(life_us, who->expires_us - now_us);
     if (life_us < CLOCK_SECOND)
         return STATUS_UNAUTHENTICATED;
     buf_init(&claims, arena, 512, CLAIMS_BYTES_MAX);
@@ -103,9 +112,13 @@ static bool read_claims(const json_t *claims, struct identity_access *ret)
 {
     const json_t *sid = json_object_get(claims, "sid"), *gen = json_object_get(claims, "gen");
     const json_t *client = json_object_get(claims, "client_id");
+    const json_t *scope = json_object_get(claims, "scope"), *jti = json_object_get(claims, "jti");
     ret->has_session = sid != NULL;
+    ret->scope = json_is_string(scope) ? json_slice(scope) : SLICE_NULL;
     ret->generation = json_is_integer(gen) ? json_integer_value(gen) : -1;
     ret->client_id = json_is_string(client) ? json_slice(client) : SLICE_NULL;
+    if (!json_is_string(jti) || !uuid_parse(json_slice(jti), &ret->id))
+        return false;
     if (!sid)
         return ret->client_id.len > 0;
     return json_is_string(sid) && uuid_parse(json_slice(sid), &ret->session);

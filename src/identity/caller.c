@@ -19,6 +19,7 @@
 #include "identity/access.h"
 #include "identity/account.h"
 #include "identity/api_keys.h"
+#include "identity/oauth.h"
 #include "identity/room.h"
 #include "identity/secret.h"
 #include "identity/session.h"
@@ -83,7 +84,7 @@ static void set_scopes(struct arena *arena, const struct identity_who *who,
 
 static void tell(struct http_request *req, const struct identity_who *who)
 {
-    struct task_caller caller = { .has_user = who->has_user,
+    struct task_caller caller = { .has_user = who->has_user && !who->is_limited,
                                   .user = who->user,
                                   .roles = who->roles,
                                   .roles_len = who->roles_len };
@@ -112,7 +113,7 @@ static enum status keep(struct identity *identity, struct task *task,
     if (who->is_key) {
         uuid_format(&who->session, key_id);
         entry.session_id = slice_of(key_id, sizeof(key_id));
-    } else if (who->has_session)
+    } else if (who->has_session || who->is_client)
         entry.session_id = slice_of((const char *)who->session.bytes, sizeof(who->session.bytes));
     if (who->has_user)
         entry.user_id = slice_of((const char *)who->user.bytes, sizeof(who->user.bytes));
@@ -163,10 +164,15 @@ static enum status look_up_token(struct task *task, struct identity *identity, s
         identity__count_refusal(identity, refusal);
     if (st != STATUS_OK)
         return st;
-    if (!access.has_session)
-        return STATUS_UNAUTHENTICATED;
     *ret_expires_us = access.expires_us;
-    return identity_session_find(task, identity, &access.session, access.generation, now_us, ret);
+    if (!access.has_session)
+        return identity_oauth_client_who(task, identity, access.client_id, access.scope, &access.id,
+                                         ret);
+    st = identity_session_find(task, identity, &access.session, access.generation, now_us, ret);
+    if (st != STATUS_OK || !ret->client_id.len)
+        return st;
+    ret->scope = access.scope;
+    return identity_oauth_narrow_by_id(task, identity, ret);
 }
 
 /* A user's key has that user's roles while their account is in order; a service's has its own. */
@@ -303,9 +309,13 @@ enum status identity_caller_require(struct task *task, struct identity *identity
     if (st == STATUS_OK && ret->is_key && ret->scope.len)
         return problem_set(task, STATUS_DENIED, "identity/scope",
                            "The scopes of this key do not reach its owner's account.");
-    if (!is_nobody)
-        return st;
-    return problem_set(task, STATUS_UNAUTHENTICATED, "identity/sign-in", "Sign in first.");
+    if (is_nobody)
+        return problem_set(task, STATUS_UNAUTHENTICATED, "identity/sign-in", "Sign in first.");
+    /* Lending a program some rights is not lending it the account. */
+    if (st == STATUS_OK && ret->client_id.len)
+        return problem_set(task, STATUS_DENIED, "identity/client-token",
+                           "A program that acts for somebody may not change their account.");
+    return st;
 }
 
 enum status identity_caller_require_fresh(struct task *task, struct identity *identity,

@@ -25,8 +25,10 @@ struct http_app;
 struct identity;
 struct identity_api_keys;
 struct identity_audit;
+struct identity_client;
 struct identity_mail;
 struct identity_revocations;
+struct identity_scope;
 struct loop;
 struct metrics;
 struct problem;
@@ -80,6 +82,12 @@ struct identity_options {
     int64_t delete_after_us;  /* between asking for the end of an account and it; 0: 14 days */
     uint32_t password_memory_kib, password_passes;
     unsigned password_threads, password_queue;
+    /* OAuth (identity/clients.h); they outlive the room. */
+    const struct identity_client *clients;
+    unsigned clients_len;
+    const struct identity_scope *scopes; /* the application's own */
+    unsigned scopes_len;
+    bool oauth; /* its endpoints are there */
 };
 
 /*

@@ -16,6 +16,7 @@
 #include "identity/feed.h"
 #include "identity/keys.h"
 #include "identity/mail.h"
+#include "identity/oauth.h"
 #include "identity/one_time.h"
 #include "identity/passkey_rows.h"
 #include "identity/password.h"
@@ -124,6 +125,8 @@ static enum status open_all(struct identity *identity, struct arena *arena, stru
     if (st == STATUS_OK)
         st = store_script(identity->store, identity__passkey_schema, arena, problem);
     if (st == STATUS_OK)
+        st = store_script(identity->store, identity__oauth_schema, arena, problem);
+    if (st == STATUS_OK)
         st = identity__account_statements(identity);
     if (st == STATUS_OK)
         st = identity__session_statements(identity);
@@ -137,6 +140,8 @@ static enum status open_all(struct identity *identity, struct arena *arena, stru
         st = identity__caller_open(identity);
     if (st == STATUS_OK && identity->app)
         st = identity__routes_open(identity);
+    if (st == STATUS_OK && identity->app && identity->options.oauth)
+        st = identity__oauth_open(identity);
     return st;
 }
 
@@ -203,6 +208,8 @@ static enum status write_purge(struct store_tx *tx, void *arg)
         st = identity_one_time_purge(tx, now_us);
     if (st == STATUS_OK)
         st = identity_challenges_purge(tx, now_us);
+    if (st == STATUS_OK)
+        st = identity_oauth_purge(tx, now_us);
     return st == STATUS_OK ? identity_feed_purge(tx, now_us) : st;
 }
 

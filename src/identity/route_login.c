@@ -4,6 +4,7 @@
  * Who has no account costs the same as who has one: the same look-ups, the work of a hash, the same
  * answer. That an account is disabled or not verified is told only to who knows its password.
  */
+#include "identity/login.h"
 #include "identity/routes.h"
 
 #include "base/arena.h"
@@ -138,20 +139,17 @@ static enum status find_account(struct task *task, struct http_request *req, str
     return st;
 }
 
-static enum status read_login(struct task *task, struct http_request *req, struct login *l)
+static enum status take_login(struct task *task, struct http_request *req,
+                              const struct identity_input *in, struct login *l)
 {
-    struct identity_input in;
-    enum status st = identity_input_read(task, req, &in);
-    if (st != STATUS_OK)
-        return st;
-    struct slice email = identity_input_text(&in, "email", IDENTITY_EMAIL_MAX, true);
-    l->password = identity_input_text(&in, "password", IDENTITY_INPUT_BYTES_MAX, true);
-    l->device = identity_device_of(req, &in);
-    l->as_cookie = in.is_form || identity_input_flag(&in, "cookie");
+    struct slice email = identity_input_text(in, "email", IDENTITY_EMAIL_MAX, true);
+    l->password = identity_input_text(in, "password", IDENTITY_INPUT_BYTES_MAX, true);
+    l->device = identity_device_of(req, in);
+    l->as_cookie = in->is_form || identity_input_flag(in, "cookie");
     if (email.len && identity_email_key(task_arena(task), email, &l->email_key) == STATUS_INVALID)
         problem_field_add(task_problem(task), task_arena(task), SLICE("/email"), "format",
                           "Must be an e-mail address.");
-    if (identity_input_status(&in) != STATUS_OK)
+    if (identity_input_status(in) != STATUS_OK)
         return STATUS_INVALID;
     if (l->as_cookie && http_is_cross_site(req))
         return problem_set(task, STATUS_DENIED, "http/csrf",
@@ -159,36 +157,77 @@ static enum status read_login(struct task *task, struct http_request *req, struc
     return STATUS_OK;
 }
 
+static enum status read_login(struct task *task, struct http_request *req, struct login *l)
+{
+    struct identity_input in;
+    enum status st = identity_input_read(task, req, &in);
+    return st == STATUS_OK ? take_login(task, req, &in, l) : st;
+}
+
+/* Account, throttle, password. */
+static enum status attempt(struct task *task, struct http_request *req, struct login *l)
+{
+    enum status st = find_account(task, req, l);
+    if (st == STATUS_OK)
+        st = begin_attempt(task, req, l);
+    if (st != STATUS_OK)
+        return st;
+    st = prove(task, l);
+    if (st == STATUS_UNAUTHENTICATED)
+        return refuse(task, req, l);
+    if (st == STATUS_OK)
+        identity_throttle_succeeded(l->identity->throttle, l->keys, ARRAY_LEN(l->keys),
+                                    clock_mono_us());
+    else
+        identity_throttle_undo(l->identity->throttle, l->keys, ARRAY_LEN(l->keys), clock_mono_us());
+    return st;
+}
+
+static struct identity_sign_in sign_in_of(struct login *l)
+{
+    return (struct identity_sign_in){
+        .account = &l->account,
+        .methods = IDENTITY_METHOD_PASSWORD,
+        .as_cookie = l->as_cookie,
+        .device = l->device,
+        .also = l->rehashed.len ? write_rehash : NULL,
+        .also_arg = l,
+    };
+}
+
+static void count(const struct login *l, enum status st)
+{
+    identity__count_login(l->identity,
+                          st == STATUS_DENIED ? IDENTITY__OUTCOME_REFUSED : IDENTITY__OUTCOME_OK);
+}
+
 enum status identity__login(struct task *task, struct http_request *req, void *arg)
 {
     struct login l = { .identity = arg };
     enum status st = read_login(task, req, &l);
     if (st == STATUS_OK)
-        st = find_account(task, req, &l);
-    if (st == STATUS_OK)
-        st = begin_attempt(task, req, &l);
+        st = attempt(task, req, &l);
     if (st != STATUS_OK)
         return st;
-    st = prove(task, &l);
-    if (st == STATUS_UNAUTHENTICATED)
-        return refuse(task, req, &l);
+    const struct identity_sign_in in = sign_in_of(&l);
+    st = identity_sign_in(task, l.identity, req, &in);
+    count(&l, st);
+    return st;
+}
+
+enum status identity_login_form(struct task *task, struct identity *identity,
+                                struct http_request *req, const struct identity_input *form,
+                                struct identity_who *ret_who, struct slice *ret_cookie,
+                                bool *ret_needs_second)
+{
+    struct login l = { .identity = identity };
+    enum status st = take_login(task, req, form, &l);
     if (st == STATUS_OK)
-        identity_throttle_succeeded(l.identity->throttle, l.keys, ARRAY_LEN(l.keys),
-                                    clock_mono_us());
-    else
-        identity_throttle_undo(l.identity->throttle, l.keys, ARRAY_LEN(l.keys), clock_mono_us());
+        st = attempt(task, req, &l);
     if (st != STATUS_OK)
         return st;
-    st = identity_sign_in(task, l.identity, req,
-                          &(struct identity_sign_in){
-                              .account = &l.account,
-                              .methods = IDENTITY_METHOD_PASSWORD,
-                              .as_cookie = l.as_cookie,
-                              .device = l.device,
-                              .also = l.rehashed.len ? write_rehash : NULL,
-                              .also_arg = &l,
-                          });
-    identity__count_login(l.identity,
-                          st == STATUS_DENIED ? IDENTITY__OUTCOME_REFUSED : IDENTITY__OUTCOME_OK);
+    const struct identity_sign_in in = sign_in_of(&l);
+    st = identity_sign_in_cookie(task, identity, req, &in, ret_who, ret_cookie, ret_needs_second);
+    count(&l, st);
     return st;
 }

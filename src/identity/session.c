@@ -78,7 +78,7 @@ enum status identity_session_put(struct store_tx *tx, const struct identity_sess
         text_or_null(wanted->client_id),
         text_or_null(wanted->scope),
         store_i64(wanted->methods),
-        store_i64(wanted->now_us),
+        store_i64(wanted->auth_us ? wanted->auth_us : wanted->now_us),
         store_i64(wanted->now_us),
         store_i64(wanted->now_us),
         store_i64(session->expires_us),
@@ -355,6 +355,33 @@ enum status identity_session_refresh(struct task *task, struct identity *identit
     *ret_refresh = r.refresh;
     sodium_memzero(&r.refresh, sizeof(r.refresh));
     return STATUS_OK;
+}
+
+enum status identity_session_find_refresh(struct task *task, struct identity *identity,
+                                          struct slice token, int64_t now_us,
+                                          struct identity_who *ret)
+{
+    struct refreshing r = { .identity = identity };
+    if (identity_refresh_parse(token, &r.claim) != STATUS_OK)
+        return STATUS_UNAUTHENTICATED;
+    const struct store_value values[] = { identity__id(&r.claim.session), store_i64(now_us) };
+    struct store_rows *rows = NULL;
+    enum status st = store_one(task, identity->store, identity->sql.session_by_id, values,
+                               ARRAY_LEN(values), &rows);
+    if (st != STATUS_OK)
+        return st == STATUS_NOT_FOUND ? STATUS_UNAUTHENTICATED : st;
+    st = take(task_arena(task), rows, ret);
+    struct slice salt = store_rows_bytes(rows, COLUMN_SALT);
+    bool has_salt = salt.len == sizeof(r.refresh.salt);
+    if (has_salt)
+        memcpy(r.refresh.salt, salt.data, salt.len);
+    store_rows_close(rows);
+    bool is_good = has_salt && is_proved(identity, &r);
+    sodium_memzero(&r.refresh, sizeof(r.refresh));
+    if (st != STATUS_OK)
+        return st;
+    int64_t behind = ret->generation - (int64_t)r.claim.generation;
+    return is_good && (behind == 0 || behind == 1) ? STATUS_OK : STATUS_UNAUTHENTICATED;
 }
 
 /* -- ending

@@ -39,6 +39,7 @@ struct identity_session_new {
     struct uuid impersonator; /* an administrator who acts as this user */
     bool has_impersonator;
     int64_t now_us;
+    int64_t auth_us; /* when they proved it; 0: now */
     int64_t life_us; /* 0: the configured one */
 };
 
@@ -107,6 +108,16 @@ enum status identity_session_refresh(struct task *task, struct identity *identit
                                      enum identity_refresh_outcome *ret_outcome,
                                      struct identity_who *ret_who,
                                      struct identity_refresh *ret_refresh);
+
+/*
+ * Who a refresh token that could be exchanged now speaks for; it is left as it is. `client_id` of
+ * the session is for the caller to compare.
+ *
+ * Errors   UNAUTHENTICATED. Memory   in the task's arena. Context  suspends.
+ */
+enum status identity_session_find_refresh(struct task *task, struct identity *identity,
+                                          struct slice token, int64_t now_us,
+                                          struct identity_who *ret);
 
 /* -- ending
  * -------------------------------------------------------------------------------------------- */

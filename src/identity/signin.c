@@ -102,21 +102,33 @@ enum status identity_answer_tokens(struct task *task, struct identity *identity,
     return identity_answer_json(task, req, status, &b);
 }
 
+static enum status set_cookies(struct task *task, struct http_request *req,
+                               const struct identity_session *session, struct slice device,
+                               int64_t now_us, struct slice *ret_cookie, struct slice *ret_csrf)
+{
+    enum status st =
+        arena_copy(task_arena(task), identity_secret_text(&session->cookie), ret_cookie);
+    if (st == STATUS_OK)
+        st = identity_cookie_set(req, HTTP_SESSION_COOKIE, *ret_cookie,
+                                 session->expires_us - now_us);
+    if (st == STATUS_OK && device.len)
+        st = identity_cookie_set(req, IDENTITY_DEVICE_COOKIE, device, DEVICE_LIFE_US);
+    if (st == STATUS_OK)
+        st = http_csrf_token_issue(req, *ret_cookie, ret_csrf);
+    if (st != STATUS_OK)
+        return problem_set(task, st, "identity/cookie", "The cookie could not be set.");
+    return STATUS_OK;
+}
+
 static enum status answer_cookie(struct task *task, struct http_request *req,
                                  const struct identity_session *session,
                                  const struct identity_account *account, struct slice device,
                                  int64_t now_us, int status)
 {
-    struct slice cookie = identity_secret_text(&session->cookie), csrf;
-    enum status st = arena_copy(task_arena(task), cookie, &cookie);
-    if (st == STATUS_OK)
-        st = identity_cookie_set(req, HTTP_SESSION_COOKIE, cookie, session->expires_us - now_us);
-    if (st == STATUS_OK && device.len)
-        st = identity_cookie_set(req, IDENTITY_DEVICE_COOKIE, device, DEVICE_LIFE_US);
-    if (st == STATUS_OK)
-        st = http_csrf_token_issue(req, cookie, &csrf);
+    struct slice cookie, csrf;
+    enum status st = set_cookies(task, req, session, device, now_us, &cookie, &csrf);
     if (st != STATUS_OK)
-        return problem_set(task, st, "identity/cookie", "The cookie could not be set.");
+        return st;
     struct buf b;
     buf_init(&b, task_arena(task), 256, ANSWER_BYTES_MAX);
     struct json_out o = json_out(&b);
@@ -259,13 +271,17 @@ static enum status ask_late(struct task *task, struct identity *identity, struct
     return st == STATUS_OK ? ask_for_second(task, identity, req, &late) : st;
 }
 
-static enum status begin(struct task *task, struct identity *identity, struct http_request *req,
-                         const struct identity_sign_in *in)
+/* `device` gets the name of a device that had none. *ret_is_late: nothing was made, for the account
+ * has got a second factor meanwhile. */
+static enum status make_session(struct task *task, struct identity *identity,
+                                struct http_request *req, const struct identity_sign_in *in,
+                                struct identity_session_new *wanted,
+                                struct identity_session *session, struct slice *device,
+                                bool *ret_is_late)
 {
     const struct net_header *agent = net_header_get(http_net(req), NET_HEADER_USER_AGENT);
     CLEANUP(identity_secret_wipe) struct identity_secret fresh = { .len = 0 };
-    CLEANUP(identity_session_wipe) struct identity_session session;
-    struct identity_session_new wanted = {
+    *wanted = (struct identity_session_new){
         .user = in->account->user,
         .kind = in->as_cookie ? IDENTITY_SESSION_COOKIE : IDENTITY_SESSION_TOKENS,
         .methods = in->methods,
@@ -275,56 +291,109 @@ static enum status begin(struct task *task, struct identity *identity, struct ht
         .has_device = true,
         .now_us = clock_wall_us(),
     };
-    struct slice device = SLICE_NULL;
-    int http = in->is_new ? 201 : 200;
-    enum status st = identity_session_prepare(identity, &wanted, &session);
+    *device = SLICE_NULL;
+    *ret_is_late = false;
+    enum status st = identity_session_prepare(identity, wanted, session);
     if (st == STATUS_OK && !in->device.is_named) {
         st = identity_secret_make(SLICE(IDENTITY_DEVICE_PREFIX), &fresh);
-        wanted.device = identity_secret_digest(identity_secret_text(&fresh));
+        wanted->device = identity_secret_digest(identity_secret_text(&fresh));
         if (st == STATUS_OK)
-            st = arena_copy(task_arena(task), identity_secret_text(&fresh), &device);
+            st = arena_copy(task_arena(task), identity_secret_text(&fresh), device);
     }
-    struct beginning b = { .in = in, .wanted = &wanted, .session = &session };
-    identity_note_init(&b.note, identity, req, IDENTITY_AUDIT_LOGIN_SUCCEEDED, &wanted.user);
-    identity_note_by_user(&b.note, &wanted.user);
+    struct beginning b = { .in = in, .wanted = wanted, .session = session };
+    identity_note_init(&b.note, identity, req, IDENTITY_AUDIT_LOGIN_SUCCEEDED, &wanted->user);
+    identity_note_by_user(&b.note, &wanted->user);
     if (st == STATUS_OK)
         st = write_letter(task, identity, &b);
     if (st == STATUS_OK)
         st = store_write(task, identity->store, write_session, &b);
-    if (b.has_factor)
-        return ask_late(task, identity, req, in);
-    if (st != STATUS_OK)
-        return st;
-    if (b.has_letter)
+    *ret_is_late = b.has_factor;
+    if (st == STATUS_OK && b.has_letter)
         identity_mail_wake(identity->options.mail);
-    if (in->as_cookie)
-        return answer_cookie(task, req, &session, in->account, device, wanted.now_us, http);
-    const struct identity_who who = {
+    return st;
+}
+
+static struct identity_who who_of(const struct identity_sign_in *in,
+                                  const struct identity_session *session, int64_t now_us)
+{
+    return (struct identity_who){
         .has_user = true,
         .user = in->account->user,
         .has_session = true,
-        .session = session.id,
+        .session = session->id,
+        .is_cookie = in->as_cookie,
         .methods = in->methods,
-        .auth_us = wanted.now_us,
-        .expires_us = session.expires_us,
+        .auth_us = now_us,
+        .expires_us = session->expires_us,
+        .generation = in->as_cookie ? -1 : 0,
         .roles = in->account->roles,
         .roles_len = in->account->roles_len,
     };
+}
+
+static enum status begin(struct task *task, struct identity *identity, struct http_request *req,
+                         const struct identity_sign_in *in)
+{
+    CLEANUP(identity_session_wipe) struct identity_session session = { .expires_us = 0 };
+    struct identity_session_new wanted;
+    struct slice device;
+    int http = in->is_new ? 201 : 200;
+    bool is_late;
+    enum status st = make_session(task, identity, req, in, &wanted, &session, &device, &is_late);
+    if (is_late)
+        return ask_late(task, identity, req, in);
+    if (st != STATUS_OK)
+        return st;
+    if (in->as_cookie)
+        return answer_cookie(task, req, &session, in->account, device, wanted.now_us, http);
+    const struct identity_who who = who_of(in, &session, wanted.now_us);
     return identity_answer_tokens(task, identity, req, &who, &session.refresh, device, http);
 }
 
-enum status identity_sign_in(struct task *task, struct identity *identity, struct http_request *req,
-                             const struct identity_sign_in *in)
+static bool needs_second(const struct identity_sign_in *in)
 {
-    const struct identity_account *account = in->account;
     bool has_second = (in->methods & IDENTITY_METHODS_SECOND) != 0;
+    return (in->account->totp.len || in->account->has_passkey) && !has_second;
+}
+
+static enum status check_account(struct task *task, const struct identity *identity,
+                                 const struct identity_account *account)
+{
     if (account->disabled_us || !account->has_person)
         return problem_set(task, STATUS_DENIED, "identity/disabled",
                            "This account may not sign in.");
     if (identity->verifies && !account->verified_us)
         return problem_set(task, STATUS_DENIED, "identity/unverified",
                            "The address of this account has not been verified.");
-    if ((account->totp.len || account->has_passkey) && !has_second)
-        return ask_for_second(task, identity, req, in);
-    return begin(task, identity, req, in);
+    return STATUS_OK;
+}
+
+enum status identity_sign_in(struct task *task, struct identity *identity, struct http_request *req,
+                             const struct identity_sign_in *in)
+{
+    enum status st = check_account(task, identity, in->account);
+    if (st != STATUS_OK)
+        return st;
+    return needs_second(in) ? ask_for_second(task, identity, req, in)
+                            : begin(task, identity, req, in);
+}
+
+enum status identity_sign_in_cookie(struct task *task, struct identity *identity,
+                                    struct http_request *req, const struct identity_sign_in *in,
+                                    struct identity_who *ret_who, struct slice *ret_cookie,
+                                    bool *ret_needs_second)
+{
+    CLEANUP(identity_session_wipe) struct identity_session session = { .expires_us = 0 };
+    struct identity_session_new wanted;
+    struct slice device, csrf;
+    enum status st = check_account(task, identity, in->account);
+    *ret_needs_second = st == STATUS_OK && needs_second(in);
+    if (st != STATUS_OK || *ret_needs_second)
+        return st;
+    st = make_session(task, identity, req, in, &wanted, &session, &device);
+    if (st == STATUS_OK)
+        st = set_cookies(task, req, &session, device, wanted.now_us, ret_cookie, &csrf);
+    if (st == STATUS_OK)
+        *ret_who = who_of(in, &session, wanted.now_us);
+    return st;
 }

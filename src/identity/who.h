@@ -27,6 +27,8 @@ struct identity_who {
     bool has_session;
     struct uuid session;
     bool is_cookie;
+    bool is_client;  /* no person: a client by itself; `session` is the id of its token */
+    bool is_limited; /* of a client that was granted nothing of the API: nobody there */
     uint32_t methods;
     int64_t auth_us;    /* when they last proved it */
     int64_t expires_us; /* of the session */

@@ -1,0 +1,50 @@
+/*
+ * identity/oauth_schema.c - The tables of OAuth. Codes and secrets are kept as digests.
+ */
+#include "identity/oauth.h"
+
+const struct slice identity__oauth_schema =
+    SLICE_INIT("CREATE TABLE IF NOT EXISTS purlin_oauth_clients (\n"
+               "  id TEXT PRIMARY KEY,\n"
+               "  name TEXT NOT NULL,\n"
+               "  secret BLOB,\n"
+               "  redirects TEXT NOT NULL,\n"
+               "  scopes TEXT NOT NULL,\n"
+               "  grants INTEGER NOT NULL,\n"
+               "  trusted INTEGER NOT NULL,\n"
+               "  created_at INTEGER NOT NULL\n"
+               ") STRICT;\n"
+
+               "CREATE TABLE IF NOT EXISTS purlin_oauth_codes (\n"
+               "  digest BLOB PRIMARY KEY,\n"
+               "  client_id TEXT NOT NULL,\n"
+               "  redirect TEXT NOT NULL,\n"
+               "  challenge TEXT NOT NULL,\n"
+               "  scope TEXT NOT NULL,\n"
+               "  nonce TEXT NOT NULL,\n"
+               "  session_id BLOB NOT NULL,\n"
+               "  expires_at INTEGER NOT NULL,\n"
+               "  used_at INTEGER,\n"
+               "  issued_id BLOB\n"
+               ") STRICT;\n"
+               "CREATE INDEX IF NOT EXISTS purlin_oauth_codes__by_expires_at\n"
+               "  ON purlin_oauth_codes (expires_at);\n"
+               "CREATE INDEX IF NOT EXISTS purlin_oauth_codes__by_client\n"
+               "  ON purlin_oauth_codes (client_id);\n"
+
+               "CREATE TABLE IF NOT EXISTS purlin_oauth_consents (\n"
+               "  user_id BLOB NOT NULL,\n"
+               "  client_id TEXT NOT NULL,\n"
+               "  scope TEXT NOT NULL,\n"
+               "  granted_at INTEGER NOT NULL,\n"
+               "  PRIMARY KEY (user_id, client_id)\n"
+               ") STRICT;\n"
+               "CREATE INDEX IF NOT EXISTS purlin_oauth_consents__by_client\n"
+               "  ON purlin_oauth_consents (client_id);\n"
+
+               "CREATE TABLE IF NOT EXISTS purlin_oauth_revoked (\n"
+               "  id BLOB PRIMARY KEY CHECK (length(id) = 16),\n"
+               "  expires_at INTEGER NOT NULL\n"
+               ") STRICT;\n"
+               "CREATE INDEX IF NOT EXISTS purlin_sessions__by_client\n"
+               "  ON purlin_sessions (client_id) WHERE client_id IS NOT NULL;\n");

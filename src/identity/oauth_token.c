@@ -1,0 +1,196 @@
+/*
+ * identity/oauth_token.c - POST /oauth/token: a code, a refresh token or a client's own secret for
+ * an access token (RFC 6749 sections 4.1.3, 4.4 and 6, OAuth 2.1).
+ */
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/macros.h"
+#include "fiber/task.h"
+#include "http/http.h"
+#include "identity/access.h"
+#include "identity/answer.h"
+#include "identity/oauth.h"
+#include "identity/oauth_code.h"
+#include "identity/room.h"
+#include "identity/session.h"
+
+#define ANSWER_BYTES_MAX ((size_t)24 * 1024)
+
+struct asking {
+    struct task *task;
+    struct http_request *req;
+    struct identity *identity;
+    struct identity_oauth_params params;
+    struct identity_client client;
+    int64_t now_us;
+};
+
+static enum status refuse(const struct asking *a, enum identity_oauth_error error, const char *text)
+{
+    return identity_oauth_refuse(a->task, a->req, error, text);
+}
+
+static void put_text(struct json_out *o, const char *key, struct slice text)
+{
+    json_out_key(o, slice_cstr(key));
+    json_out_string(o, text);
+}
+
+/* `refresh` may be NULL: there is none. An ID token goes to who asked for openid. */
+static enum status answer(const struct asking *a, struct identity_who *who,
+                          const struct identity_refresh *refresh, struct slice nonce)
+{
+    struct slice token, id_token = SLICE_NULL;
+    struct arena *arena = task_arena(a->task);
+    int64_t life_us;
+    enum status st = identity_access_make(a->identity, arena, who, a->now_us, &token, &life_us);
+    if (st == STATUS_OK && who->has_user && identity_scope_has(who->scope, SLICE("openid")))
+        st = identity_id_token_make(a->identity, arena, who, token, nonce, a->now_us, &id_token);
+    if (st == STATUS_UNAUTHENTICATED)
+        return refuse(a, IDENTITY_OAUTH_INVALID_GRANT, "The session is over.");
+    if (st != STATUS_OK)
+        return problem_set(a->task, st, "identity/token", "The token could not be signed.");
+    struct buf b;
+    buf_init(&b, arena, 2048, ANSWER_BYTES_MAX);
+    struct json_out o = json_out(&b);
+    json_out_object(&o);
+    put_text(&o, "access_token", token);
+    json_out_kv(&o, "token_type", "Bearer");
+    json_out_ki(&o, "expires_in", life_us / CLOCK_SECOND);
+    if (refresh)
+        put_text(&o, "refresh_token", slice_of(refresh->text, sizeof(refresh->text)));
+    if (id_token.len)
+        put_text(&o, "id_token", id_token);
+    put_text(&o, "scope", who->scope);
+    json_out_end(&o);
+    return identity_answer_json(a->task, a->req, 200, &b);
+}
+
+/* -- authorization_code
+ * -------------------------------------------------------------------------------- */
+
+static enum status by_code(struct asking *a)
+{
+    const struct net_header *agent = net_header_get(http_net(a->req), NET_HEADER_USER_AGENT);
+    CLEANUP(identity_code_grant_wipe) struct identity_code_grant grant = { .is_granted = false };
+    const struct identity_code_claim claim = {
+        .client = &a->client,
+        .code = identity_oauth_param(&a->params, "code"),
+        .redirect = identity_oauth_param(&a->params, "redirect_uri"),
+        .verifier = identity_oauth_param(&a->params, "code_verifier"),
+        .address = http_client_ip(a->req),
+        .agent = agent ? agent->value : SLICE_NULL,
+    };
+    if (!claim.code.len || !claim.redirect.len || !claim.verifier.len)
+        return refuse(a, IDENTITY_OAUTH_INVALID_REQUEST,
+                      "A code is exchanged with code, redirect_uri and code_verifier.");
+    enum status st = identity_oauth_code_exchange(a->task, a->identity, &claim, a->now_us, &grant);
+    if (st != STATUS_OK)
+        return st;
+    if (!grant.is_granted)
+        return refuse(a, IDENTITY_OAUTH_INVALID_GRANT,
+                      "The code is unknown, over or used, or was made for another client, "
+                      "redirect_uri or code_challenge.");
+    st = identity_oauth_narrow(a->identity, task_arena(a->task), &a->client, &grant.who);
+    if (st != STATUS_OK)
+        return st;
+    bool has_refresh = (a->client.grants & IDENTITY_GRANT_REFRESH) != 0;
+    return answer(a, &grant.who, has_refresh ? &grant.session.refresh : NULL, grant.nonce);
+}
+
+/* -- refresh_token
+ * ------------------------------------------------------------------------------------- */
+
+static enum status by_refresh(struct asking *a)
+{
+    struct slice token = identity_oauth_param(&a->params, "refresh_token");
+    struct slice scope = identity_oauth_param(&a->params, "scope");
+    enum identity_refresh_outcome outcome;
+    struct identity_who who;
+    struct identity_refresh refresh;
+    if (!token.len)
+        return refuse(a, IDENTITY_OAUTH_INVALID_REQUEST, "refresh_token is missing.");
+    /* Asked before the token is used up: a mistake costs no session. */
+    enum status st = identity_session_find_refresh(a->task, a->identity, token, a->now_us, &who);
+    if (st == STATUS_OK && slice_eq(who.client_id, a->client.id) && scope.len &&
+        !identity_scope_is_within(scope, who.scope))
+        return refuse(a, IDENTITY_OAUTH_INVALID_SCOPE, "More is asked for than was granted.");
+    if (st == STATUS_OK || st == STATUS_UNAUTHENTICATED)
+        st = identity_session_refresh(a->task, a->identity, token, a->client.id, a->now_us,
+                                      &outcome, &who, &refresh);
+    if (st != STATUS_OK)
+        return st;
+    if (outcome == IDENTITY_REFRESH_REUSED)
+        identity__log_user(LOG_LEVEL_WARN, "identity.refresh_reused", &who.user);
+    if (outcome != IDENTITY_REFRESHED)
+        return refuse(a, IDENTITY_OAUTH_INVALID_GRANT,
+                      "The refresh token is not valid, not any more, or another client's.");
+    if (scope.len)
+        who.scope = scope;
+    st = identity_oauth_narrow(a->identity, task_arena(a->task), &a->client, &who);
+    return st == STATUS_OK ? answer(a, &who, &refresh, SLICE_NULL) : st;
+}
+
+/* -- client_credentials
+ * -------------------------------------------------------------------------------- */
+
+/* What a client may have by itself: of its scopes those that are not about a person. */
+static enum status own_scopes(const struct asking *a, struct slice *ret)
+{
+    struct buf b;
+    const struct identity_options *o = &a->identity->options;
+    buf_init(&b, task_arena(a->task), 128, IDENTITY_SCOPE_BYTES_MAX);
+    for (unsigned i = 0; i < o->scopes_len; i++) {
+        if (!identity_scope_has(a->client.scopes, o->scopes[i].name))
+            continue;
+        if (b.len)
+            buf_putc(&b, ' ');
+        buf_put_slice(&b, o->scopes[i].name);
+    }
+    *ret = buf_slice(&b);
+    return buf_status(&b);
+}
+
+static enum status by_client(struct asking *a)
+{
+    struct slice asked = identity_oauth_param(&a->params, "scope"), own;
+    struct identity_who who;
+    struct uuid id = uuid_v7();
+    enum status st = own_scopes(a, &own);
+    if (st != STATUS_OK)
+        return st;
+    if (!identity_scope_is_within(asked, own))
+        return refuse(a, IDENTITY_OAUTH_INVALID_SCOPE,
+                      "A scope is unknown, about a person, or not this client's.");
+    st = identity_oauth_client_who(a->task, a->identity, a->client.id, asked.len ? asked : own, &id,
+                                   &who);
+    return st == STATUS_OK ? answer(a, &who, NULL, SLICE_NULL) : st;
+}
+
+/* -- the endpoint
+ * -------------------------------------------------------------------------------------- */
+
+enum status identity__oauth_token(struct task *task, struct http_request *req, void *arg)
+{
+    struct asking a = { .task = task, .req = req, .identity = arg, .now_us = clock_wall_us() };
+    enum status st = STATUS_OK;
+    if (!identity_oauth_form(task, req, &a.params, &st) ||
+        !identity_oauth_client(task, a.identity, req, &a.params, &a.client, &st))
+        return st;
+    struct slice type = identity_oauth_param(&a.params, "grant_type");
+    uint32_t grant = identity_grant_of(type);
+    if (!type.len)
+        return refuse(&a, IDENTITY_OAUTH_INVALID_REQUEST, "grant_type is missing.");
+    if (!grant)
+        return refuse(&a, IDENTITY_OAUTH_UNSUPPORTED_GRANT,
+                      "Supported are authorization_code, refresh_token and client_credentials.");
+    if (!(a.client.grants & grant))
+        return refuse(&a, IDENTITY_OAUTH_UNAUTHORIZED_CLIENT,
+                      "The client is not registered for this grant.");
+    if (!identity_scope_is_list(identity_oauth_param(&a.params, "scope")))
+        return refuse(&a, IDENTITY_OAUTH_INVALID_SCOPE, "The scope is malformed.");
+    if (grant == IDENTITY_GRANT_CODE)
+        return by_code(&a);
+    return grant == IDENTITY_GRANT_REFRESH ? by_refresh(&a) : by_client(&a);
+}
