@@ -132,6 +132,7 @@ enum status identity_id_token_make(struct identity *identity, struct arena *aren
 
 enum status identity__oauth_authorize(struct task *task, struct http_request *req, void *arg);
 enum status identity__oauth_login(struct task *task, struct http_request *req, void *arg);
+enum status identity__oauth_second(struct task *task, struct http_request *req, void *arg);
 enum status identity__oauth_consent(struct task *task, struct http_request *req, void *arg);
 enum status identity__oauth_token(struct task *task, struct http_request *req, void *arg);
 enum status identity__oauth_revoke(struct task *task, struct http_request *req, void *arg);

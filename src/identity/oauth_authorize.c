@@ -191,15 +191,18 @@ static bool read_form(struct identity_oauth_request *r, struct identity_input *f
     return identity_oauth_request_carried(r, request, ret_st);
 }
 
-/* The form again, with what was wrong. */
-static enum status again(const struct identity_oauth_request *r, const struct identity_input *form,
-                         enum status st)
+static bool is_told_on_page(enum status st)
+{
+    return st == STATUS_INVALID || st == STATUS_UNAUTHENTICATED || st == STATUS_DENIED ||
+           st == STATUS_EXHAUSTED;
+}
+
+/* What was wrong with a form, and the status to show it again with. */
+static int what_was_wrong(const struct identity_oauth_request *r, enum status st,
+                          const char *incomplete, struct slice *ret_wrong)
 {
     const struct problem *problem = task_problem(r->task);
-    struct slice wrong = problem->detail;
-    int status = problem->http_status ? problem->http_status : http_status_of(st);
-    if (problem->fields_len)
-        wrong = SLICE("Enter an e-mail address and a password.");
+    *ret_wrong = problem->fields_len ? slice_cstr(incomplete) : problem->detail;
     if (problem->retry_after_us > 0)
         http_header_add(
             r->req, SLICE("Retry-After"),
@@ -207,8 +210,7 @@ static enum status again(const struct identity_oauth_request *r, const struct id
                          (long long)((problem->retry_after_us + CLOCK_SECOND - 1) / CLOCK_SECOND)));
     if (st == STATUS_UNAUTHENTICATED)
         http_caller_failed(r->req);
-    struct slice email = identity_input_text(form, "email", IDENTITY_EMAIL_MAX, false);
-    return identity_page_login(r->task, r->req, &r->view, email, status, wrong);
+    return problem->http_status ? problem->http_status : http_status_of(st);
 }
 
 enum status identity__oauth_login(struct task *task, struct http_request *req, void *arg)
@@ -216,22 +218,43 @@ enum status identity__oauth_login(struct task *task, struct http_request *req, v
     struct identity_oauth_request r = { .task = task, .req = req, .identity = arg };
     struct identity_input form;
     struct person person;
-    bool needs_second = false;
+    struct slice second, wrong;
     enum status st = STATUS_OK;
     if (!read_form(&r, &form, &st))
         return st;
-    st = identity_login_form(task, r.identity, req, &form, &person.who, &person.cookie,
-                             &needs_second);
-    if (st == STATUS_INVALID || st == STATUS_UNAUTHENTICATED || st == STATUS_DENIED ||
-        st == STATUS_EXHAUSTED)
-        return again(&r, &form, st);
+    st = identity_login_form(task, r.identity, req, &form, &person.who, &person.cookie, &second);
+    if (is_told_on_page(st)) {
+        int status = what_was_wrong(&r, st, "Enter an e-mail address and a password.", &wrong);
+        struct slice email = identity_input_text(&form, "email", IDENTITY_EMAIL_MAX, false);
+        return identity_page_login(task, req, &r.view, email, status, wrong);
+    }
     if (st != STATUS_OK)
         return st;
-    if (needs_second)
-        return identity_page_login(
-            task, req, &r.view, SLICE_NULL, 403,
-            SLICE("This account has a second factor, which this page cannot ask for."));
+    if (second.len)
+        return identity_page_second(task, req, &r.view, second, 200, SLICE_NULL);
     return go_on(&r, &person);
+}
+
+enum status identity__oauth_second(struct task *task, struct http_request *req, void *arg)
+{
+    struct identity_oauth_request r = { .task = task, .req = req, .identity = arg };
+    struct identity_input form;
+    struct person person;
+    struct slice wrong;
+    enum status st = STATUS_OK;
+    if (!read_form(&r, &form, &st))
+        return st;
+    st = identity_mfa_form(task, r.identity, req, &form, &person.who, &person.cookie);
+    if (st == STATUS_OK)
+        return go_on(&r, &person);
+    if (!is_told_on_page(st))
+        return st;
+    const char *type = task_problem(task)->type;
+    int status = what_was_wrong(&r, st, "Enter a code.", &wrong);
+    if (type && slice_eq(slice_cstr(type), SLICE("identity/invalid-mfa-token")))
+        return identity_page_login(task, req, &r.view, SLICE_NULL, status, wrong);
+    struct slice token = identity_input_text(&form, "mfa_token", IDENTITY_SECRET_TEXT_MAX, false);
+    return identity_page_second(task, req, &r.view, token, status, wrong);
 }
 
 enum status identity__oauth_consent(struct task *task, struct http_request *req, void *arg)

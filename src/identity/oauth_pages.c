@@ -46,6 +46,29 @@ enum status identity_page_login(struct task *task, struct http_request *req,
     return identity_page_send(task, req, status, &b, identity_redirect_origin(view->redirect));
 }
 
+enum status identity_page_second(struct task *task, struct http_request *req,
+                                 const struct identity_oauth_view *view, struct slice token,
+                                 int status, struct slice wrong)
+{
+    struct buf b;
+    identity_page_begin(task, &b, SLICE("One more step"),
+                        SLICE("This account has a second factor."));
+    identity_page_alert(&b, wrong);
+    identity_page_form(&b, "/oauth/second");
+    identity_page_hidden(&b, "request", view->request);
+    identity_page_hidden(&b, "mfa_token", token);
+    buf_put_lit(&b,
+                "<label for=\"code\">Code of your authenticator app, or a recovery code</label>\n"
+                "<input id=\"code\" name=\"code\" autocomplete=\"one-time-code\" maxlength=\"64\" "
+                "spellcheck=\"false\" autocapitalize=\"off\" required autofocus>\n"
+                "<button type=\"submit\">Go on</button>\n</form>\n"
+                "<p class=\"where\"><a href=\"/oauth/authorize?");
+    identity_page_text(&b, view->other_request);
+    buf_put_lit(&b, "\">Begin again</a></p>\n");
+    identity_page_end(&b);
+    return identity_page_send(task, req, status, &b, identity_redirect_origin(view->redirect));
+}
+
 /* -- consent
  * ------------------------------------------------------------------------------------------- */
 

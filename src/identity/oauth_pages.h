@@ -23,6 +23,10 @@ struct identity_oauth_view {
 enum status identity_page_login(struct task *task, struct http_request *req,
                                 const struct identity_oauth_view *view, struct slice email,
                                 int status, struct slice wrong);
+/* A code of an authenticator app, or a recovery code; `token` names the sign-in's first step. */
+enum status identity_page_second(struct task *task, struct http_request *req,
+                                 const struct identity_oauth_view *view, struct slice token,
+                                 int status, struct slice wrong);
 enum status identity_page_consent(struct task *task, const struct identity *identity,
                                   struct http_request *req, const struct identity_oauth_view *view,
                                   struct slice csrf, struct slice email);

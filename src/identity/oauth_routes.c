@@ -21,6 +21,7 @@ static const struct route routes[] = {
     { NET_METHOD_GET, "/oauth/authorize", identity__oauth_authorize, NULL, NULL, NULL, false },
     { NET_METHOD_POST, "/oauth/authorize", identity__oauth_authorize, NULL, NULL, NULL, false },
     { NET_METHOD_POST, "/oauth/login", identity__oauth_login, NULL, NULL, NULL, false },
+    { NET_METHOD_POST, "/oauth/second", identity__oauth_second, NULL, NULL, NULL, false },
     { NET_METHOD_POST, "/oauth/consent", identity__oauth_consent, NULL, NULL, NULL, false },
     { NET_METHOD_POST, "/oauth/token", identity__oauth_token, NULL, "oauthToken",
       "Exchange a code, a refresh token or a client's secret for an access token.", true },

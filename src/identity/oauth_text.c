@@ -202,7 +202,7 @@ bool identity_redirect_matches(struct slice registered, struct slice asked)
     size_t prefix = sizeof("http://") - 1;
     if (!slice_starts(registered, SLICE("http://")) || !slice_starts(asked, SLICE("http://")) ||
         !is_loopback(host) || !slice_eq(host, without_port(theirs)) ||
-        theirs.len > host.len + sizeof(":65535") - 1)
+        theirs.len > host.len + sizeof(":65535") - 1 || slice_ends(theirs, SLICE(":")))
         return false;
     return slice_eq(slice_from(registered, prefix + ours.len),
                     slice_from(asked, prefix + theirs.len));

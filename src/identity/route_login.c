@@ -218,7 +218,7 @@ enum status identity__login(struct task *task, struct http_request *req, void *a
 enum status identity_login_form(struct task *task, struct identity *identity,
                                 struct http_request *req, const struct identity_input *form,
                                 struct identity_who *ret_who, struct slice *ret_cookie,
-                                bool *ret_needs_second)
+                                struct slice *ret_second)
 {
     struct login l = { .identity = identity };
     enum status st = take_login(task, req, form, &l);
@@ -227,7 +227,7 @@ enum status identity_login_form(struct task *task, struct identity *identity,
     if (st != STATUS_OK)
         return st;
     const struct identity_sign_in in = sign_in_of(&l);
-    st = identity_sign_in_cookie(task, identity, req, &in, ret_who, ret_cookie, ret_needs_second);
+    st = identity_sign_in_cookie(task, identity, req, &in, ret_who, ret_cookie, ret_second);
     count(&l, st);
     return st;
 }

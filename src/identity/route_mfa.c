@@ -18,6 +18,7 @@
 #include "http/http.h"
 #include "identity/account.h"
 #include "identity/attempt.h"
+#include "identity/login.h"
 #include "identity/one_time.h"
 #include "identity/proof.h"
 #include "identity/room.h"
@@ -65,23 +66,20 @@ static enum status find_first(struct task *task, struct second *s)
     return st == STATUS_NOT_FOUND ? no_first(task) : st;
 }
 
-static enum status read_second(struct task *task, struct http_request *req, struct second *s)
+static enum status take_second(struct task *task, struct http_request *req,
+                               const struct identity_input *in, struct second *s)
 {
-    struct identity_input in;
-    enum status st = identity_input_read(task, req, &in);
-    if (st != STATUS_OK)
-        return st;
-    s->token = identity_input_text(&in, "mfa_token", IDENTITY_SECRET_TEXT_MAX, true);
-    s->device = identity_device_of(req, &in);
-    if (identity_input_status(&in) != STATUS_OK)
+    s->token = identity_input_text(in, "mfa_token", IDENTITY_SECRET_TEXT_MAX, true);
+    s->device = identity_device_of(req, in);
+    if (identity_input_status(in) != STATUS_OK)
         return STATUS_INVALID;
-    st = find_first(task, s);
+    enum status st = find_first(task, s);
     if (st != STATUS_OK)
         return st;
     if (s->as_cookie && http_is_cross_site(req))
         return problem_set(task, STATUS_DENIED, "http/csrf",
                            "A page of another site may not sign in here.");
-    st = identity_proof_read(task, s->identity, req, &in, &s->first.owner, &s->first.id, &s->proof);
+    st = identity_proof_read(task, s->identity, req, in, &s->first.owner, &s->first.id, &s->proof);
     if (st == STATUS_OK && !s->proof.method) {
         problem_field_add(task_problem(task), task_arena(task), SLICE("/code"), "required",
                           "Is required.");
@@ -118,28 +116,60 @@ static enum status refuse(struct task *task, struct http_request *req, struct se
     return st == STATUS_OK ? identity_proof_refuse(task, req, &s->proof, s->outcome) : st;
 }
 
+/* What is the same whoever answers. */
+static struct identity_sign_in sign_in_of(struct second *s)
+{
+    return (struct identity_sign_in){ .account = &s->account,
+                                      .methods = s->methods | s->proof.method,
+                                      .as_cookie = s->as_cookie,
+                                      .device = s->device,
+                                      .also = use_both,
+                                      .also_arg = s };
+}
+
+static enum status settle(struct task *task, struct http_request *req, struct second *s,
+                          enum status st)
+{
+    identity_attempt_end(&s->attempt, is_wrong(s->outcome) ? s->outcome : st);
+    if (is_wrong(s->outcome))
+        return refuse(task, req, s);
+    if (st == STATUS_NOT_FOUND)
+        return no_first(task); /* somebody was faster */
+    if (st == STATUS_OK || st == STATUS_DENIED)
+        identity__count_login(s->identity, st == STATUS_DENIED ? IDENTITY__OUTCOME_REFUSED
+                                                               : IDENTITY__OUTCOME_OK);
+    return st;
+}
+
 enum status identity__mfa(struct task *task, struct http_request *req, void *arg)
 {
     struct second s = { .identity = arg };
-    enum status st = read_second(task, req, &s);
+    struct identity_input in;
+    enum status st = identity_input_read(task, req, &in);
+    if (st == STATUS_OK)
+        st = take_second(task, req, &in, &s);
     if (st == STATUS_OK)
         st = identity_attempt_begin(task, s.identity, req, &s.first.owner, &s.attempt);
     if (st != STATUS_OK)
         return st;
-    st = identity_sign_in(task, s.identity, req,
-                          &(struct identity_sign_in){ .account = &s.account,
-                                                      .methods = s.methods | s.proof.method,
-                                                      .as_cookie = s.as_cookie,
-                                                      .device = s.device,
-                                                      .also = use_both,
-                                                      .also_arg = &s });
-    identity_attempt_end(&s.attempt, is_wrong(s.outcome) ? s.outcome : st);
-    if (is_wrong(s.outcome))
-        return refuse(task, req, &s);
-    if (st == STATUS_NOT_FOUND)
-        return no_first(task); /* somebody was faster */
-    if (st == STATUS_OK || st == STATUS_DENIED)
-        identity__count_login(s.identity, st == STATUS_DENIED ? IDENTITY__OUTCOME_REFUSED
-                                                              : IDENTITY__OUTCOME_OK);
-    return st;
+    const struct identity_sign_in wanted = sign_in_of(&s);
+    return settle(task, req, &s, identity_sign_in(task, s.identity, req, &wanted));
+}
+
+enum status identity_mfa_form(struct task *task, struct identity *identity,
+                              struct http_request *req, const struct identity_input *form,
+                              struct identity_who *ret_who, struct slice *ret_cookie)
+{
+    struct second s = { .identity = identity };
+    struct slice further;
+    enum status st = take_second(task, req, form, &s);
+    if (st == STATUS_OK && !s.as_cookie)
+        return no_first(task); /* of a program that wanted tokens */
+    if (st == STATUS_OK)
+        st = identity_attempt_begin(task, identity, req, &s.first.owner, &s.attempt);
+    if (st != STATUS_OK)
+        return st;
+    const struct identity_sign_in wanted = sign_in_of(&s);
+    st = identity_sign_in_cookie(task, identity, req, &wanted, ret_who, ret_cookie, &further);
+    return settle(task, req, &s, st);
 }

@@ -159,8 +159,9 @@ static enum status write_second_step(struct store_tx *tx, void *arg)
     return st == STATUS_OK ? identity_one_time_put(tx, s->identity, &s->once, s->now_us) : st;
 }
 
-static enum status ask_for_second(struct task *task, struct identity *identity,
-                                  struct http_request *req, const struct identity_sign_in *in)
+/* The token of the second step, in the task's arena. */
+static enum status begin_second(struct task *task, struct identity *identity,
+                                const struct identity_sign_in *in, struct slice *ret_token)
 {
     struct second_step s = { .identity = identity, .in = in, .now_us = clock_wall_us() };
     enum status st = identity_one_time_prepare(IDENTITY_FOR_MFA, &in->account->user, false,
@@ -171,6 +172,17 @@ static enum status ask_for_second(struct task *task, struct identity *identity,
         st = STATUS_EXHAUSTED;
     if (st == STATUS_OK)
         st = store_write(task, identity->store, write_second_step, &s);
+    if (st == STATUS_OK)
+        st = arena_copy(task_arena(task), identity_secret_text(&s.once.link), ret_token);
+    identity_one_time_wipe(&s.once);
+    return st;
+}
+
+static enum status ask_for_second(struct task *task, struct identity *identity,
+                                  struct http_request *req, const struct identity_sign_in *in)
+{
+    struct slice token;
+    enum status st = begin_second(task, identity, in, &token);
     if (st != STATUS_OK)
         return st;
     struct buf b;
@@ -180,7 +192,7 @@ static enum status ask_for_second(struct task *task, struct identity *identity,
     json_out_key(&o, SLICE("mfa_required"));
     json_out_bool(&o, true);
     json_out_key(&o, SLICE("mfa_token"));
-    json_out_string(&o, identity_secret_text(&s.once.link));
+    json_out_string(&o, token);
     json_out_key(&o, SLICE("methods"));
     json_out_array(&o);
     if (in->account->totp.len)
@@ -191,7 +203,6 @@ static enum status ask_for_second(struct task *task, struct identity *identity,
     json_out_end(&o);
     json_out_ki(&o, "expires_in", MFA_LIFE_US / CLOCK_SECOND);
     json_out_end(&o);
-    identity_one_time_wipe(&s.once);
     return identity_answer_json(task, req, 200, &b);
 }
 
@@ -381,14 +392,16 @@ enum status identity_sign_in(struct task *task, struct identity *identity, struc
 enum status identity_sign_in_cookie(struct task *task, struct identity *identity,
                                     struct http_request *req, const struct identity_sign_in *in,
                                     struct identity_who *ret_who, struct slice *ret_cookie,
-                                    bool *ret_needs_second)
+                                    struct slice *ret_second)
 {
     CLEANUP(identity_session_wipe) struct identity_session session = { .expires_us = 0 };
     struct identity_session_new wanted;
     struct slice device, csrf;
     enum status st = check_account(task, identity, in->account);
-    *ret_needs_second = st == STATUS_OK && needs_second(in);
-    if (st != STATUS_OK || *ret_needs_second)
+    *ret_second = SLICE_NULL;
+    if (st == STATUS_OK && needs_second(in))
+        return begin_second(task, identity, in, ret_second);
+    if (st != STATUS_OK)
         return st;
     st = make_session(task, identity, req, in, &wanted, &session, &device);
     if (st == STATUS_OK)

@@ -56,12 +56,13 @@ enum status identity_sign_in(struct task *task, struct identity *identity, struc
 
 /*
  * The same for a page: a browser session whose cookies are set on the answer, which the caller
- * writes. *ret_needs_second: nothing was made, for a second factor has to be proved first.
+ * writes. *ret_second: empty; else no session was made, for a second factor has to be proved first,
+ * at identity_mfa_form with this token.
  */
 enum status identity_sign_in_cookie(struct task *task, struct identity *identity,
                                     struct http_request *req, const struct identity_sign_in *in,
                                     struct identity_who *ret_who, struct slice *ret_cookie,
-                                    bool *ret_needs_second);
+                                    struct slice *ret_second);
 
 /* Answer with a pair of tokens (RFC 6749 section 5.1), never to be stored. */
 enum status identity_answer_tokens(struct task *task, struct identity *identity,
