@@ -397,13 +397,16 @@ enum status identity_sign_in_cookie(struct task *task, struct identity *identity
     CLEANUP(identity_session_wipe) struct identity_session session = { .expires_us = 0 };
     struct identity_session_new wanted;
     struct slice device, csrf;
+    bool is_late;
     enum status st = check_account(task, identity, in->account);
     *ret_second = SLICE_NULL;
     if (st == STATUS_OK && needs_second(in))
         return begin_second(task, identity, in, ret_second);
     if (st != STATUS_OK)
         return st;
-    st = make_session(task, identity, req, in, &wanted, &session, &device);
+    st = make_session(task, identity, req, in, &wanted, &session, &device, &is_late);
+    if (is_late)
+        return begin_second(task, identity, in, ret_second);
     if (st == STATUS_OK)
         st = set_cookies(task, req, &session, device, wanted.now_us, ret_cookie, &csrf);
     if (st == STATUS_OK)
