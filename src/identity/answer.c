@@ -3,6 +3,7 @@
 
 #include "fiber/task.h"
 #include "http/http.h"
+#include "identity/form.h"
 
 void identity_answer_private(struct http_request *req)
 {
@@ -16,16 +17,30 @@ enum status identity_answer_json(struct task *task, struct http_request *req, in
     if (buf_status(body) != STATUS_OK)
         return problem_set(task, STATUS_EXHAUSTED, "identity/too-large",
                            "The answer needs too much memory.");
+    if (identity_form_is(req))
+        return identity_form_done(task, req, status);
     identity_answer_private(req);
     http_send_json(req, status, buf_slice(body));
     return STATUS_OK;
 }
 
-enum status identity_answer_empty(struct http_request *req)
+static enum status answer_without_body(struct task *task, struct http_request *req, int status)
 {
+    if (identity_form_is(req))
+        return identity_form_done(task, req, status);
     identity_answer_private(req);
-    http_send_empty(req, 204);
+    http_send_empty(req, status);
     return STATUS_OK;
+}
+
+enum status identity_answer_empty(struct task *task, struct http_request *req)
+{
+    return answer_without_body(task, req, 204);
+}
+
+enum status identity_answer_accepted(struct task *task, struct http_request *req)
+{
+    return answer_without_body(task, req, 202);
 }
 
 void identity_put_id(struct json_out *o, const char *key, const struct uuid *id)

@@ -14,10 +14,13 @@ struct task;
 
 /* Secrets and what is personal: never kept by anything in between, and never compressed. */
 void identity_answer_private(struct http_request *req);
-/* Private JSON. EXHAUSTED with the problem set when the buffer could not hold it. */
+/* Private JSON; to a form of ours a page that it is done (identity/form.h). EXHAUSTED with the
+ * problem set when the buffer could not hold it. */
 enum status identity_answer_json(struct task *task, struct http_request *req, int status,
                                  const struct buf *body);
-enum status identity_answer_empty(struct http_request *req); /* 204 */
+/* 204 and 202 without a body; or that page. */
+enum status identity_answer_empty(struct task *task, struct http_request *req);
+enum status identity_answer_accepted(struct task *task, struct http_request *req);
 
 /* Members of a JSON object. */
 void identity_put_id(struct json_out *o, const char *key, const struct uuid *id);

@@ -95,9 +95,31 @@ bool identity_input_flag(const struct identity_input *in, const char *name)
                      slice_eq(param->value, SLICE("1")));
 }
 
+/* Of a form: the texts of its fields "NAME.MEMBER"; those that were left empty are not there. */
+static const json_t *object_of_form(const struct identity_input *in, const char *name)
+{
+    struct arena *arena = task_arena(in->task), *before = json_arena_set(arena);
+    size_t len = strlen(name);
+    json_t *object = json_object();
+    for (unsigned i = 0; object && i < in->params_len; i++) {
+        struct slice field = in->params[i].name, value = in->params[i].value;
+        if (!slice_starts(field, slice_cstr(name)) || field.len <= len + 1 ||
+            field.data[len] != '.' || value.len == 0)
+            continue;
+        char *member = arena_cstr(arena, slice_from(field, len + 1));
+        if (!member ||
+            json_object_set_new(object, member, json_stringn(value.data, value.len)) != 0)
+            object = NULL;
+    }
+    (void)json_arena_set(before);
+    return object;
+}
+
 const json_t *identity_input_object(const struct identity_input *in, const char *name)
 {
-    const json_t *value = in->is_form ? NULL : json_object_get(in->object, name);
+    if (in->is_form)
+        return object_of_form(in, name);
+    const json_t *value = json_object_get(in->object, name);
     if (!value || json_is_null(value))
         return NULL;
     if (!json_is_object(value)) {

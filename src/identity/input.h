@@ -39,7 +39,7 @@ struct slice identity_input_text(const struct identity_input *in, const char *na
                                  size_t bytes_max, bool required);
 /* true, "true", "on" or "1"; false when there is none. */
 bool identity_input_flag(const struct identity_input *in, const char *name);
-/* A member that is an object; NULL when there is none; of a form always. */
+/* A member that is an object; NULL when there is none. Of a form the texts "name.member". */
 const json_t *identity_input_object(const struct identity_input *in, const char *name);
 /* INVALID (422) when something was wrong with what was read so far. */
 enum status identity_input_status(const struct identity_input *in);

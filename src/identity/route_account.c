@@ -159,7 +159,7 @@ enum status identity__account_restore(struct task *task, struct http_request *re
         st = store_write(task, r.identity->store, write_restored, &r);
     if (st != STATUS_OK)
         return st;
-    return r.is_good ? identity_answer_empty(req) : identity_claim_refuse(task);
+    return r.is_good ? identity_answer_empty(task, req) : identity_claim_refuse(task);
 }
 
 /* -- doing it

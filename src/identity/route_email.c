@@ -67,7 +67,7 @@ static enum status write_letters(struct task *task, struct asking *a,
                  : identity_letter_write(task, a->identity, IDENTITY_FOR_EMAIL, &account->user,
                                          buf_slice(&data), LIFE_US, "email", &change, &a->to_new);
     return st == STATUS_OK
-               ? identity_letter_notice(task, a->identity, "sessions", &notice, &a->to_old)
+               ? identity_letter_notice(task, a->identity, "recover", &notice, &a->to_old)
                : st;
 }
 
@@ -104,9 +104,7 @@ enum status identity__email(struct task *task, struct http_request *req, void *a
     if (st != STATUS_OK)
         return st;
     identity_mail_wake(a.identity->options.mail);
-    identity_answer_private(req);
-    http_send_empty(req, 202);
-    return STATUS_OK;
+    return identity_answer_accepted(task, req);
 }
 
 /* -- confirming
@@ -179,5 +177,5 @@ enum status identity__email_confirm(struct task *task, struct http_request *req,
     st = store_write(task, c.identity->store, write_confirmed, &c);
     if (st != STATUS_OK)
         return st;
-    return c.is_good ? identity_answer_empty(req) : identity_claim_refuse(task);
+    return c.is_good ? identity_answer_empty(task, req) : identity_claim_refuse(task);
 }

@@ -107,9 +107,7 @@ enum status identity__invite(struct task *task, struct http_request *req, void *
     if (st != STATUS_OK)
         return st;
     identity_mail_wake(identity->options.mail);
-    identity_answer_private(req);
-    http_send_empty(req, 202);
-    return STATUS_OK;
+    return identity_answer_accepted(task, req);
 }
 
 /* -- accepting

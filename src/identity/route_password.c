@@ -100,5 +100,5 @@ enum status identity__password(struct task *task, struct http_request *req, void
     if (st != STATUS_OK)
         return st;
     identity_password_changed(task, identity, req, &account);
-    return identity_answer_empty(req);
+    return identity_answer_empty(task, req);
 }

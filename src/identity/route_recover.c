@@ -93,5 +93,5 @@ enum status identity__recover_confirm(struct task *task, struct http_request *re
     if (!r.is_good)
         return identity_claim_refuse(task);
     identity_password_changed(task, r.identity, req, &r.account);
-    return identity_answer_empty(req);
+    return identity_answer_empty(task, req);
 }

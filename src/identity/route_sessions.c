@@ -109,7 +109,7 @@ enum status identity__logout(struct task *task, struct http_request *req, void *
         st = forget_cookies(req);
     if (st != STATUS_OK)
         return st;
-    return identity_answer_empty(req);
+    return identity_answer_empty(task, req);
 }
 
 /* -- GET /auth/sessions
@@ -217,7 +217,7 @@ enum status identity__sessions_revoke_one(struct task *task, struct http_request
     if (st != STATUS_OK)
         return st;
     identity_feed_session_ended(identity, &e.id);
-    return identity_answer_empty(req);
+    return identity_answer_empty(task, req);
 }
 
 static enum status write_end_others(struct store_tx *tx, void *arg)

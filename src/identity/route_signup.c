@@ -149,9 +149,10 @@ static enum status sign_up_by_mail(struct task *task, struct http_request *req, 
     if (st != STATUS_OK)
         return st;
     identity_mail_wake(identity->options.mail);
-    identity_answer_private(req);
-    http_send_json(req, 202, SLICE("{\"verify\":\"email\"}"));
-    return STATUS_OK;
+    struct buf b;
+    buf_init(&b, task_arena(task), 32, 32);
+    buf_put_lit(&b, "{\"verify\":\"email\"}");
+    return identity_answer_json(task, req, 202, &b);
 }
 
 static enum status sign_up(struct task *task, struct http_request *req, struct sign_up *s)

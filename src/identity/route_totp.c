@@ -229,5 +229,5 @@ enum status identity__totp_remove(struct task *task, struct http_request *req, v
     identity_attempt_end(&attempt, st);
     if (r.outcome == STATUS_UNAUTHENTICATED || r.outcome == STATUS_CONFLICT)
         return identity_proof_refuse(task, req, &r.proof, r.outcome);
-    return st == STATUS_OK ? identity_answer_empty(req) : st;
+    return st == STATUS_OK ? identity_answer_empty(task, req) : st;
 }

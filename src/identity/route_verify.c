@@ -74,7 +74,7 @@ enum status identity__verify(struct task *task, struct http_request *req, void *
     st = store_write(task, v.identity->store, write_verified, &v);
     if (st != STATUS_OK)
         return st;
-    return v.is_good ? identity_answer_empty(req) : identity_claim_refuse(task);
+    return v.is_good ? identity_answer_empty(task, req) : identity_claim_refuse(task);
 }
 
 /* -- asking for a new one
@@ -127,7 +127,5 @@ enum status identity_ask_for_mail(struct task *task, struct http_request *req,
     st = identity_job_start(task, identity, req, key, name, fn);
     if (st != STATUS_OK)
         return st;
-    identity_answer_private(req);
-    http_send_empty(req, 202);
-    return STATUS_OK;
+    return identity_answer_accepted(task, req);
 }

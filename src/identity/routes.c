@@ -5,6 +5,7 @@
 
 #include "base/macros.h"
 #include "http/http.h"
+#include "identity/form.h"
 #include "identity/room.h"
 
 #define TOKENS_SCHEMA                                                                              \
@@ -101,16 +102,35 @@ static const struct route routes[] = {
       "Sign in with a passkey alone.", TOKENS_SCHEMA, true },
 };
 
+/* One route of this app, with who answers it. */
+struct served {
+    struct identity *identity;
+    const struct route *route;
+};
+
+/* Who posted a form gets a page, whatever comes of it. */
+static enum status serve(struct task *task, struct http_request *req, void *arg)
+{
+    const struct served *served = arg;
+    enum status st = served->route->handler(task, req, served->identity);
+    bool is_failure = st != STATUS_OK && st != STATUS_CANCELLED && !http_is_answered(req);
+    return is_failure && identity_form_is(req) ? identity_form_failed(task, req, st) : st;
+}
+
 static enum status add(struct identity *identity, const struct route *route)
 {
+    struct served *served = arena_new_of(identity->arena, struct served);
+    if (!served)
+        return STATUS_EXHAUSTED;
+    *served = (struct served){ identity, route };
     const char *reason;
     bool has_body = route->method == NET_METHOD_POST || route->method == NET_METHOD_PATCH ||
                     route->handler == identity__totp_remove;
     return http_route_add(identity->app,
                           &(struct http_route){ .method = route->method,
                                                 .pattern = route->pattern,
-                                                .handler = route->handler,
-                                                .arg = identity,
+                                                .handler = serve,
+                                                .arg = served,
                                                 .priority = HTTP_PRIORITY_AUTH,
                                                 .audience = route->audience,
                                                 .body_bytes_max = has_body ? 0 : -1,
@@ -142,5 +162,7 @@ enum status identity__routes_open(struct identity *identity)
         if (routes[i].handler != identity__sign_up || identity->options.sign_up)
             st = add(identity, &routes[i]);
     }
+    if (st == STATUS_OK && identity->has_people)
+        st = identity__pages_open(identity);
     return st;
 }

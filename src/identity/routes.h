@@ -61,5 +61,9 @@ enum status identity__step_up_options(struct task *task, struct http_request *re
 enum status identity__me(struct task *task, struct http_request *req, void *arg);
 void identity__jwks(struct http_request *req, void *arg);
 
+/* identity/route_pages.c */
+enum status identity__page(struct task *task, struct http_request *req, void *arg);
+enum status identity__pages_open(struct identity *identity);
+
 /* identity/routes.c: add them all. */
 enum status identity__routes_open(struct identity *identity);

@@ -10,6 +10,7 @@
 #include "identity/access.h"
 #include "identity/answer.h"
 #include "identity/factors.h"
+#include "identity/form.h"
 #include "identity/letter.h"
 #include "identity/note.h"
 #include "identity/one_time.h"
@@ -185,6 +186,11 @@ static enum status ask_for_second(struct task *task, struct identity *identity,
     enum status st = begin_second(task, identity, in, &token);
     if (st != STATUS_OK)
         return st;
+    if (identity_form_is(req)) {
+        st = identity_form_second(task, req, identity_secret_text(&s.once.link));
+        identity_one_time_wipe(&s.once);
+        return st;
+    }
     struct buf b;
     buf_init(&b, task_arena(task), 256, ANSWER_BYTES_MAX);
     struct json_out o = json_out(&b);
@@ -264,7 +270,7 @@ static enum status write_letter(struct task *task, struct identity *identity, st
                                            .to = b->in->account->email,
                                            .device = b->wanted->agent,
                                            .ip = b->wanted->address };
-    st = identity_letter_notice(task, identity, "sessions", &letter, &b->letter);
+    st = identity_letter_notice(task, identity, "recover", &letter, &b->letter);
     b->has_letter = st == STATUS_OK;
     if (st == STATUS_OK || st == STATUS_EXHAUSTED)
         return st;

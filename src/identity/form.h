@@ -1,0 +1,29 @@
+/*
+ * identity/form.h - A form of ours is answered with a page where a program gets JSON. Private to
+ * the room.
+ *
+ * Data passes: a route's handler as it is -> identity_answer_... find out that a form was posted
+ * and send a page -> a failure of the handler becomes a page as well (identity_form_run).
+ */
+#pragma once
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "http/http.h"
+
+struct task;
+
+/* What the fields of a profile are called in a form: "profile.display_name". */
+#define IDENTITY_FORM_PROFILE "profile."
+
+/* Was it posted by a form? */
+bool identity_form_is(const struct http_request *req);
+/* The page that says that it is done, by the route. `status` is a 2xx. */
+enum status identity_form_done(struct task *task, struct http_request *req, int status);
+/* The page that asks for the second factor of a sign-in. */
+enum status identity_form_second(struct task *task, struct http_request *req,
+                                 struct slice mfa_token);
+enum status identity_form_wrong(struct task *task, struct http_request *req, int status,
+                                struct slice reason);
+/* The page of a handler's failure, with the problem of the task. */
+enum status identity_form_failed(struct task *task, struct http_request *req, enum status st);
