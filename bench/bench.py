@@ -16,6 +16,7 @@ honest number is the server's CPU per request.
   clients  10,000 connections at 4,000 requests/s in all, an open loop, beside nginx
   idle     memory of 10,000 idle connections
   row      a post by id from 100,000, beside the floor: a bare epoll loop with the same bytes + the statement in C
+  auth     the same with a bearer token beside without one; a login; reads beside 200 parallel logins
   list     twenty posts of an author, newest first, beside the same kind of floor
   create   durable creates beside bare group commit and Fastify with better-sqlite3
   mixed    nine reads to one create, beside reads alone
@@ -40,6 +41,7 @@ import data
 import report
 from contenders import (DB, PURLIN, capture, copy_of_db, counts, fastapi_server, fastify_server, nginx_server, prepared,
                         purlin_server)
+from auth import bench_auth
 from edge import (bench_clients, bench_compress, bench_edge, bench_h2, bench_idle, bench_limits, bench_static,
                   bench_tls)
 from harness import LOAD_CORE, ROOT, SERVER_CORE, WORK, floor_http, floor_sqlite, interleave, wrk
@@ -294,7 +296,7 @@ def prepare():
 
 BENCHES = {f.__name__.removeprefix("bench_"): f for f in (
     bench_health, bench_edge, bench_limits, bench_h2, bench_tls, bench_static, bench_compress, bench_clients, bench_idle,
-    bench_row, bench_list, bench_create, bench_mixed, bench_scan, bench_import, bench_start, bench_peers)}
+    bench_row, bench_auth, bench_list, bench_create, bench_mixed, bench_scan, bench_import, bench_start, bench_peers)}
 
 
 def main():
