@@ -22,7 +22,9 @@ static const struct {
 
 bool identity_form_is(const struct http_request *req)
 {
-    return slice_eq(http_content_type(req), SLICE("application/x-www-form-urlencoded"));
+    /* OAuth's endpoints take forms from programs. */
+    return slice_starts(http_path(req), SLICE("/auth/")) &&
+           slice_eq(http_content_type(req), SLICE("application/x-www-form-urlencoded"));
 }
 
 enum status identity_form_done(struct task *task, struct http_request *req, int status)

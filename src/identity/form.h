@@ -16,7 +16,7 @@ struct task;
 /* What the fields of a profile are called in a form: "profile.display_name". */
 #define IDENTITY_FORM_PROFILE "profile."
 
-/* Was it posted by a form? */
+/* Was it posted by a form of ours? */
 bool identity_form_is(const struct http_request *req);
 /* The page that says that it is done, by the route. `status` is a 2xx. */
 enum status identity_form_done(struct task *task, struct http_request *req, int status);
