@@ -4,6 +4,8 @@
  */
 #include "contract/openapi.h"
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/macros.h"
@@ -558,6 +560,89 @@ static void put_items(struct json_out *o, const char *array)
         json_out_raw(o, slice_of(text.data + 1, text.len - 2));
 }
 
+/* The {names} of a path, each a text. */
+static void put_path_parameters(struct json_out *o, struct slice path)
+{
+    for (;;) {
+        size_t from = slice_find(path, '{');
+        if (from == SIZE_MAX)
+            return;
+        path = slice_from(path, from + 1);
+        struct slice name = slice_head(path, slice_find(path, '}'));
+        json_out_object(o);
+        json_out_key(o, SLICE("name"));
+        json_out_string(o, name);
+        json_out_kv(o, "in", "path");
+        json_out_key(o, SLICE("required"));
+        json_out_bool(o, true);
+        json_out_key(o, SLICE("schema"));
+        json_out_raw(o, SLICE("{\"type\":\"string\"}"));
+        json_out_end(o);
+    }
+}
+
+static void put_request_body(struct json_out *o, const char *type)
+{
+    json_out_key(o, SLICE("requestBody"));
+    json_out_object(o);
+    json_out_key(o, SLICE("content"));
+    json_out_object(o);
+    json_out_key(o, slice_cstr(type));
+    json_out_raw(o, SLICE("{\"schema\":{\"type\":\"object\"}}"));
+    json_out_end(o);
+    json_out_end(o);
+}
+
+/* An answer that is JSON of its own; a failure may be a problem as well. */
+static void put_json_answer(struct json_out *o, struct slice status, const char *schema)
+{
+    json_out_key(o, status);
+    json_out_object(o);
+    json_out_kv(o, "description", status.data[0] == '2' ? "Done." : "Refused.");
+    json_out_key(o, SLICE("content"));
+    json_out_object(o);
+    json_out_key(o, SLICE("application/json"));
+    json_out_object(o);
+    if (schema && status.data[0] == '2') {
+        json_out_key(o, SLICE("schema"));
+        json_out_raw(o, slice_cstr(schema));
+    }
+    json_out_end(o);
+    if (status.data[0] != '2') {
+        json_out_key(o, SLICE("application/problem+json"));
+        json_out_object(o);
+        contract__put_ref_member(o, "schema", "schemas", SLICE("Problem"));
+        json_out_end(o);
+    }
+    json_out_end(o);
+    json_out_end(o);
+}
+
+static void put_further_answers(struct document *d, const struct openapi_route *route)
+{
+    struct slice rest = slice_cstr(route->answers), word;
+    while (route->answers && slice_split(&rest, ' ', &word)) {
+        struct slice status = slice_head(word, 3);
+        int64_t number = 0;
+        (void)slice_to_i64(status, &number); /* constants of ours */
+        if (word.len > 3) {
+            put_json_answer(&d->o, status, route->response_schema);
+        } else if (number < 300) {
+            json_out_key(&d->o, status);
+            json_out_raw(&d->o, SLICE("{\"description\":\"Done.\"}"));
+        } else {
+            contract__put_ref_member(&d->o, arena_cstr(d->arena, status), "responses",
+                                     slice_cstr(contract__error_name((int)number)));
+        }
+    }
+}
+
+/* Does the list of further answers say it already? */
+static bool says(const struct openapi_route *route, const char *status)
+{
+    return route->answers && strstr(route->answers, status);
+}
+
 static void put_route(struct document *d, const struct openapi_route *route)
 {
     struct json_out *o = &d->o;
@@ -575,11 +660,15 @@ static void put_route(struct document *d, const struct openapi_route *route)
     d->policy.deprecated |= route->deprecated;
     put_deprecated(d);
     contract__put_callers(o, route->admin ? CONTRACT__KEY : CONTRACT__ANYBODY, &d->policy);
-    if (route->parameters || d->policy.signs_messages) {
+    bool is_pattern = slice_find(route->path, '{') != SIZE_MAX;
+    if (route->parameters || is_pattern || d->policy.signs_messages) {
         put_parameters(d, NULL, false);
+        put_path_parameters(o, route->path);
         put_items(o, route->parameters);
         json_out_end(o);
     }
+    if (route->body_type)
+        put_request_body(o, route->body_type);
     json_out_key(o, SLICE("responses"));
     json_out_object(o);
     json_out_key(o, SLICE("200"));
@@ -596,11 +685,14 @@ static void put_route(struct document *d, const struct openapi_route *route)
     json_out_end(o);
     json_out_end(o);
     json_out_end(o);
-    if (route->admin || d->policy.signs_messages || d->policy.signs_plain)
+    bool asks_who = route->admin || d->policy.signs_messages || d->policy.signs_plain;
+    if (asks_who && !says(route, "401"))
         contract__put_ref_member(o, "401", "responses", SLICE("Unauthenticated"));
-    if (route->admin)
+    if (route->admin && !says(route, "403"))
         contract__put_ref_member(o, "403", "responses", SLICE("Denied"));
-    contract__put_ref_member(o, "400", "responses", SLICE("BadRequest"));
+    if (!says(route, "400"))
+        contract__put_ref_member(o, "400", "responses", SLICE("BadRequest"));
+    put_further_answers(d, route);
     contract__put_ref_member(o, "429", "responses", SLICE("TooManyRequests"));
     contract__put_ref_member(o, "503", "responses", SLICE("Unavailable"));
     json_out_end(o);

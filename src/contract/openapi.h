@@ -23,6 +23,8 @@ struct openapi_route {
     const char *response_type;   /* NULL: application/json */
     const char *response_schema; /* JSON; NULL: anything */
     const char *parameters;      /* parameter objects, a JSON array; NULL: none */
+    const char *answers;         /* further ones, as http_route's; NULL: none */
+    const char *body_type;       /* of a request's body that is read; NULL: none is */
 };
 /* What the policy of a path asks of clients. */
 struct openapi_policy {

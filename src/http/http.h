@@ -85,6 +85,9 @@ struct http_route {
     const char *answer_type;   /* of a 200; NULL: application/json */
     const char *answer_schema; /* of its body, as JSON; NULL: anything */
     const char *parameters;    /* OpenAPI's parameter objects, a JSON array; constant. NULL: none */
+    const char *answers;       /* further statuses, "201j 204 422": those with a "j" carry JSON that
+                                  is no problem. Constant. NULL: none */
+    const char *body_type;     /* what the body is sent as; NULL: no body is read */
 };
 
 /* -- rate limits (http/rate_rule.c, http/rate_limit.c; docs/limits.md)

@@ -53,6 +53,10 @@ static enum status add(struct identity *identity, const struct route *route)
                               .summary = route->summary,
                               .tag = "oauth",
                               .operation_id = route->operation_id,
+                              /* Errors are RFC 6749's, not problems. */
+                              .answers = is_document ? NULL : "400j 401j 403j 413 415",
+                              .body_type =
+                                  has_body ? "application/x-www-form-urlencoded" : NULL,
                           },
                           &reason);
 }

@@ -102,6 +102,16 @@ static const struct route routes[] = {
       "Sign in with a passkey alone.", TOKENS_SCHEMA, true },
 };
 
+/* What else a route may answer, for documents. */
+static const char *answers_of(const struct route *route, bool has_body)
+{
+    if (route->method == NET_METHOD_GET)
+        return "401 403 404";
+    if (route->handler == identity__sign_up)
+        return "201j 202j 403 409 413 415 422";
+    return has_body ? "201j 202 204 401 403 404 409 413 415 422" : "202j 204 401 403 404 409";
+}
+
 /* One route of this app, with who answers it. */
 struct served {
     struct identity *identity;
@@ -138,7 +148,9 @@ static enum status add(struct identity *identity, const struct route *route)
                                                 .summary = route->summary,
                                                 .tag = "auth",
                                                 .operation_id = route->operation_id,
-                                                .answer_schema = route->answer_schema },
+                                                .answer_schema = route->answer_schema,
+                                                .answers = answers_of(route, has_body),
+                                                .body_type = has_body ? HTTP_JSON : NULL },
                           &reason);
 }
 

@@ -220,7 +220,9 @@ void site_openapi(struct http_app *app, const struct http_request *req,
                                               .deprecated = route->deprecated_us != 0,
                                               .response_type = route->answer_type,
                                               .response_schema = route->answer_schema,
-                                              .parameters = route->parameters };
+                                              .parameters = route->parameters,
+                                              .answers = route->answers,
+                                              .body_type = route->body_type };
     }
     struct openapi_options options = { .title = SLICE("Purlin"),
                                        .version = SLICE(PURLIN_VERSION),

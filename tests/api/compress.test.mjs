@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { after, before, describe, it } from "node:test";
-import { startPurlin } from "../support/purlin.mjs";
+import { adminKey, startPurlin } from "../support/purlin.mjs";
 import { codings, raw } from "../support/raw.mjs";
 
 const contracts = {
@@ -152,7 +152,7 @@ describe("answers are compressed", () => {
       assert.equal(answer.headers["content-encoding"], undefined, JSON.stringify(headers));
       assert.match(answer.headers.vary, /Accept-Encoding/);
     }
-    const key = await get(target, "gzip", { "x-api-key": "not-a-key-that-is-known" });
+    const key = await get(target, "gzip", { "x-api-key": adminKey });
     assert.equal(key.headers["content-encoding"], "gzip");
     const metrics = (await server.get("/metrics")).text;
     assert.match(metrics, /purlin_compression_skipped_total\{reason="credentials"\} [1-9]/);
