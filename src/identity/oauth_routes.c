@@ -55,8 +55,7 @@ static enum status add(struct identity *identity, const struct route *route)
                               .operation_id = route->operation_id,
                               /* Errors are RFC 6749's, not problems. */
                               .answers = is_document ? NULL : "400j 401j 403j 413 415",
-                              .body_type =
-                                  has_body ? "application/x-www-form-urlencoded" : NULL,
+                              .body_type = has_body ? "application/x-www-form-urlencoded" : NULL,
                           },
                           &reason);
 }

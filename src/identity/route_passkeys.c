@@ -234,7 +234,7 @@ enum status identity__passkey_rename(struct task *task, struct http_request *req
     st = store_write(task, identity->store, write_name, &c);
     if (st != STATUS_OK)
         return st == STATUS_NOT_FOUND ? no_such(task) : st;
-    return identity_answer_empty(req);
+    return identity_answer_empty(task, req);
 }
 
 /* Somebody without a password would be left outside. */
@@ -279,5 +279,5 @@ enum status identity__passkey_remove(struct task *task, struct http_request *req
     st = store_write(task, identity->store, write_removal, &c);
     if (st != STATUS_OK)
         return st == STATUS_NOT_FOUND ? no_such(task) : st;
-    return identity_answer_empty(req);
+    return identity_answer_empty(task, req);
 }

@@ -186,11 +186,8 @@ static enum status ask_for_second(struct task *task, struct identity *identity,
     enum status st = begin_second(task, identity, in, &token);
     if (st != STATUS_OK)
         return st;
-    if (identity_form_is(req)) {
-        st = identity_form_second(task, req, identity_secret_text(&s.once.link));
-        identity_one_time_wipe(&s.once);
-        return st;
-    }
+    if (identity_form_is(req))
+        return identity_form_second(task, req, token);
     struct buf b;
     buf_init(&b, task_arena(task), 256, ANSWER_BYTES_MAX);
     struct json_out o = json_out(&b);
