@@ -112,7 +112,7 @@ static const json_t *object_of_form(const struct identity_input *in, const char 
             object = NULL;
     }
     (void)json_arena_set(before);
-    return object;
+    return object && json_object_size(object) > 0 ? object : NULL;
 }
 
 const json_t *identity_input_object(const struct identity_input *in, const char *name)
