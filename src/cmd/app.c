@@ -212,6 +212,8 @@ static enum status open_engine(struct app *app)
         .require_if_match = c->require_if_match,
         .on_export = security_note_export,
         .on_export_arg = app,
+        .on_delete = identity_row_deleted,
+        .on_delete_arg = app,
     };
     enum status st =
         resource_open(app->http, app->set, &options, app->arena, &app->problem, &app->engine);

@@ -131,3 +131,11 @@ int identity_ready(struct app *app, unsigned port)
     identity_upkeep_start(app->identity);
     return CMD_OK;
 }
+
+enum status identity_row_deleted(void *arg, struct store_tx *tx, const struct contract *contract,
+                                 const struct uuid *id)
+{
+    struct app *app = arg;
+    bool is_person = slice_eq(contract->name, SLICE(IDENTITY_PEOPLE));
+    return is_person && app->identity ? identity_person_removed(tx, id) : STATUS_OK;
+}

@@ -115,6 +115,9 @@ bool identity_is_idle(const struct identity *identity);
 /* Is there a contract of people, and with it accounts? */
 bool identity_has_people(const struct identity *identity);
 
+/* A person's row was deleted: nobody acts for them any more, within a second. Inside that write. */
+enum status identity_person_removed(struct store_tx *tx, const struct uuid *user);
+
 /* -- for commands
  * ------------------------------------------------------------------------------------------ */
 

@@ -7,7 +7,9 @@
 #include "base/problem.h"
 #include "contract/contract.h"
 #include "fiber/task.h"
+#include "identity/feed.h"
 #include "identity/room.h"
+#include "identity/session.h"
 
 /* The profile with the address in it, if the contract has a place for one and it is not given. */
 static const json_t *with_email(struct arena *arena, const struct contract *contract,
@@ -78,4 +80,13 @@ enum status identity_person_put(struct store_tx *tx, struct identity_person *per
 bool identity_person_is_taken(const struct store_tx *tx)
 {
     return slice_eq(store_tx_conflict(tx)->table, SLICE("purlin_accounts"));
+}
+
+enum status identity_person_removed(struct store_tx *tx, const struct uuid *user)
+{
+    int64_t now_us = clock_wall_us(), ended;
+    enum status st = identity_sessions_end(tx, user, NULL, "deleted", now_us, &ended);
+    /* Keys have no session that ends. */
+    return st == STATUS_OK && ended == 0 ? identity_feed_put(tx, IDENTITY_FEED_USER, user, now_us)
+                                         : st;
 }

@@ -15,6 +15,7 @@
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/answer.h"
+#include "identity/api_keys.h"
 #include "identity/caller.h"
 #include "identity/claim.h"
 #include "identity/feed.h"
@@ -194,6 +195,12 @@ static enum status write_erased(struct store_tx *tx, void *arg)
     identity_note_operator(&note, e->identity, IDENTITY_AUDIT_ACCOUNT_DELETED, &e->user);
     note.event.actor = IDENTITY_AUDIT_SYSTEM;
     note.event.actor_id = SLICE_NULL;
+    int64_t revoked;
+    if (e->identity->options.api_keys)
+        st = identity_api_keys_revoke_user_put(tx, e->identity->options.api_keys, &e->user,
+                                               &note.event, clock_wall_us(), &revoked);
+    if (st != STATUS_OK)
+        return st;
     return identity_note_put(tx, &note);
 }
 

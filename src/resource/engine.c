@@ -344,6 +344,8 @@ enum status resource_open(struct http_app *app, struct contract_set *set,
     engine->require_if_match = options->require_if_match;
     engine->on_export = options->on_export;
     engine->on_export_arg = options->on_export_arg;
+    engine->on_delete = options->on_delete;
+    engine->on_delete_arg = options->on_delete_arg;
     engine->metrics = options->metrics;
     resource__idempotency_metrics(engine);
     engine->slot = loop_slot_new();

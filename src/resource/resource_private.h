@@ -176,6 +176,9 @@ struct resource_engine {
     void (*on_export)(void *arg, struct task *task, struct http_request *req,
                       struct slice resource);
     void *on_export_arg;
+    enum status (*on_delete)(void *arg, struct store_tx *tx, const struct contract *contract,
+                             const struct uuid *id);
+    void *on_delete_arg;
     uint8_t cursor_key[32];
     unsigned slot;
     atomic_uint_fast64_t generation;

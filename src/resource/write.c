@@ -611,6 +611,9 @@ static enum status execute_delete(struct resource_op *op, struct store_tx *tx)
         st = store_tx_exec_sql(tx, &sql, NULL);
     if (st == STATUS_CONFLICT)
         return resource__conflict(tx, info->contract, NULL, &op->id, op->pointer);
+    const struct resource_engine *engine = op->call->engine;
+    if (st == STATUS_OK && engine->on_delete)
+        st = engine->on_delete(engine->on_delete_arg, tx, info->contract, &op->id);
     op->status = 204;
     op->version = current.version;
     return st;

@@ -137,7 +137,9 @@ describe("signing up and in", () => {
 
   it("a person who deletes their row is signed out of everything they come back with", async () => {
     const ada = await signUp(server);
+    assert.equal((await get(server, "/auth/me", bearer(ada))).status, 200, "and the token is cached");
     assert.equal((await get(server, `/api/v1/users/${ada.user_id}`, bearer(ada), "DELETE")).status, 204);
+    await until(async () => (await get(server, "/auth/me", bearer(ada))).status === 401);
     assert.equal((await auth(server, "refresh", { refresh_token: ada.refresh_token })).status, 401);
     assert.equal((await login(server, ada.email)).status, 403);
   });
