@@ -67,6 +67,7 @@ struct app {
     struct http_app *http;
     struct resource_engine *engine;
     struct identity *identity; /* NULL: not opened */
+    bool first_admin_runs;     /* cmd/first_admin.h; of the first loop */
     struct observe *observe;
     struct site *site;
     struct clients *clients; /* cmd/client.h */

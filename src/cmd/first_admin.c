@@ -85,6 +85,7 @@ static void run(struct task *task, void *arg)
     if (st != STATUS_OK)
         log_info("server.no_admin", LOG_TEXT("detail", task_problem(task)->detail),
                  LOG_CSTR("hint", "purlin user create EMAIL --role admin makes an administrator"));
+    m->app->first_admin_runs = false;
     free(m);
 }
 
@@ -93,8 +94,10 @@ static void on_start(struct loop_post *post)
     struct making *m = CONTAINER_OF(post, struct making, post);
     const struct task_options options = { .deadline_us = clock_mono_us() + 30 * CLOCK_SECOND,
                                           .name = "first_admin" };
-    if (task_spawn(m->loop, run, m, &options) != STATUS_OK)
-        free(m);
+    if (task_spawn(m->loop, run, m, &options) == STATUS_OK)
+        return;
+    m->app->first_admin_runs = false;
+    free(m);
 }
 
 void first_admin_start(struct app *app, struct loop *loop)
@@ -103,5 +106,6 @@ void first_admin_start(struct app *app, struct loop *loop)
     if (!m)
         return;
     *m = (struct making){ .app = app, .loop = loop, .post = { .fn = on_start } };
+    app->first_admin_runs = true;
     loop_post(loop, &m->post);
 }

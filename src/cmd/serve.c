@@ -106,7 +106,8 @@ static void worker_look(struct loop_timer *timer)
     struct listen *listen = w->server->listen;
     unsigned index = loop_index(w->loop), open = listen_connections(listen, index);
     bool late = clock_mono_us() >= w->give_up_us;
-    bool busy = !identity_is_idle(w->server->app->identity);
+    bool busy = !identity_is_idle(w->server->app->identity) ||
+                (index == 0 && w->server->app->first_admin_runs);
     if ((busy || !listen_is_drained(listen, index)) && !late) {
         loop_timer_start(w->loop, &w->look, DRAIN_LOOK_EVERY_US, worker_look);
         return;
