@@ -202,8 +202,8 @@ static enum status look_up_key(struct task *task, struct http_request *req,
     if (st != STATUS_OK || !found.has_user)
         return st;
     st = identity_account_by_user(task, identity, &found.user, &account);
-    bool is_in_order = st == STATUS_OK && !account.disabled_us && !account.delete_us &&
-                       account.has_person;
+    bool is_in_order =
+        st == STATUS_OK && !account.disabled_us && !account.delete_us && account.has_person;
     if (st == STATUS_NOT_FOUND || (st == STATUS_OK && !is_in_order))
         return STATUS_UNAUTHENTICATED;
     ret->roles = account.roles;

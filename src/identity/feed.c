@@ -69,7 +69,7 @@ static void apply(struct identity *identity, struct store_rows *rows)
     else if (slice_eq(kind, slice_cstr(kind_names[IDENTITY_FEED_USER])))
         identity_revoke_user(identity->revocations, id);
     else
-        identity_revoke_all(identity->revocations);
+        identity->feed_all = true; /* the upkeep takes up the new keys first */
 }
 
 enum status identity_feed_read(struct task *task, struct identity *identity, int64_t now_us)

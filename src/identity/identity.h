@@ -18,6 +18,7 @@
 #include "base/status.h"
 
 struct arena;
+struct buf;
 struct contract;
 struct contract_row;
 struct contract_set;
@@ -157,6 +158,17 @@ enum status identity_user_password_set(struct task *task, struct identity *ident
 /* Take away all second factors, passkeys too: the phone is lost, and so are the codes. */
 enum status identity_user_factors_reset(struct task *task, struct identity *identity,
                                         struct slice email);
+/*
+ * Rotate the keys that sign access tokens: the next one is published now and signs when everybody
+ * knows it; `at_once`, after a leak, all are dropped and every access token is void within seconds
+ * (refresh tokens stay good).
+ *
+ * Errors   CONFLICT: a rotation is under way. The problem is set. Context   suspends.
+ */
+enum status identity_signing_rotate(struct task *task, struct identity *identity, bool at_once);
+/* What a token says and whether it is good, as a line of JSON appended to `out`. Suspends. */
+enum status identity_token_inspect(struct task *task, struct identity *identity, struct slice token,
+                                   struct buf *out);
 /* A password that somebody can type: 20 letters and digits in groups of five, some 98 bits. */
 #define IDENTITY_PASSWORD_MADE_LEN 23u
 void identity_password_make(char ret_password[IDENTITY_PASSWORD_MADE_LEN]);

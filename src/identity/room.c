@@ -226,9 +226,14 @@ static void upkeep(struct task *task, void *arg)
     struct identity *identity = arg;
     int64_t now_us = clock_wall_us();
     enum status st = identity_feed_read(task, identity, now_us);
-    if (st == STATUS_OK && now_us >= identity->keys_due_us) {
+    if (st == STATUS_OK && (now_us >= identity->keys_due_us || identity->feed_all)) {
         st = identity_keys_upkeep(task, identity->keys, now_us);
         identity->keys_due_us = now_us + KEYS_EVERY_US;
+    }
+    /* By the new keys only: what is verified from now on may be kept again. */
+    if (st == STATUS_OK && identity->feed_all) {
+        identity_revoke_all(identity->revocations);
+        identity->feed_all = false;
     }
     if (st == STATUS_OK && now_us >= identity->purge_due_us) {
         identity->purge_due_us = now_us + PURGE_EVERY_US;

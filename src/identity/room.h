@@ -65,6 +65,7 @@ struct identity {
     unsigned *jobs; /* by the index of the loop: identity/job.h */
     int64_t keys_due_us, purge_due_us;
     int64_t feed_seq; /* the last revocation that was taken over */
+    bool feed_all;    /* it told that all are revoked, and that is not done yet */
     unsigned logins[IDENTITY__OUTCOMES], refused_tokens[IDENTITY_JOSE_REFUSAL_COUNT];
 };
 

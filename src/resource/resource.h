@@ -39,8 +39,8 @@ struct resource_options {
     void (*on_export)(void *arg, struct task *task, struct http_request *req,
                       struct slice resource);
     void *on_export_arg;
-    /* A row was deleted for its readers (also where it can be restored): what hangs on it beside the
-     * contracts goes in the same write. What it returns is the write's. May be NULL. */
+    /* A row was deleted for its readers (also where it can be restored): what hangs on it beside
+     * the contracts goes in the same write. What it returns is the write's. May be NULL. */
     enum status (*on_delete)(void *arg, struct store_tx *tx, const struct contract *contract,
                              const struct uuid *id);
     void *on_delete_arg;

@@ -330,6 +330,36 @@ describe("purlin user", () => {
   });
 });
 
+describe("signing keys", () => {
+  it("rotate by plan without a wrong 401, and at once with every token void", async (t) => {
+    const folder = temporaryFolder(t);
+    const env = { ...cheap, PURLIN_SECRET: "an-installation-key-0123" };
+    const server = await startPurlin(t, { contracts: people, folder, env });
+    const tool = (args, input) => runPurlin(args, { env: environment(folder, writeContracts(folder, people), env), input });
+    const ada = await signUp(server);
+    const jwks = async () => (await get(server, "/.well-known/jwks.json")).body.keys.map((key) => key.kid);
+    const before = await jwks();
+    assert.equal(tool(["keys", "rotate"]).code, 0);
+    assert.match(tool(["keys", "rotate"]).stderr, /rotation|key/i, "one at a time");
+    assert.equal((await get(server, "/auth/me", bearer(ada))).status, 200);
+    const good = JSON.parse(tool(["token", "inspect", ada.access_token]).stdout);
+    assert.deepEqual([good.valid, good.session, good.claims.sub, good.header.alg], [true, "active", ada.user_id, "ES256"]);
+    const bad = JSON.parse(tool(["token", "inspect"], `${ada.access_token}x\n`).stdout);
+    assert.deepEqual([bad.valid, typeof bad.reason, bad.claims.sub], [false, "string", ada.user_id]);
+    assert.equal(JSON.parse(tool(["token", "inspect", "nonsense"]).stdout).header, null);
+
+    assert.equal(tool(["keys", "rotate", "--now"]).code, 0);
+    await until(async () => (await get(server, "/auth/me", bearer(ada))).status === 401);
+    const next = await auth(server, "refresh", { refresh_token: ada.refresh_token });
+    assert.equal(next.status, 200, "the session goes on");
+    await until(async () => !(await jwks()).some((kid) => before.includes(kid)));
+    const again = await auth(server, "refresh", { refresh_token: next.body.refresh_token });
+    assert.equal((await get(server, "/auth/me", bearer(again.body))).status, 200);
+    assert.equal(tool(["keys"]).code, 2);
+    assert.equal(tool(["token"]).code, 2);
+  });
+});
+
 describe("API keys", () => {
   it("have their owner's rights, from where they may be used, until they are revoked", async (t) => {
     const folder = temporaryFolder(t);
