@@ -401,6 +401,9 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
      * promised to anybody yet. */
     if (code == CMD_OK || server.len == 0) {
         clients_close(&app);
+        /* Its password threads post to loops: they end before those go. */
+        identity_close(app.identity);
+        app.identity = NULL;
         for (unsigned i = 0; i < server.len; i++) {
             store_detach(app.store, server.loops[i]);
             loop_free(server.loops[i]);

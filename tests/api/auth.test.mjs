@@ -2,6 +2,7 @@
  * tests/api/auth.test.mjs - Signing up, in and out; tokens as jose verifies them, their refresh, and what ends them.
  */
 import assert from "node:assert/strict";
+import net from "node:net";
 import { after, before, describe, it } from "node:test";
 import * as jose from "jose";
 import { auth, bearer, cookieHeader, cookiesOf, freshEmail, get, login, password, people, signUp } from "../support/auth.mjs";
@@ -271,6 +272,25 @@ describe("guessing", () => {
     const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => login(server, ada.email, `guess ${i} of some`)));
     assert.equal(answers.filter((a) => a.status === 401).length, 5);
     assert.equal(answers.filter((a) => a.status === 429).length, 95);
+  });
+});
+
+describe("a stop", () => {
+  it("while passwords of people who have gone are being hashed is clean", async (t) => {
+    for (let i = 0; i < 4; i++) {
+      /* Slow hashes, so that they are under way when everything else has ended. */
+      const server = await startPurlin(t, { contracts: people, env: { PURLIN_AUTH_PASSWORD_MEMORY: "256MiB", PURLIN_AUTH_PASSWORD_PASSES: "3" } });
+      const sockets = Array.from({ length: 4 }, () => {
+        const body = JSON.stringify({ email: freshEmail(), password });
+        const socket = net.connect(server.port, "127.0.0.1", () =>
+          socket.write(`POST /auth/login HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`));
+        return socket.on("error", () => {});
+      });
+      await new Promise((resolve) => setTimeout(resolve, 150 + 50 * i));
+      for (const socket of sockets) socket.destroy();
+      const { code, signal } = await server.stop();
+      assert.deepEqual([code, signal], [0, null], server.stderr);
+    }
   });
 });
 
