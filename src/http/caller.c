@@ -65,6 +65,13 @@ void http_caller_failed(struct http_request *req)
     req->has_key = false;
 }
 
+void http_caller_refuse(struct http_request *req, const char *type, const char *detail)
+{
+    http_caller_failed(req);
+    req->caller_refusal[0] = type;
+    req->caller_refusal[1] = detail;
+}
+
 void http_tenant_set(struct http_request *req, struct slice tenant)
 {
     req->tenant = tenant;

@@ -400,6 +400,9 @@ void http_caller_set(struct http_request *req, const struct task_caller *caller)
 void http_caller_key_set(struct http_request *req, uint64_t key_id);
 /* Credentials were presented and are wrong: charged to the policies for that. */
 void http_caller_failed(struct http_request *req);
+/* The same, and the request is refused with 401 once it has been charged: who guesses too often
+ * gets 429 instead. `type` and `detail` are constant. */
+void http_caller_refuse(struct http_request *req, const char *type, const char *detail);
 /* Whose data is asked for, where one server has many tenants. Lives as long as the request. */
 void http_tenant_set(struct http_request *req, struct slice tenant);
 

@@ -216,6 +216,7 @@ struct http_request {
     bool has_key; /* an API key was accepted; key_id names it */
     bool key_presented;
     bool key_failed;
+    const char *caller_refusal[2]; /* type and words of the problem; NULL: is not refused */
     bool has_client_address;
     bool query_parsed;
     bool trace_is_ours; /* made here: nobody sent one */

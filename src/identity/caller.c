@@ -250,19 +250,24 @@ enum status identity_caller_find(struct task *task, struct identity *identity,
 /* -- the step
  * ------------------------------------------------------------------------------------------ */
 
+/* A wrong credential is refused by the chain, after it was charged: it is guessing. */
 static enum http_verdict refuse(struct http_request *req, enum status st, struct problem *problem)
 {
-    if (st == STATUS_UNAUTHENTICATED) {
-        http_caller_failed(req);
-        problem_clear(problem);
-        (void)problem_put(problem, http_arena(req), __FILE__, __LINE__, st,
-                          "identity/invalid-token",
-                          "The credential is not valid, or not any more.");
-        http_header_add(req, SLICE("WWW-Authenticate"),
-                        SLICE("Bearer realm=\"purlin\", error=\"invalid_token\""));
+    if (st != STATUS_UNAUTHENTICATED) {
+        http_send_problem(req, st, problem);
+        return HTTP_STEP_ANSWERED;
     }
-    http_send_problem(req, st, problem);
-    return HTTP_STEP_ANSWERED;
+    problem_clear(problem);
+    http_caller_refuse(req, "identity/invalid-token",
+                       "The credential is not valid, or not any more.");
+    return HTTP_STEP_NEXT;
+}
+
+/* What everybody may ask, whoever they say they are, and whatever else is broken. */
+static bool is_health(const struct http_request *req)
+{
+    const struct http_route *route = http_route_of(req);
+    return route && route->priority == HTTP_PRIORITY_HEALTH && route->audience == HTTP_PUBLIC;
 }
 
 static enum http_verdict step(struct task *task, struct http_request *req, void *arg)
@@ -270,7 +275,7 @@ static enum http_verdict step(struct task *task, struct http_request *req, void 
     struct identity *identity = arg;
     struct credential credential = credential_of(req);
     struct identity_who who;
-    if (credential.kind == NONE || http_caller(req)->roles_len > 0)
+    if (credential.kind == NONE || http_caller(req)->roles_len > 0 || is_health(req))
         return HTTP_STEP_NEXT; /* nobody, or the bootstrap key */
     if (!task) {
         struct identity_token_digest digest;
