@@ -70,11 +70,12 @@ enum status identity_token_cache_new(const struct identity_token_cache_options *
 void identity_token_cache_free(struct identity_token_cache *cache);
 DEFINE_CLEANUP(struct identity_token_cache *, identity_token_cache_free)
 
-/* BLAKE2b of the whole token, by a key that only this cache has. */
+/* BLAKE2b of the whole token, by a key that only this cache has. The last few dozen tokens are kept
+ * beside theirs, which then costs a comparison. */
 struct identity_token_digest {
     uint8_t bytes[32];
 };
-void identity_token_digest_make(const struct identity_token_cache *cache, struct slice token,
+void identity_token_digest_make(struct identity_token_cache *cache, struct slice token,
                                 struct identity_token_digest *ret);
 
 /*

@@ -466,11 +466,42 @@ static void test_flood_of_revocations(void **state)
     finish(&f);
 }
 
+/* What is kept of late tokens never answers for another one, of whatever length. */
+static void test_digests_of_tokens_that_come_again(void **state)
+{
+    static const size_t lengths[] = { 0, 1, 7, 8, 9, 15, 16, 17, 600, 1023, 1024, 1025, 4000 };
+    static char token[4000], changed[4000];
+    (void)state;
+    CLEANUP(identity_revocations_free)
+    struct identity_revocations *revocations = identity_revocations_new();
+    CLEANUP(identity_token_cache_free) struct identity_token_cache *cache = NULL;
+    const struct identity_token_cache_options options = { .revocations = revocations };
+    assert_int_equal(identity_token_cache_new(&options, &cache), STATUS_OK);
+    for (size_t n = 0; n < ARRAY_LEN(lengths); n++) {
+        size_t len = lengths[n];
+        struct identity_token_digest first, again, other;
+        memset(token, 'a', sizeof(token));
+        identity_token_digest_make(cache, slice_of(token, len), &first);
+        identity_token_digest_make(cache, slice_of(token, len), &again);
+        assert_memory_equal(first.bytes, again.bytes, sizeof(first.bytes));
+        /* Each byte counts, also those far from the end by which a place is found. */
+        for (size_t i = 0; i < len; i++) {
+            memcpy(changed, token, len);
+            changed[i] = 'b';
+            identity_token_digest_make(cache, slice_of(changed, len), &other);
+            assert_memory_not_equal(first.bytes, other.bytes, sizeof(first.bytes));
+        }
+        identity_token_digest_make(cache, slice_of(token, len), &again);
+        assert_memory_equal(first.bytes, again.bytes, sizeof(first.bytes));
+    }
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
         return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_digests_of_tokens_that_come_again),
         cmocka_unit_test(test_found_until_it_expires),
         cmocka_unit_test(test_put_twice_is_one),
         cmocka_unit_test(test_least_recently_used_makes_room),
