@@ -15,11 +15,8 @@ void identity_claim_read(const struct identity_input *in, struct identity_claim 
     };
     if (ret->token.len)
         return;
-    struct slice email = identity_input_text(in, "email", IDENTITY_EMAIL_MAX, true);
+    (void)identity_input_email(in, "email", &ret->email_key);
     ret->code = identity_input_text(in, "code", CODE_BYTES_MAX, true);
-    if (email.len && identity_email_key(task_arena(in->task), email, &ret->email_key) != STATUS_OK)
-        problem_field_add(task_problem(in->task), task_arena(in->task), SLICE("/email"), "format",
-                          "Must be an e-mail address.");
 }
 
 static enum status take_code(struct store_tx *tx, struct identity *identity,

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/problem.h"
 #include "fiber/task.h"
+#include "identity/account.h"
 
 #define FORM "application/x-www-form-urlencoded"
 
@@ -83,6 +84,17 @@ struct slice identity_input_text(const struct identity_input *in, const char *na
         complain(in, name, "null_byte", "Must not have a NUL character.");
     else
         return text.len ? text : SLICE_NULL;
+    return SLICE_NULL;
+}
+
+struct slice identity_input_email(const struct identity_input *in, const char *name,
+                                  struct slice *ret_key)
+{
+    struct slice email = slice_trim(identity_input_text(in, name, IDENTITY_EMAIL_MAX, true));
+    *ret_key = SLICE_NULL;
+    if (!email.len || identity_email_key(task_arena(in->task), email, ret_key) == STATUS_OK)
+        return email;
+    complain(in, name, "format", "Must be an e-mail address.");
     return SLICE_NULL;
 }
 

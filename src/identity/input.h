@@ -37,6 +37,13 @@ enum status identity_input_read(struct task *task, struct http_request *req,
  * missing becomes a field of the task's problem: see identity_input_status. */
 struct slice identity_input_text(const struct identity_input *in, const char *name,
                                  size_t bytes_max, bool required);
+/*
+ * A member that is an e-mail address, as it was typed but for spaces around it, and its key
+ * (identity_email_key); what is none becomes a field of the problem. Both SLICE_NULL when something
+ * is wrong.
+ */
+struct slice identity_input_email(const struct identity_input *in, const char *name,
+                                  struct slice *ret_key);
 /* true, "true", "on" or "1"; false when there is none. */
 bool identity_input_flag(const struct identity_input *in, const char *name);
 /* A member that is an object; NULL when there is none. Of a form the texts "name.member". */

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "identity/mail_template.h"
+#include "identity/page.h"
 
 static void begin(struct buf *out, const char *title, const char *lead)
 {
@@ -37,7 +38,7 @@ static void put_id(struct buf *out, const struct uuid *id)
 
 static void put_or(struct buf *out, struct slice text, const char *otherwise)
 {
-    identity__mail_put_html(out, text.len ? text : slice_cstr(otherwise));
+    identity_page_text(out, text.len ? text : slice_cstr(otherwise));
 }
 
 /* "magic_link" as "magic link" */
@@ -45,7 +46,7 @@ static void put_kind(struct buf *out, struct slice kind)
 {
     for (size_t i = 0; i < kind.len; i++) {
         struct slice c = slice_of(kind.data + i, 1);
-        identity__mail_put_html(out, kind.data[i] == '_' ? SLICE(" ") : c);
+        identity_page_text(out, kind.data[i] == '_' ? SLICE(" ") : c);
     }
 }
 
@@ -77,13 +78,13 @@ void identity__mail_page_list(struct buf *out, const struct identity__mail_entry
         buf_put_lit(out, "</span><span class=\"kind\">");
         put_kind(out, view->kind);
         buf_put_lit(out, "</span><time>");
-        identity__mail_put_html(out, view->date);
+        identity_page_text(out, view->date);
         buf_put_lit(out, "</time></a></li>\n");
     }
     if (len > 0)
         buf_put_lit(out, "</ol>\n");
     buf_put_lit(out, "<p class=\"where\">Kept as files in <code>");
-    identity__mail_put_html(out, folder);
+    identity_page_text(out, folder);
     buf_put_lit(out, "</code>, the newest 200. Set <code>SMTP_URL</code> to send instead.</p>\n");
     end(out);
 }
@@ -121,16 +122,16 @@ static void put_linked(struct buf *out, struct slice text)
             continue;
         }
         struct slice link = slice_of(text.data + i, len);
-        identity__mail_put_html(out, slice_of(text.data + from, i - from));
+        identity_page_text(out, slice_of(text.data + from, i - from));
         buf_put_lit(out, "<a href=\"");
-        identity__mail_put_html(out, link);
+        identity_page_text(out, link);
         buf_put_lit(out, "\" target=\"_blank\" rel=\"noopener noreferrer\">");
-        identity__mail_put_html(out, link);
+        identity_page_text(out, link);
         buf_put_lit(out, "</a>");
         i += len;
         from = i;
     }
-    identity__mail_put_html(out, slice_from(text, from));
+    identity_page_text(out, slice_from(text, from));
 }
 
 void identity__mail_page_one(struct buf *out, const struct uuid *id,

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/macros.h"
+#include "identity/page.h"
 
 const struct slice identity__mail_value_names[IDENTITY__MAIL_VALUES] = {
     [IDENTITY__MAIL_APP] = SLICE_INIT("app"),
@@ -227,31 +228,6 @@ enum status identity__mail_template_read(struct arena *arena, struct slice sourc
  * -------------------------------------------------------------------------------------------------
  */
 
-void identity__mail_put_html(struct buf *out, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        switch (text.data[i]) {
-        case '&':
-            buf_put_lit(out, "&amp;");
-            break;
-        case '<':
-            buf_put_lit(out, "&lt;");
-            break;
-        case '>':
-            buf_put_lit(out, "&gt;");
-            break;
-        case '"':
-            buf_put_lit(out, "&quot;");
-            break;
-        case '\'':
-            buf_put_lit(out, "&#39;");
-            break;
-        default:
-            buf_putc(out, text.data[i]);
-        }
-    }
-}
-
 void identity__mail_template_put(const struct identity__mail_template *template,
                                  const struct slice values[IDENTITY__MAIL_VALUES], struct buf *out)
 {
@@ -263,7 +239,7 @@ void identity__mail_template_put(const struct identity__mail_template *template,
         if (piece->kind == PIECE_TEXT)
             buf_put_slice(out, piece->text);
         else if (piece->kind == PIECE_VALUE && template->is_html)
-            identity__mail_put_html(out, values[piece->value]);
+            identity_page_text(out, values[piece->value]);
         else if (piece->kind == PIECE_VALUE)
             buf_put_slice(out, values[piece->value]);
         i = skips ? piece->end : i + 1;

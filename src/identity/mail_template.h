@@ -62,5 +62,3 @@ enum status identity__mail_template_read(struct arena *arena, struct slice sourc
 /* Write it with these values, which are escaped. */
 void identity__mail_template_put(const struct identity__mail_template *template,
                                  const struct slice values[IDENTITY__MAIL_VALUES], struct buf *out);
-
-void identity__mail_put_html(struct buf *out, struct slice text); /* escaped */

@@ -77,14 +77,11 @@ enum status identity__email(struct task *task, struct http_request *req, void *a
     struct identity_input in;
     struct identity_who who;
     struct identity_account account, other;
-    struct slice key = SLICE_NULL;
+    struct slice key;
     enum status st = identity_input_read(task, req, &in);
     if (st != STATUS_OK)
         return st;
-    struct slice email = slice_trim(identity_input_text(&in, "email", IDENTITY_EMAIL_MAX, true));
-    if (email.len && identity_email_key(task_arena(task), email, &key) != STATUS_OK)
-        problem_field_add(task_problem(task), task_arena(task), SLICE("/email"), "format",
-                          "Must be an e-mail address.");
+    struct slice email = identity_input_email(&in, "email", &key);
     if (identity_input_status(&in) != STATUS_OK)
         return STATUS_INVALID;
     st = identity_caller_require_fresh(task, a.identity, req, FRESH_US, &who);

@@ -84,12 +84,9 @@ enum status identity__invite(struct task *task, struct http_request *req, void *
     enum status st = identity_input_read(task, req, &in);
     if (st != STATUS_OK)
         return st;
-    struct slice email = slice_trim(identity_input_text(&in, "email", IDENTITY_EMAIL_MAX, true));
+    struct slice email = identity_input_email(&in, "email", &key);
     struct slice inviter = identity_input_text(&in, "inviter", 100, false);
     (void)read_roles(&in, &roles);
-    if (email.len && identity_email_key(task_arena(task), email, &key) != STATUS_OK)
-        problem_field_add(task_problem(task), task_arena(task), SLICE("/email"), "format",
-                          "Must be an e-mail address.");
     if (identity_input_status(&in) != STATUS_OK)
         return STATUS_INVALID;
     struct uuid id = uuid_v7();

@@ -142,13 +142,10 @@ static enum status find_account(struct task *task, struct http_request *req, str
 static enum status take_login(struct task *task, struct http_request *req,
                               const struct identity_input *in, struct login *l)
 {
-    struct slice email = identity_input_text(in, "email", IDENTITY_EMAIL_MAX, true);
+    (void)identity_input_email(in, "email", &l->email_key);
     l->password = identity_input_text(in, "password", IDENTITY_INPUT_BYTES_MAX, true);
     l->device = identity_device_of(req, in);
     l->as_cookie = in->is_form || identity_input_flag(in, "cookie");
-    if (email.len && identity_email_key(task_arena(task), email, &l->email_key) == STATUS_INVALID)
-        problem_field_add(task_problem(task), task_arena(task), SLICE("/email"), "format",
-                          "Must be an e-mail address.");
     if (identity_input_status(in) != STATUS_OK)
         return STATUS_INVALID;
     if (l->as_cookie && http_is_cross_site(req))

@@ -115,10 +115,7 @@ enum status identity_ask_for_mail(struct task *task, struct http_request *req,
     enum status st = identity_input_read(task, req, &in);
     if (st != STATUS_OK)
         return st;
-    struct slice email = identity_input_text(&in, "email", IDENTITY_EMAIL_MAX, true);
-    if (email.len && identity_email_key(task_arena(task), email, &key) != STATUS_OK)
-        problem_field_add(task_problem(task), task_arena(task), SLICE("/email"), "format",
-                          "Must be an e-mail address.");
+    (void)identity_input_email(&in, "email", &key);
     if (identity_input_status(&in) != STATUS_OK)
         return STATUS_INVALID;
     if (!identity->options.mail || !identity_mail_can_send(identity->options.mail))
