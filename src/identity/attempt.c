@@ -13,8 +13,9 @@
 
 #define NAME "factor"
 
-static enum status refuse(struct task *task, struct identity *identity, struct http_request *req,
-                          const struct uuid *user, int64_t wait_us)
+enum status identity_attempt_refuse(struct task *task, struct identity *identity,
+                                    struct http_request *req, const struct uuid *user,
+                                    int64_t wait_us)
 {
     struct identity_note note;
     identity__count_login(identity, IDENTITY__OUTCOME_THROTTLED);
@@ -43,7 +44,7 @@ enum status identity_attempt_begin(struct task *task, struct identity *identity,
     };
     int64_t wait_us =
         identity_throttle_begin(ret->throttle, ret->keys, ARRAY_LEN(ret->keys), clock_mono_us());
-    return wait_us ? refuse(task, identity, req, user, wait_us) : STATUS_OK;
+    return wait_us ? identity_attempt_refuse(task, identity, req, user, wait_us) : STATUS_OK;
 }
 
 void identity_attempt_end(const struct identity_attempt *attempt, enum status outcome)

@@ -19,6 +19,11 @@ struct identity_attempt {
     struct identity_throttle_key keys[2];
 };
 
+/* Of whoever has to wait: counted and noted, EXHAUSTED with the problem set (429, Retry-After).
+ * `user` may be NULL: nobody is known. */
+enum status identity_attempt_refuse(struct task *task, struct identity *identity,
+                                    struct http_request *req, const struct uuid *user,
+                                    int64_t wait_us);
 /* EXHAUSTED with the problem set (429, Retry-After): wait; nothing was counted then. */
 enum status identity_attempt_begin(struct task *task, struct identity *identity,
                                    struct http_request *req, const struct uuid *user,

@@ -14,6 +14,7 @@
 #include "base/macros.h"
 #include "fiber/task.h"
 #include "http/http.h"
+#include "identity/attempt.h"
 #include "identity/note.h"
 #include "identity/password.h"
 #include "identity/room.h"
@@ -54,11 +55,12 @@ static void name_keys(struct task *task, struct http_request *req, struct login 
 }
 
 /* Of an address without an account nothing is known but the attempt. */
-static void note_refusal(struct http_request *req, struct login *l, enum identity_audit_act act)
+static void note_refusal(struct http_request *req, struct login *l)
 {
     struct identity_note note;
     bool is_someone = l->account.email.len > 0;
-    identity_note_init(&note, l->identity, req, act, is_someone ? &l->account.user : NULL);
+    identity_note_init(&note, l->identity, req, IDENTITY_AUDIT_LOGIN_FAILED,
+                       is_someone ? &l->account.user : NULL);
     note.event.outcome = IDENTITY_AUDIT_REFUSED;
     identity_note_later(&note);
 }
@@ -69,13 +71,8 @@ static enum status begin_attempt(struct task *task, struct http_request *req, st
                                               clock_mono_us());
     if (wait_us == 0)
         return STATUS_OK;
-    identity__count_login(l->identity, IDENTITY__OUTCOME_THROTTLED);
-    note_refusal(req, l, IDENTITY_AUDIT_LOGIN_THROTTLED);
-    enum status st = problem_set(task, STATUS_EXHAUSTED, "identity/throttled",
-                                 "Too many attempts have failed. Wait before the next one.");
-    task_problem(task)->http_status = 429;
-    task_problem(task)->retry_after_us = wait_us;
-    return st;
+    return identity_attempt_refuse(task, l->identity, req,
+                                   l->account.email.len ? &l->account.user : NULL, wait_us);
 }
 
 /* -- the password
@@ -119,7 +116,7 @@ static enum status prove(struct task *task, struct login *l)
 static enum status refuse(struct task *task, struct http_request *req, struct login *l)
 {
     identity__count_login(l->identity, IDENTITY__OUTCOME_WRONG);
-    note_refusal(req, l, IDENTITY_AUDIT_LOGIN_FAILED);
+    note_refusal(req, l);
     return problem_set(task, STATUS_UNAUTHENTICATED, "identity/wrong-credentials",
                        "The address or the password is wrong.");
 }
