@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import threading
 import time
 
@@ -55,7 +56,9 @@ def parallel_logins(server, people, rounds, seconds):
     found = []
 
     def one(i):
-        os.sched_setaffinity(0, {int(LOAD_CORE)})  # this thread's: the server has its core to itself
+        # This thread's: off the server's core, and behind the load generator, whose waiting would count as the server's.
+        os.sched_setaffinity(0, {int(LOAD_CORE)})
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         while time.perf_counter() < until:
             started = time.perf_counter()
             status, headers, _ = post(server, "/auth/login", {"email": f"p{i % rounds}@example.org", "password": PASSWORD},
@@ -86,6 +89,7 @@ def bench_auth():
         row("with a token", results["with"])
         verdict("auth", "CPU, with / without", results["with"]["cpu_us"] / results["without"]["cpu_us"], 1.1, True)
 
+        subprocess.run([os.path.join(ROOT, "build/release/bench/micro_jose")], check=True)
         times = []
         for _ in range(20):
             started = time.perf_counter()
