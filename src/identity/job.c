@@ -6,12 +6,17 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
+#include "base/id.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/account.h"
 #include "identity/room.h"
 
 #define TEXT_MAX 256u
+/* A spawned task runs at once, before the answer it is to stand behind; and what runs right after
+ * that still meets the client's next request. */
+#define AFTER_US (10 * CLOCK_MS)
+#define AFTER_MORE_US (20 * CLOCK_MS)
 
 struct running {
     struct identity_job job;
@@ -33,6 +38,8 @@ static void run(struct task *task, void *arg)
 {
     struct running *r = arg;
     task_ids_set(task, r->job.request_id, SLICE_NULL);
+    /* When the server stops there is no need to wait: the job is done or fails by itself. */
+    (void)task_sleep(task, AFTER_US + (int64_t)(random_fast() % AFTER_MORE_US));
     enum status st = r->fn(task, &r->job);
     if (st != STATUS_OK) {
         const struct log_field fields[] = { LOG_CSTR("job", r->name),
