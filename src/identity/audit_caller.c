@@ -6,6 +6,7 @@
 #include "http/http.h"
 #include "identity/api_keys.h"
 #include "identity/audit.h"
+#include "identity/authorization.h"
 #include "identity/caller.h"
 
 static struct slice id_text(struct arena *arena, const struct uuid *id)
@@ -39,9 +40,7 @@ static bool presents_key(const struct http_request *req)
     if (key)
         return identity_api_key_is_ours(key->value);
     const struct net_header *bearer = net_header_get(http_net(req), NET_HEADER_AUTHORIZATION);
-    return bearer && bearer->value.len > 7 &&
-           slice_eq_nocase(slice_head(bearer->value, 7), SLICE("Bearer ")) &&
-           identity_api_key_is_ours(slice_trim(slice_from(bearer->value, 7)));
+    return bearer && identity_api_key_is_ours(identity_bearer_of(bearer->value));
 }
 
 void identity_audit_from_caller(struct task *task, struct identity *identity,

@@ -19,6 +19,7 @@
 #include "identity/access.h"
 #include "identity/account.h"
 #include "identity/api_keys.h"
+#include "identity/authorization.h"
 #include "identity/oauth.h"
 #include "identity/room.h"
 #include "identity/secret.h"
@@ -32,18 +33,10 @@ struct credential {
     struct slice text;
 };
 
-static struct slice bearer_of(const struct http_request *req)
-{
-    static const struct slice scheme = SLICE_INIT("Bearer ");
-    const struct net_header *header = net_header_get(http_net(req), NET_HEADER_AUTHORIZATION);
-    if (!header || !slice_eq_nocase(slice_head(header->value, scheme.len), scheme))
-        return SLICE_NULL;
-    return slice_trim(slice_from(header->value, scheme.len));
-}
-
 static struct credential credential_of(const struct http_request *req)
 {
-    struct slice bearer = bearer_of(req);
+    const struct net_header *header = net_header_get(http_net(req), NET_HEADER_AUTHORIZATION);
+    struct slice bearer = header ? identity_bearer_of(header->value) : SLICE_NULL;
     if (bearer.len)
         return (struct credential){ TOKEN, bearer };
     const struct net_header *key = net_header_get(http_net(req), NET_HEADER_X_API_KEY);

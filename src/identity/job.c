@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/macros.h"
 #include "base/id.h"
+#include "base/macros.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/account.h"

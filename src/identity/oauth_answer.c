@@ -1,5 +1,4 @@
 /* identity/oauth_answer.c - How the endpoints are asked, by whom, and how they refuse. */
-#include <sodium.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -9,11 +8,11 @@
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/answer.h"
+#include "identity/authorization.h"
 #include "identity/oauth.h"
 #include "identity/room.h"
 
 #define ANSWER_BYTES_MAX ((size_t)4 * 1024)
-#define CREDENTIALS_BYTES_MAX 2048u
 
 static const struct {
     const char *name;
@@ -87,48 +86,20 @@ struct credentials {
     bool is_basic;
 };
 
-/* "a%20b+c" as forms have it: RFC 6749 section 2.3.1 encodes both before Basic does. */
-static bool decode_form(struct arena *arena, struct slice text, struct slice *ret)
-{
-    const struct http_param *params;
-    unsigned len;
-    struct slice pair = arena_printf(arena, "v=%.*s", SLICE_ARG(text));
-    if (!pair.data || slice_find(text, '&') != SIZE_MAX ||
-        http_form_parse(arena, pair, &params, &len) != STATUS_OK || len != 1)
-        return false;
-    *ret = params[0].value;
-    return true;
-}
-
-static bool read_basic(struct arena *arena, struct slice text, struct credentials *ret)
-{
-    char *plain = arena_alloc(arena, CREDENTIALS_BYTES_MAX);
-    size_t len;
-    if (!plain || text.len > CREDENTIALS_BYTES_MAX ||
-        sodium_base642bin((unsigned char *)plain, CREDENTIALS_BYTES_MAX, text.data, text.len, NULL,
-                          &len, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
-        return false;
-    struct slice both = slice_of(plain, len);
-    size_t colon = slice_find(both, ':');
-    return colon != SIZE_MAX && decode_form(arena, slice_head(both, colon), &ret->id) &&
-           decode_form(arena, slice_from(both, colon + 1), &ret->secret);
-}
-
 static const char *read_credentials(struct task *task, struct http_request *req,
                                     const struct identity_oauth_params *params,
                                     struct credentials *ret)
 {
-    static const struct slice scheme = SLICE_INIT("Basic ");
     const struct net_header *header = net_header_get(http_net(req), NET_HEADER_AUTHORIZATION);
     struct slice id = identity_oauth_param(params, "client_id");
     *ret =
         (struct credentials){ .id = id, .secret = identity_oauth_param(params, "client_secret") };
-    if (!header || !slice_eq_nocase(slice_head(header->value, scheme.len), scheme))
+    if (!header || !identity_is_basic(header->value))
         return ret->id.len ? NULL : "Say which client asks: client_id, or HTTP Basic.";
     if (ret->secret.len)
         return "A client proves who it is in one way only.";
     ret->is_basic = true;
-    if (!read_basic(task_arena(task), slice_trim(slice_from(header->value, scheme.len)), ret))
+    if (!identity_basic_read(task_arena(task), header->value, &ret->id, &ret->secret))
         return "The credentials of HTTP Basic are malformed.";
     return id.len && !slice_eq(id, ret->id) ? "client_id names another client than HTTP Basic."
                                             : NULL;
