@@ -102,6 +102,15 @@ const struct cmd_verb cmd_openapi = {
  * ------------------------------------------------------------------------------------------------
  */
 
+/* The permission that a route needs, or in a word whom it answers. */
+static const char *needs_of(const struct http_route *route)
+{
+    const char *permission = http_route_permission(route);
+    if (permission)
+        return permission;
+    return route->audience == HTTP_SIGNED_IN ? "signed in" : "public";
+}
+
 static int print_routes(struct app *app)
 {
     struct buf out;
@@ -109,13 +118,12 @@ static int print_routes(struct app *app)
     for (unsigned i = 0; i < http_routes_len(app->http); i++) {
         const struct http_route *route = http_route_at(app->http, i);
         struct slice method = net_method_text(route->method);
-        buf_printf(&out, "%-8.*s %-44s %-7s %s\n", SLICE_ARG(method), route->pattern,
-                   route->audience == HTTP_ADMIN ? "admin" : "public",
-                   route->summary ? route->summary : "");
+        buf_printf(&out, "%-8.*s %-44s %-18s %s\n", SLICE_ARG(method), route->pattern,
+                   needs_of(route), route->summary ? route->summary : "");
     }
     struct contract_set *set = resource_set_hold(app->engine);
     for (unsigned i = 0; i < set->len; i++)
-        buf_printf(&out, "%-8s /api/%.*s/%-36.*s %-7s %.*s\n", "resource", SLICE_ARG(set->version),
+        buf_printf(&out, "%-8s /api/%.*s/%-36.*s %-18s %.*s\n", "resource", SLICE_ARG(set->version),
                    SLICE_ARG(set->contracts[i]->name), "rules",
                    SLICE_ARG(set->contracts[i]->description));
     resource_set_release(app->engine, set);

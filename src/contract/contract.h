@@ -139,6 +139,12 @@ struct contract_referrer {
                           resource_field when ambiguous */
 };
 
+/* Where a text stands in its file. */
+struct contract_place {
+    int line, column; /* from 1; 0: nowhere, it was left out */
+    bool is_plain;    /* it stands there as it is, on one line: bytes of it are columns */
+};
+
 enum contract_action {
     CONTRACT_READ,
     CONTRACT_CREATE,
@@ -167,6 +173,7 @@ struct contract {
     struct expr
         *rules[CONTRACT_ACTIONS]; /* never NULL; a rule left out is `false` (deny by default) */
     struct slice rules_text[CONTRACT_ACTIONS];
+    struct contract_place rules_at[CONTRACT_ACTIONS]; /* where each stands in `file` */
     bool soft_delete;
     bool absent;          /* not there for clients, in an older version */
     int64_t cache_ttl_us; /* 0: not cached */
@@ -226,6 +233,8 @@ const struct contract_set *contract_set_version(const struct contract_set *set, 
 /* Whether a server of one set can go on with the other: its paths stay. */
 bool contract_set_same_versions(const struct contract_set *a, const struct contract_set *b);
 
+/* "read", "create", ...: the verb of a permission. */
+struct slice contract_action_name(enum contract_action action);
 struct contract *contract_find(const struct contract_set *set, struct slice name);
 /* O(1), no string compare beyond one. NULL when there is none. */
 struct contract_field *contract_field_find(const struct contract *contract, struct slice name);

@@ -109,29 +109,11 @@ void expr_permission_set(struct expr *expr, struct slice resource, struct slice 
     expr->action = action;
 }
 
-static bool part_names(struct slice part, struct slice name)
-{
-    return slice_eq(part, SLICE("*")) || slice_eq(part, name);
-}
-
-static bool scope_names(struct slice scope, const struct expr *expr)
-{
-    size_t colon = slice_find(scope, ':');
-    if (colon == SIZE_MAX)
-        return slice_eq(scope, SLICE("*"));
-    return part_names(slice_head(scope, colon), expr->resource) &&
-           part_names(slice_from(scope, colon + 1), expr->action);
-}
-
 bool expr__is_in_scope(const struct expr *expr, const struct expr_context *context)
 {
     const struct task_caller *caller = context->caller;
-    if (!caller || !caller->is_scoped || !expr->action.len)
-        return true;
-    for (unsigned i = 0; i < caller->scopes_len; i++)
-        if (scope_names(caller->scopes[i], expr))
-            return true;
-    return false;
+    return !caller || !caller->is_scoped || !expr->action.len ||
+           task_caller_is_in_scope(caller, expr->resource, expr->action);
 }
 
 enum expr_answer expr_decide(const struct expr *expr, const struct expr_context *context)

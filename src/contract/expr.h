@@ -66,9 +66,8 @@ struct expr_context {
 };
 
 /*
- * What a rule lets somebody do, as scopes name it: a caller who is scoped is refused by it unless
- * one of their scopes is "posts:read", or has "*" for either part, or is "*". The texts outlive the
- * expression.
+ * What a rule lets somebody do, as scopes name it (base/rights.h): a caller who is scoped is
+ * refused by it unless one of their scopes covers "posts:read". The texts outlive the expression.
  */
 void expr_permission_set(struct expr *expr, struct slice resource, struct slice action);
 
@@ -90,6 +89,12 @@ void expr_emit_row(const struct expr *expr, const struct expr_context *context,
 /* As SQL text with literals inlined and bare column names: for CREATE INDEX ... WHERE and triggers;
  * `prefix` is "" or "NEW." or "OLD.". Only for EXPR_INDEX. */
 void expr_emit_ddl(const struct expr *expr, struct slice prefix, struct buf *out);
+
+/* The names of others that an expression asks for, each where it stands in the text: roles by
+ * "x" in @roles, scopes and permissions by "a:b" in @scopes and can("a:b"). */
+enum expr_name { EXPR_NAME_ROLE, EXPR_NAME_SCOPE, EXPR_NAME_PERMISSION };
+typedef void (*expr_name_fn)(void *arg, enum expr_name kind, struct slice name, size_t offset);
+void expr_names(const struct expr *expr, expr_name_fn fn, void *arg);
 
 unsigned expr_cost(const struct expr *expr);
 /* The canonical text (for cursors and `purlin check --explain`), and a picture of what it compiles

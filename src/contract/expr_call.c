@@ -3,6 +3,7 @@
  */
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/rights.h"
 #include "contract/expr_private.h"
 
 /* What a call is made of; args does not count the receiver. */
@@ -39,7 +40,8 @@ static bool check_size(struct call *call)
         return expr__fail(call->c, STATUS_INVALID, n->first->offset, "%s has no size",
                           expr__type_name(n->first));
     if (n->first->type == EXPR_TYPE_LIST && n->first->kind != EXPR_NODE_LIST &&
-        n->first->kind != EXPR_NODE_ROLES && call->c->use == EXPR_INDEX)
+        n->first->kind != EXPR_NODE_ROLES && n->first->kind != EXPR_NODE_SCOPES &&
+        call->c->use == EXPR_INDEX)
         return expr__fail(call->c, STATUS_INVALID, n->offset,
                           "an index or count cannot look into a list");
     return becomes(n, EXPR_NODE_SIZE, EXPR_TYPE_INT);
@@ -139,6 +141,27 @@ static bool check_moment(struct call *call)
                    : becomes(n, EXPR_NODE_DURATION, EXPR_TYPE_DURATION);
 }
 
+/* can("posts:delete") */
+static bool check_can(struct call *call)
+{
+    struct expr_node *n = call->n, *arg = n->first;
+    if (call->c->use == EXPR_INDEX)
+        return expr__fail(call->c, STATUS_INVALID, n->offset,
+                          "an index or count looks at the row alone, not at who may what");
+    if (arg->kind != EXPR_NODE_STRING || !rights_is_permission(arg->text)) {
+        (void)expr__fail(call->c, STATUS_INVALID, arg->offset,
+                         "can is given the name of a permission");
+        expr__hint(call->c, "Write can(\"posts:delete\").");
+        return false;
+    }
+    n->text = arg->text;
+    n->offset = arg->offset;
+    n->first = NULL;
+    n->depth = 1;
+    n->needs = EXPR_NEEDS_CALLER;
+    return becomes(n, EXPR_NODE_CAN, EXPR_TYPE_BOOL);
+}
+
 static bool unknown_resource(struct expr_compiler *c, const struct expr_node *name)
 {
     (void)expr__fail(c, STATUS_INVALID, name->offset, "there is no resource `%.*s`",
@@ -205,6 +228,7 @@ static const struct function {
     bool (*check)(struct call *call);
     const char *usage;
 } functions[] = {
+    { SLICE_INIT("can"), AS_FUNCTION, 1, check_can, "can(\"posts:delete\")" },
     { SLICE_INIT("contains"), AS_METHOD, 2, check_contains, "text.contains(\"part\")" },
     { SLICE_INIT("duration"), AS_FUNCTION, 1, check_moment, "duration(\"24h\")" },
     { SLICE_INIT("endsWith"), AS_METHOD, 2, check_ends, "text.endsWith(\"end\")" },

@@ -275,6 +275,16 @@ static bool check_in_literal(struct expr_compiler *c, struct expr_node *needle,
     return true;
 }
 
+/* By name only: a caller may have thousands, which are no values for a statement. */
+static bool check_in_scopes(struct expr_compiler *c, const struct expr_node *needle)
+{
+    if (needle->kind == EXPR_NODE_STRING)
+        return true;
+    (void)expr__fail(c, STATUS_INVALID, needle->offset, "scopes are asked for by name");
+    expr__hint(c, "Write \"posts:read\" in @scopes.");
+    return false;
+}
+
 bool expr__check_in(struct expr_compiler *c, struct expr_node *n)
 {
     struct expr_node *needle = n->first, *list = needle->next;
@@ -291,6 +301,8 @@ bool expr__check_in(struct expr_compiler *c, struct expr_node *n)
         return needle->type == EXPR_TYPE_STRING ||
                expr__fail(c, STATUS_INVALID, needle->offset, "roles are text, not %s",
                           expr__type_name(needle));
+    if (list->kind == EXPR_NODE_SCOPES)
+        return check_in_scopes(c, needle);
     if (c->use == EXPR_INDEX)
         return expr__fail(c, STATUS_INVALID, n->offset,
                           "an index or count cannot look into a list");
@@ -365,11 +377,12 @@ static bool check_context(struct expr_compiler *c, struct expr_node *n)
 {
     if (c->use == EXPR_INDEX)
         return expr__fail(c, STATUS_INVALID, n->offset,
-                          "an index or count looks at the row alone: no @user, @roles or @now");
+                          "an index or count looks at the row alone: no @user, @roles, @scopes or "
+                          "@now");
     n->needs = EXPR_NEEDS_CALLER;
-    n->type = n->kind == EXPR_NODE_USER    ? EXPR_TYPE_UUID
-              : n->kind == EXPR_NODE_ROLES ? EXPR_TYPE_LIST
-                                           : EXPR_TYPE_TIME;
+    n->type = n->kind == EXPR_NODE_USER  ? EXPR_TYPE_UUID
+              : n->kind == EXPR_NODE_NOW ? EXPR_TYPE_TIME
+                                         : EXPR_TYPE_LIST;
     n->item = EXPR_TYPE_STRING;
     return true;
 }
@@ -451,6 +464,7 @@ bool expr__check(struct expr_compiler *c, struct expr_node *n)
         return expr__check_call(c, n) && expr__fold(c, n);
     case EXPR_NODE_USER:
     case EXPR_NODE_ROLES:
+    case EXPR_NODE_SCOPES:
     case EXPR_NODE_NOW:
         return check_context(c, n);
     default:

@@ -248,6 +248,8 @@ static struct expr_value eval_context(const struct expr_node *n, const struct ex
         return i64_value(context->now_us);
     if (n->kind == EXPR_NODE_ROLES)
         return (struct expr_value){ .kind = EXPR_VALUE_ROLES };
+    if (n->kind == EXPR_NODE_SCOPES)
+        return (struct expr_value){ .kind = EXPR_VALUE_SCOPES };
     return context->caller && context->caller->has_user ? blob_value(&context->caller->user)
                                                         : null_value;
 }
@@ -287,6 +289,8 @@ static struct expr_value eval_operator(const struct expr_node *n,
     case EXPR_NODE_SIZE:
         if (n->first->kind == EXPR_NODE_ROLES)
             return i64_value(context->caller ? context->caller->roles_len : 0);
+        if (n->first->kind == EXPR_NODE_SCOPES)
+            return i64_value(expr__scopes_len(context->caller));
         return eval_size(expr__eval(n->first, context));
     default: /* EXPR_NODE_LOWER */
         v = expr__eval(n->first, context);
@@ -314,6 +318,7 @@ struct expr_value expr__eval(const struct expr_node *n, const struct expr_contex
         return blob_value(&n->as.uuid);
     case EXPR_NODE_USER:
     case EXPR_NODE_ROLES:
+    case EXPR_NODE_SCOPES:
     case EXPR_NODE_NOW:
         return eval_context(n, context);
     case EXPR_NODE_FIELD:
@@ -418,6 +423,8 @@ static enum expr_answer decide_in(const struct expr_node *n, const struct expr_c
         return decide_in_list(needle, list.as.list, context);
     case EXPR_VALUE_ROLES:
         return decide_in_roles(needle, context);
+    case EXPR_VALUE_SCOPES:
+        return answer_of(expr__scopes_have(context->caller, needle.as.bytes));
     case EXPR_VALUE_JSON:
         return is_known(needle) ? answer_of(expr__json_has(list.as.bytes, needle)) : EXPR_ASK;
     case EXPR_VALUE_UNKNOWN:
@@ -466,6 +473,8 @@ enum expr_answer expr__decide(const struct expr_node *n, const struct expr_conte
     case EXPR_NODE_ENDS:
     case EXPR_NODE_CONTAINS:
         return decide_text(n, context);
+    case EXPR_NODE_CAN:
+        return answer_of(task_caller_has(context->caller, n->text));
     case EXPR_NODE_EXISTS:
         return decide_exists(n, context);
     case EXPR_NODE_IS_NULL:

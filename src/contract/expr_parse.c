@@ -147,6 +147,7 @@ static struct expr_node *parse_context(struct expr_compiler *c)
         enum expr_kind kind;
     } names[] = { { SLICE_INIT("user"), EXPR_NODE_USER },
                   { SLICE_INIT("roles"), EXPR_NODE_ROLES },
+                  { SLICE_INIT("scopes"), EXPR_NODE_SCOPES },
                   { SLICE_INIT("now"), EXPR_NODE_NOW } };
     struct expr_suggestion suggestion = { .wrong = c->token.text };
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -158,7 +159,7 @@ static struct expr_node *parse_context(struct expr_compiler *c)
         expr__suggest_try(&suggestion, names[i].name);
     }
     (void)expr__fail(c, STATUS_INVALID, c->token.offset,
-                     "there is no `@%.*s`, only @user, @roles and @now",
+                     "there is no `@%.*s`, only @user, @roles, @scopes and @now",
                      (int)MIN(c->token.text.len, 40), c->token.text.data);
     if (suggestion.best.len)
         expr__hint(c, "Did you mean `@%.*s`?", SLICE_ARG(suggestion.best));

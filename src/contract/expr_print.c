@@ -242,6 +242,12 @@ static void print(const struct expr_node *n, struct buf *out)
     case EXPR_NODE_ROLES:
         buf_put_lit(out, "@roles");
         return;
+    case EXPR_NODE_SCOPES:
+        buf_put_lit(out, "@scopes");
+        return;
+    case EXPR_NODE_CAN:
+        buf_printf(out, "can(\"%.*s\")", SLICE_ARG(n->text));
+        return;
     case EXPR_NODE_NOW:
         buf_put_lit(out, "@now");
         return;

@@ -27,6 +27,7 @@ enum expr_kind {
     /* the caller */
     EXPR_NODE_USER,
     EXPR_NODE_ROLES,
+    EXPR_NODE_SCOPES,
     EXPR_NODE_NOW,
     /* only until checked */
     EXPR_NODE_NAME,   /* text */
@@ -46,6 +47,7 @@ enum expr_kind {
     EXPR_NODE_STARTS,
     EXPR_NODE_ENDS,
     EXPR_NODE_CONTAINS,
+    EXPR_NODE_CAN,    /* the caller has the permission text */
     EXPR_NODE_EXISTS, /* a row of contract for which first holds */
     /* values */
     EXPR_NODE_TERNARY,
@@ -224,6 +226,7 @@ enum expr_value_kind {
     EXPR_VALUE_TEXT, /* also dates */
     EXPR_VALUE_BLOB, /* ids */
     EXPR_VALUE_ROLES,
+    EXPR_VALUE_SCOPES,
     EXPR_VALUE_LIST, /* a literal */
     EXPR_VALUE_JSON  /* a list field's text */
 };
@@ -242,6 +245,10 @@ struct expr_value {
 /* The value of any node, as far as it is known. Context->row holds the outermost row or is NULL. */
 struct expr_value expr__eval(const struct expr_node *n, const struct expr_context *context);
 enum expr_answer expr__decide(const struct expr_node *n, const struct expr_context *context);
+/* @scopes of a caller (may be NULL): of their token or key; who has none shows what their roles
+ * give. expr_rights.c. */
+bool expr__scopes_have(const struct task_caller *caller, struct slice name);
+int64_t expr__scopes_len(const struct task_caller *caller);
 struct expr_value expr__arith(enum expr_op op, struct expr_value a, struct expr_value b);
 /* <0, 0, >0 as SQLite compares numbers, text and blobs; both known and not null. */
 int expr__compare(struct expr_value a, struct expr_value b);

@@ -47,6 +47,14 @@ static size_t place_in_file(const struct contract__draft *d, const struct yaml_n
     return slice_starts(slice_from(d->text, start), text) ? start : SIZE_MAX;
 }
 
+struct contract_place contract__place_of(const struct contract__draft *d,
+                                         const struct yaml_node *node)
+{
+    return (struct contract_place){ .line = node->line,
+                                    .column = node->column + (node->quoted ? 1 : 0),
+                                    .is_plain = place_in_file(d, node, node->text) != SIZE_MAX };
+}
+
 void contract__fail_at(struct contract__loader *ld, const struct contract__draft *d,
                        const struct yaml_node *node, size_t offset, struct slice key,
                        struct slice hint, const char *format, ...)

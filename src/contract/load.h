@@ -56,6 +56,9 @@ void contract__fail_at(struct contract__loader *ld, const struct contract__draft
                        const struct yaml_node *node, size_t offset, struct slice key,
                        struct slice hint, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
+/* Where the text of a node stands. */
+struct contract_place contract__place_of(const struct contract__draft *d,
+                                         const struct yaml_node *node);
 /* "a.b" in the set's arena; empty when it is spent. */
 struct slice contract__path(struct contract__loader *ld, struct slice parent, struct slice key);
 /* "Did you mean `x`? Allowed: a, b, c." */

@@ -83,6 +83,11 @@ static const struct slice action_names[CONTRACT_ACTIONS] = {
     [CONTRACT_DELETE] = SLICE_INIT("delete"),
 };
 
+struct slice contract_action_name(enum contract_action action)
+{
+    return action_names[action];
+}
+
 static void read_rules(struct contract__loader *ld, struct contract__draft *d)
 {
     const struct yaml_node *rules = yaml_get(d->root, SLICE("rules"));
@@ -102,6 +107,8 @@ static void read_rules(struct contract__loader *ld, struct contract__draft *d)
         d->contract->rules_text[i] = SLICE("false"); /* what is not allowed is denied */
         if (node && !contract__read_text(ld, d, node, path, &d->contract->rules_text[i]))
             continue;
+        if (node)
+            d->contract->rules_at[i] = contract__place_of(d, node);
         d->contract->rules[i] = compile(ld, d, node ? node : d->root, path, d->contract,
                                         d->contract->rules_text[i], EXPR_RULE);
         if (d->contract->rules[i])

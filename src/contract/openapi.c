@@ -11,6 +11,7 @@
 #include "base/macros.h"
 #include "contract/contract.h"
 #include "contract/example.h"
+#include "contract/expr.h"
 #include "contract/openapi_private.h"
 
 struct document {
@@ -221,9 +222,14 @@ static void put_responses(struct document *d, const struct contract *c, const st
 static void put_security(struct document *d, const struct contract *c, enum contract_action action)
 {
     struct slice rule = c->rules_text[action];
-    contract__put_callers(
-        &d->o, slice_eq(rule, SLICE("true")) ? CONTRACT__ANYBODY : CONTRACT__ANYBODY_OR_KEY,
-        &d->policy);
+    const struct expr_context nobody = { .now_us = 0 };
+    static const enum contract__callers callers[] = { [EXPR_NO] = CONTRACT__KEY,
+                                                      [EXPR_YES] = CONTRACT__ANYBODY,
+                                                      [EXPR_ASK] = CONTRACT__ANYBODY_OR_KEY };
+    contract__put_callers(&d->o, callers[expr_decide(c->rules[action], &nobody)],
+                          arena_printf(d->arena, "%.*s:%.*s", SLICE_ARG(c->name),
+                                       SLICE_ARG(contract_action_name(action))),
+                          &d->policy);
     json_out_key(&d->o, SLICE("x-purlin-rules"));
     json_out_string(&d->o, rule.len ? rule : SLICE("false"));
 }
@@ -534,7 +540,7 @@ static void put_batch(struct document *d)
                 "operation has a ref.");
     json_out_key(o, SLICE("tags"));
     json_out_raw(o, SLICE("[\"batch\"]"));
-    contract__put_callers(o, CONTRACT__ANYBODY_OR_KEY, &d->policy);
+    contract__put_callers(o, CONTRACT__ANYBODY_OR_KEY, SLICE_NULL, &d->policy);
     put_parameters(d, params, true);
     json_out_raw(o, SLICE(batch_mode));
     json_out_end(o);
@@ -659,7 +665,9 @@ static void put_route(struct document *d, const struct openapi_route *route)
     take_policy(d, route->path);
     d->policy.deprecated |= route->deprecated;
     put_deprecated(d);
-    contract__put_callers(o, route->admin ? CONTRACT__KEY : CONTRACT__ANYBODY, &d->policy);
+    bool is_closed = route->permission || route->signed_in;
+    contract__put_callers(o, is_closed ? CONTRACT__KEY : CONTRACT__ANYBODY,
+                          slice_cstr(route->permission), &d->policy);
     bool is_pattern = slice_find(route->path, '{') != SIZE_MAX;
     if (route->parameters || is_pattern || d->policy.signs_messages) {
         put_parameters(d, NULL, false);
@@ -685,10 +693,10 @@ static void put_route(struct document *d, const struct openapi_route *route)
     json_out_end(o);
     json_out_end(o);
     json_out_end(o);
-    bool asks_who = route->admin || d->policy.signs_messages || d->policy.signs_plain;
+    bool asks_who = is_closed || d->policy.signs_messages || d->policy.signs_plain;
     if (asks_who && !says(route, "401"))
         contract__put_ref_member(o, "401", "responses", SLICE("Unauthenticated"));
-    if (route->admin && !says(route, "403"))
+    if (is_closed && !says(route, "403"))
         contract__put_ref_member(o, "403", "responses", SLICE("Denied"));
     if (!says(route, "400"))
         contract__put_ref_member(o, "400", "responses", SLICE("BadRequest"));

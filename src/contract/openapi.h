@@ -18,7 +18,8 @@ struct openapi_route {
     const char *method; /* "get" */
     struct slice path;
     const char *summary, *tag, *operation_id;
-    bool admin;
+    const char *permission; /* that it needs; NULL: none */
+    bool signed_in;         /* it answers people who are signed in, and nobody else */
     bool deprecated;
     const char *response_type;   /* NULL: application/json */
     const char *response_schema; /* JSON; NULL: anything */

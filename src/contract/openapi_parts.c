@@ -261,7 +261,13 @@ static void put_security_components(struct json_out *o, const struct contract__u
         SLICE("{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\","
               "\"description\":\"The bootstrap key (PURLIN_ADMIN_KEY) carries the role admin.\"}"));
     json_out_key(o, SLICE("bearer"));
-    json_out_raw(o, SLICE("{\"type\":\"http\",\"scheme\":\"bearer\"}"));
+    json_out_raw(o, SLICE("{\"type\":\"http\",\"scheme\":\"bearer\",\"description\":\"An access "
+                          "token, or a key. Held to scopes it needs one that covers what "
+                          "x-permissions names.\"}"));
+    json_out_key(o, SLICE("session"));
+    json_out_raw(o, SLICE("{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":"
+                          "\"__Host-purlin_session\",\"description\":\"A browser's session; what "
+                          "changes something also needs X-CSRF-Token.\"}"));
     if (used->signs_messages) {
         json_out_key(o, SLICE("messageSignature"));
         json_out_raw(o, SLICE(message_signature));
@@ -276,8 +282,8 @@ static void put_security_components(struct json_out *o, const struct contract__u
 /* Each way to be known, together with a scheme of signatures; NULL: without one. */
 static void put_alternatives(struct json_out *o, enum contract__callers callers, const char *scheme)
 {
-    static const char *const ways[] = { NULL, "apiKey", "bearer" };
-    unsigned from = callers == CONTRACT__KEY, to = callers == CONTRACT__ANYBODY ? 1 : 3;
+    static const char *const ways[] = { NULL, "apiKey", "bearer", "session" };
+    unsigned from = callers == CONTRACT__KEY, to = callers == CONTRACT__ANYBODY ? 1 : 4;
     for (unsigned i = from; i < to; i++) {
         json_out_object(o);
         if (ways[i]) {
@@ -293,8 +299,13 @@ static void put_alternatives(struct json_out *o, enum contract__callers callers,
 }
 
 void contract__put_callers(struct json_out *o, enum contract__callers callers,
-                           const struct openapi_policy *policy)
+                           struct slice permission, const struct openapi_policy *policy)
 {
+    json_out_key(o, SLICE("x-permissions"));
+    json_out_array(o);
+    if (permission.len)
+        json_out_string(o, permission);
+    json_out_end(o);
     json_out_key(o, SLICE("security"));
     json_out_array(o);
     if (!policy->signs_always)

@@ -15,10 +15,12 @@ void contract__put_ref_member(struct json_out *o, const char *key, const char *s
                               struct slice name);
 /* The component of an error status. */
 const char *contract__error_name(int status);
-/* Who may call: nobody in particular, or also who has a key or token; and with what signatures. */
+/* Who may call: nobody in particular, or also who has a key, token or session; and with what
+ * signatures. `permission` is what they need of permissions, and what a token or key that is held
+ * to scopes has to have among them; empty: none. */
 enum contract__callers { CONTRACT__ANYBODY, CONTRACT__ANYBODY_OR_KEY, CONTRACT__KEY };
 void contract__put_callers(struct json_out *o, enum contract__callers callers,
-                           const struct openapi_policy *policy);
+                           struct slice permission, const struct openapi_policy *policy);
 /* What operations refer to beside the ever same. */
 struct contract__used {
     bool ages; /* one is deprecated */

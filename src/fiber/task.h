@@ -17,6 +17,7 @@
 #include "fiber/loop.h"
 
 struct arena;
+struct rights;
 struct task;
 
 /* Who is asking. Filled by the edge's identity step; anonymous when has_user is false and roles is
@@ -26,10 +27,20 @@ struct task_caller {
     struct uuid user;
     const struct slice *roles; /* at most 32 */
     unsigned roles_len;
-    bool is_scoped; /* may do only what `scopes` name, of what else they may: "posts:read" */
+    unsigned lent_len; /* roles behind those: not theirs to show, but what they let do counts */
+    const struct rights *rights; /* what roles let do (base/rights.h); NULL: admin all, none else */
+    bool is_scoped;   /* may do only what `scopes` name, of what else they may: "posts:read" */
+    bool scopes_give; /* nobody's roles stand behind the scopes: what they name may be done */
     const struct slice *scopes;
     unsigned scopes_len;
 };
+
+/* Do their scopes let them do this at all? Who has none is not held back. */
+bool task_caller_is_in_scope(const struct task_caller *caller, struct slice area,
+                             struct slice verb);
+/* Have they this permission, by a role or a scope that gives it, and within their scopes? `caller`
+ * may be NULL: anonymous. */
+bool task_caller_has(const struct task_caller *caller, struct slice permission);
 
 typedef void (*task_fn)(struct task *task, void *arg);
 

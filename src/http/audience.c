@@ -1,8 +1,26 @@
 /*
- * http/audience.c - Routes for administrators answer nobody else, and none answers a credential
- * that is wrong.
+ * http/audience.c - Routes that need a permission answer nobody without it, and none answers a
+ * credential that is wrong.
  */
 #include "http/internal.h"
+
+#include "base/arena.h"
+#include "base/rights.h"
+
+const char *http_route_permission(const struct http_route *route)
+{
+    if (route->audience != HTTP_ADMIN)
+        return NULL;
+    return route->permission ? route->permission : RIGHTS_OPERATE;
+}
+
+static const char *denial(struct http_request *req, const char *permission)
+{
+    struct arena *arena = http_arena(req);
+    const char *text =
+        arena_cstr(arena, arena_printf(arena, "This needs the permission %s.", permission));
+    return text ? text : "This needs a permission.";
+}
 
 static bool before(struct http_request *req)
 {
@@ -13,15 +31,15 @@ static bool before(struct http_request *req)
                           req->caller_refusal[1]);
         return false;
     }
-    if (!req->route || req->route->route.audience == HTTP_PUBLIC ||
-        http__has_role(&req->caller, SLICE("admin")))
+    const char *permission = req->route ? http_route_permission(&req->route->route) : NULL;
+    if (!permission || task_caller_has(&req->caller, slice_cstr(permission)))
         return true;
     bool is_anonymous = !req->caller.has_user && req->caller.roles_len == 0;
-    if (is_anonymous)
+    if (is_anonymous && !req->caller.is_scoped)
         http__send_simple(req, STATUS_UNAUTHENTICATED, 0, "http/unauthenticated",
                           "This needs the key of an administrator.");
     else
-        http__send_simple(req, STATUS_DENIED, 0, "http/denied", "This needs the role admin.");
+        http__send_simple(req, STATUS_DENIED, 0, "http/denied", denial(req, permission));
     return false;
 }
 

@@ -37,6 +37,7 @@ static bool before(struct http_request *req)
     if (sodium_memcmp(digest, req->app->admin_digest, sizeof(digest)) == 0) {
         req->caller.roles = admin_roles;
         req->caller.roles_len = 1;
+        req->caller.rights = req->app->options.rights;
         uint64_t id;
         memcpy(&id, digest, sizeof(id));
         http_caller_key_set(req, id);
@@ -49,6 +50,7 @@ static bool before(struct http_request *req)
 void http_caller_set(struct http_request *req, const struct task_caller *caller)
 {
     req->caller = *caller;
+    req->caller.rights = req->app->options.rights;
     req->key_failed = false; /* it is not the bootstrap key, and need not be */
 }
 

@@ -25,6 +25,7 @@ struct http_signature_key;
 struct loop;
 struct metrics;
 struct problem;
+struct rights;
 struct address_set;
 struct shared_counts;
 struct task;
@@ -44,8 +45,9 @@ typedef void (*http_inline_fn)(struct http_request *req, void *arg);
 
 enum http_audience {
     HTTP_PUBLIC,
-    HTTP_ADMIN
-}; /* HTTP_ADMIN: without the role "admin" it is 401 or 403 */
+    HTTP_ADMIN,    /* without the route's `permission` it is 401 or 403 */
+    HTTP_SIGNED_IN /* for people: the handler says 401 to others, and whose session it asks for */
+};
 
 /* Who goes first when there is more work than time, and what limits hold. */
 enum http_priority {
@@ -65,6 +67,7 @@ struct http_route {
     http_inline_fn handle_inline;
     void *arg;
     enum http_audience audience;
+    const char *permission; /* of HTTP_ADMIN: constant, base/rights.h; NULL: RIGHTS_OPERATE */
     int64_t body_bytes_max; /* 0: the policy's; -1: no body is read by the handler */
     int64_t timeout_us;     /* the task's deadline; 0: the policy's */
     bool signs_in;   /* pays no heed to a session, which may be over, and so to no CSRF token:
@@ -314,7 +317,8 @@ struct http_options {
     unsigned hosts_len;        /* 0: any */
     struct slice admin_key;    /* PURLIN_ADMIN_KEY; empty: none. X-API-Key or Authorization: Bearer
                                   equal to it -> role admin */
-    bool development;          /* Server-Timing, causes in 500 answers stay out even so */
+    const struct rights *rights; /* what roles let do; outlives the app; NULL: admin all */
+    bool development;            /* Server-Timing, causes in 500 answers stay out even so */
     bool access_log;
     struct slice
         problem_base;    /* prefix of problem type URIs; default "https://purlin.dev/problems/" */
@@ -367,6 +371,8 @@ unsigned http_settings_living(const struct http_app *app);
  */
 enum status http_route_add(struct http_app *app, const struct http_route *route,
                            const char **ret_reason);
+/* The permission that a route needs; NULL: none. */
+const char *http_route_permission(const struct http_route *route);
 /* Walk the routes in the order added. */
 unsigned http_routes_len(const struct http_app *app);
 const struct http_route *http_route_at(const struct http_app *app, unsigned i);

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/macros.h"
 #include "base/metric.h"
+#include "base/rights.h"
 #include "fiber/loop.h"
 #include "fiber/task.h"
 #include "http/http.h"
@@ -254,21 +255,23 @@ static enum status add_handler(struct observe *o, const char *pattern, http_hand
                                const char *operation_id, const char *type, const char *schema)
 {
     const char *reason;
-    return http_route_add(o->app,
-                          &(struct http_route){ .method = NET_METHOD_GET,
-                                                .pattern = pattern,
-                                                .handler = fn,
-                                                .arg = o,
-                                                .quiet = true,
-                                                .priority = HTTP_PRIORITY_HEALTH,
-                                                .audience = audience,
-                                                .body_bytes_max = -1,
-                                                .summary = summary,
-                                                .tag = "health",
-                                                .operation_id = operation_id,
-                                                .answer_type = type,
-                                                .answer_schema = schema },
-                          &reason);
+    return http_route_add(
+        o->app,
+        &(struct http_route){ .method = NET_METHOD_GET,
+                              .pattern = pattern,
+                              .handler = fn,
+                              .arg = o,
+                              .quiet = true,
+                              .priority = HTTP_PRIORITY_HEALTH,
+                              .audience = audience,
+                              .permission = fn == metrics_text ? RIGHTS_METRICS : RIGHTS_HEALTH,
+                              .body_bytes_max = -1,
+                              .summary = summary,
+                              .tag = "health",
+                              .operation_id = operation_id,
+                              .answer_type = type,
+                              .answer_schema = schema },
+        &reason);
 }
 
 static enum status add_metrics(struct observe *o, const char *pattern, const char *summary,

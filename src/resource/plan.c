@@ -623,6 +623,8 @@ struct slice resource__plan_context(const struct resource_plan *plan,
     buf_putc(&b, caller && caller->has_user ? 'u' : 'a');
     for (unsigned i = 0; caller && i < caller->roles_len; i++)
         put_text(&b, caller->roles[i]);
+    for (unsigned i = 0; caller && caller->is_scoped && i < caller->scopes_len; i++)
+        put_text(&b, caller->scopes[i]);
     buf_putc(&b, plan->deleted ? 'd' : 'l');
     for (unsigned i = 0; i < plan->sort_len; i++) {
         const struct contract_field *field = plan->sort[i].field;

@@ -222,7 +222,7 @@ static inline enum status resource__fail_as(struct problem *problem, enum status
 static inline bool resource__is_anonymous(const struct resource_call *call)
 {
     const struct task_caller *caller = call->context.caller;
-    return !caller || (!caller->has_user && caller->roles_len == 0);
+    return !caller || (!caller->has_user && caller->roles_len == 0 && !caller->is_scoped);
 }
 /* 401 for who has not said who they are, 403 for the others. */
 enum status resource__refuse(const struct resource_call *call, struct problem *problem,

@@ -48,7 +48,7 @@ static const struct openapi_route routes[] = {
       .path = SLICE_INIT("/other"),
       .summary = "Another.",
       .operation_id = "other",
-      .admin = true },
+      .permission = "purlin:audit" },
     { .method = "delete",
       .path = SLICE_INIT("/health"),
       .summary = "Be ill.",
@@ -197,7 +197,10 @@ static void test_rules_are_told(void **state)
     check_text("create", json_slice(at(path, "/post/x-purlin-rules")), SLICE("@user != null"));
     check_text("delete", json_slice(at(one, "/delete/x-purlin-rules")), SLICE("false"));
     assert_int_equal(json_integer_value(at(path, "/post/x-purlin-ratelimit/count")), 5);
-    assert_int_equal(json_array_size(at(f.document, "/paths/~1other/post/security")), 2);
+    assert_int_equal(json_array_size(at(f.document, "/paths/~1other/post/security")), 3);
+    check_text("needs", json_slice(at(f.document, "/paths/~1other/post/x-permissions/0")),
+               SLICE("purlin:audit"));
+    check_text("covers", json_slice(at(path, "/post/x-permissions/0")), SLICE("things:create"));
     fixture_fini(&f);
 }
 
@@ -312,13 +315,16 @@ static void test_signatures_are_told(void **state)
     } cases[] = {
         { "/paths/~1api~1v1~1odd/get/security", "[{},{\"plainSignature\":[]}]" },
         { "/paths/~1api~1v1~1odd/post/security",
-          "[{},{\"apiKey\":[]},{\"bearer\":[]},{\"plainSignature\":[]},"
-          "{\"apiKey\":[],\"plainSignature\":[]},{\"bearer\":[],\"plainSignature\":[]}]" },
+          "[{\"apiKey\":[]},{\"bearer\":[]},{\"session\":[]},"
+          "{\"apiKey\":[],\"plainSignature\":[]},{\"bearer\":[],\"plainSignature\":[]},"
+          "{\"session\":[],\"plainSignature\":[]}]" },
         { "/paths/~1api~1v1~1odd~1{id}/get/security", "[{\"messageSignature\":[]}]" },
         { "/paths/~1api~1v1~1batch/post/security",
           "[{\"messageSignature\":[]},{\"apiKey\":[],\"messageSignature\":[]},"
-          "{\"bearer\":[],\"messageSignature\":[]},{\"plainSignature\":[]},"
-          "{\"apiKey\":[],\"plainSignature\":[]},{\"bearer\":[],\"plainSignature\":[]}]" },
+          "{\"bearer\":[],\"messageSignature\":[]},{\"session\":[],\"messageSignature\":[]},"
+          "{\"plainSignature\":[]},"
+          "{\"apiKey\":[],\"plainSignature\":[]},{\"bearer\":[],\"plainSignature\":[]},"
+          "{\"session\":[],\"plainSignature\":[]}]" },
         { "/components/securitySchemes/messageSignature/name", "\"Signature\"" },
         { "/components/securitySchemes/plainSignature/name", "\"X-Signature\"" },
         { "/components/parameters/SignatureInput/name", "\"Signature-Input\"" },
