@@ -15,6 +15,7 @@
 #include "cmd/identity.h"
 #include "cmd/mail.h"
 #include "cmd/rate.h"
+#include "cmd/rights.h"
 #include "cmd/security.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
@@ -47,7 +48,8 @@ int app_open_contracts(struct app *app)
 {
     if (contract_set_load(app->config.contracts, &app->diag, &app->set) != STATUS_OK)
         return cmd_print_diag(&app->diag);
-    return CMD_OK;
+    rights_check(app);
+    return app->diag.len ? cmd_print_diag(&app->diag) : CMD_OK;
 }
 
 int app_open_store(struct app *app, const char *verb, bool create, bool read_only)
@@ -265,6 +267,7 @@ int app_open_http(struct app *app, const char *verb, struct loop *const *loops, 
     struct http_options http = {
         .metrics = app->metrics,
         .admin_key = c->admin_key,
+        .rights = &c->rights,
         .development = !config_is_production(c),
         .access_log = c->access_log,
     };

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/yaml.h"
+#include "cmd/config_rights.h"
 #include "cmd/edge.h"
 #include "cmd/rate.h"
 #include "net/net.h"
@@ -418,6 +419,8 @@ static void read_map(struct loading *l, const struct yaml_node *map, struct slic
             continue; /* read_routes does */
         } else if (!l->route && config_is_oauth_list(name)) {
             continue; /* config_read_oauth does */
+        } else if (!l->route && config_is_rights_map(name)) {
+            continue; /* config_read_rights does */
         } else if (l->route && key && !key->per_route) {
             complain(l, key, &origin, "holds for all routes; it cannot be set for some");
         } else if (value->kind == YAML_MAP) {
@@ -566,6 +569,7 @@ static void read_file(struct loading *l, const struct yaml_node **ret_routes)
     const struct config_oauth_reading oauth = {
         .arena = l->arena, .diag = l->diag, .file = path, .expand = expand, .arg = &expanding
     };
+    config_read_rights(&oauth, root, &l->config);
     config_read_oauth(&oauth, yaml_get(root, SLICE("oauth")), &l->config);
 }
 

@@ -15,11 +15,13 @@
 
 #include "base/address.h"
 #include "base/diag.h"
+#include "base/rights.h"
 #include "base/slice.h"
 #include "base/status.h"
 
 struct arena;
 struct buf;
+struct config_named;
 struct identity_client;
 struct identity_scope;
 struct json_out;
@@ -166,6 +168,9 @@ struct config {
     unsigned oauth_clients_len;
     const struct identity_scope *oauth_scopes;
     unsigned oauth_scopes_len;
+    struct rights rights;       /* `roles` and `permissions` of the file */
+    struct config_named *named; /* permissions that it names, in roles and scopes */
+    unsigned named_len;
 
     int64_t limit_default;
     int64_t limit_max;

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "cmd/config.h"
+#include "cmd/config_rights.h"
 
 static const char *const type_names[] = {
     [CONFIG_TEXT] = "text",         [CONFIG_INTEGER] = "integer", [CONFIG_BOOLEAN] = "on / off",
@@ -212,6 +213,7 @@ void config_print_schema(struct buf *out)
     json_out_object(&o);
     schema_keys(&o, false);
     schema_routes(&o);
+    config_rights_schema(&o);
     json_out_end(&o);
     json_out_end(&o);
     buf_putc(out, '\n');

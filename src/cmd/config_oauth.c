@@ -9,11 +9,13 @@
 #include "base/macros.h"
 #include "base/yaml.h"
 #include "cmd/config.h"
+#include "cmd/config_rights.h"
 #include "identity/clients.h"
 
 #define SCOPES_MAX 64u
 #define TEXT_MAX 200u
 #define LIST_BYTES_MAX ((size_t)16 * 1024)
+#define SCOPE_LIST_MAX ((size_t)2048) /* of one scope's permissions */
 
 bool config_is_oauth_list(struct slice name)
 {
@@ -64,27 +66,128 @@ static bool is_scope_name(struct slice name)
     return name.len > 0 && name.len <= 64;
 }
 
+static bool has_word(struct slice list, struct slice word)
+{
+    struct slice one;
+    while (list.len && slice_split(&list, ' ', &one))
+        if (slice_eq(one, word))
+            return true;
+    return false;
+}
+
+/* Add to the end of a list with spaces, once. False: it grew too long. */
+static bool put_word(struct buf *list, struct slice word)
+{
+    if (has_word(buf_slice(list), word))
+        return true;
+    if (list->len)
+        buf_putc(list, ' ');
+    buf_put_slice(list, word);
+    return buf_status(list) == STATUS_OK;
+}
+
+struct scope_reading {
+    const struct config_oauth_reading *of;
+    struct config *config;
+    struct buf roles, permissions;
+};
+
+static void read_scope_permission(struct scope_reading *s, const struct yaml_node *item)
+{
+    static const struct slice key = SLICE_INIT("oauth.scopes");
+    if (config_name_permission(s->of, item, item->text, key, s->config) &&
+        !put_word(&s->permissions, item->text))
+        complain(s->of, item, "oauth.scopes", "are more permissions than a token can carry");
+}
+
+/* What the role may is what the scope lets through, so the role has to say it. */
+static void read_scope_role(struct scope_reading *s, const struct yaml_node *item)
+{
+    const struct rights *rights = &s->config->rights;
+    struct slice role = item->kind == YAML_SCALAR ? item->text : SLICE_NULL;
+    unsigned len;
+    const struct slice *patterns = rights_patterns_of(rights, role, &len);
+    if (!rights_has_role(rights, role)) {
+        diag_add(s->of->diag, s->of->file, item->line, item->column, SLICE("oauth.scopes"),
+                 config_suggest_role(s->of->arena, rights, role),
+                 "the role %.*s is not declared: say under `roles` what it may",
+                 SLICE_ARG(slice_head(role, 80)));
+        return;
+    }
+    bool fits = put_word(&s->roles, role);
+    for (unsigned i = 0; i < len; i++)
+        fits &= put_word(&s->permissions, patterns[i]);
+    if (!fits)
+        complain(s->of, item, "oauth.scopes", "has more permissions than a token can carry");
+}
+
+static bool read_each(struct scope_reading *s, const struct yaml_node *value,
+                      void (*fn)(struct scope_reading *s, const struct yaml_node *item))
+{
+    if (value->kind == YAML_MAP)
+        return false;
+    if (value->kind == YAML_SCALAR)
+        fn(s, value);
+    else
+        for (const struct yaml_node *item = value->first; item; item = item->next)
+            fn(s, item);
+    return true;
+}
+
+static bool read_scope_member(struct scope_reading *s, const struct yaml_node *one,
+                              struct identity_scope *ret)
+{
+    struct slice name = one->key->text;
+    if (slice_eq(name, SLICE("description")) && one->kind == YAML_SCALAR) {
+        ret->text = s->of->expand(s->of->arg, one);
+        return true;
+    }
+    if (slice_eq(name, SLICE("roles")))
+        return read_each(s, one, read_scope_role);
+    return slice_eq(name, SLICE("permissions")) && read_each(s, one, read_scope_permission);
+}
+
+/* A scope that is the name of a permission stands for it. */
+static void settle_scope(struct scope_reading *s, const struct yaml_node *value,
+                         struct identity_scope *ret)
+{
+    unsigned before = s->of->diag->len;
+    if (!s->permissions.len && !s->roles.len && rights_is_pattern(ret->name))
+        read_scope_permission(s, value->key);
+    ret->roles = buf_slice(&s->roles);
+    ret->permissions = buf_slice(&s->permissions);
+    if (!ret->permissions.len && s->of->diag->len == before)
+        diag_add(s->of->diag, s->of->file, value->key->line, value->key->column,
+                 SLICE("oauth.scopes"), SLICE_NULL,
+                 "names no permissions, so nothing could be done with it: say `permissions: "
+                 "[posts:read]`, or [\"*\"] for all that the person may");
+}
+
 static void read_scope(const struct config_oauth_reading *r, const struct yaml_node *value,
-                       struct identity_scope *ret)
+                       struct config *config, struct identity_scope *ret)
 {
     static const char key[] = "oauth.scopes";
+    static const char shape[] =
+        "an item is a description, or has `description` and lists `permissions` and `roles`";
+    struct scope_reading s = { .of = r, .config = config };
+    unsigned before = r->diag->len;
+    buf_init(&s.roles, r->arena, 64, SCOPE_LIST_MAX);
+    buf_init(&s.permissions, r->arena, 128, SCOPE_LIST_MAX);
     ret->name = value->key->text;
     if (!is_scope_name(ret->name))
         complain(r, value->key, key, "a name has at most 64 letters, digits and - _ . : /");
-    if (value->kind == YAML_SCALAR) {
+    if (value->kind == YAML_SCALAR)
         ret->text = r->expand(r->arg, value);
-    } else if (value->kind == YAML_MAP) {
-        for (const struct yaml_node *one = value->first; one; one = one->next) {
-            if (slice_eq(one->key->text, SLICE("description")) && one->kind == YAML_SCALAR)
-                ret->text = r->expand(r->arg, one);
-            else if (!slice_eq(one->key->text, SLICE("roles")) || !read_list(r, one, &ret->roles))
-                complain(r, one->key, key, "an item has `description` and a list `roles`");
-        }
-    } else {
-        complain(r, value, key, "an item is a description, or has `description` and `roles`");
-    }
+    else if (value->kind != YAML_MAP)
+        complain(r, value, key, shape);
+    for (const struct yaml_node *one = value->first; value->kind == YAML_MAP && one;
+         one = one->next)
+        if (!read_scope_member(&s, one, ret))
+            complain(r, one->key, key, shape);
     if (ret->text.len > TEXT_MAX || !utf8_is_valid(ret->text))
         complain(r, value, key, "the description is longer than 200 bytes");
+    if (r->diag->len == before)
+        settle_scope(&s, value, ret);
 }
 
 static void read_scopes(const struct config_oauth_reading *r, const struct yaml_node *map,
@@ -101,7 +204,7 @@ static void read_scopes(const struct config_oauth_reading *r, const struct yaml_
             complain(r, value, key, "has more than 64 items");
             return;
         }
-        read_scope(r, value, &scopes[config->oauth_scopes_len++]);
+        read_scope(r, value, config, &scopes[config->oauth_scopes_len++]);
     }
     config->oauth_scopes = scopes;
 }
@@ -228,8 +331,10 @@ void config_oauth_schema(struct json_out *o)
         "{\"description\":\"What clients may ask for: names, and what each lets do.\","
         "\"type\":\"object\",\"maxProperties\":64,\"additionalProperties\":{\"anyOf\":["
         "{\"type\":\"string\"},{\"type\":\"object\",\"additionalProperties\":false,\"properties\":"
-        "{\"description\":{\"type\":\"string\",\"maxLength\":200},\"roles\":{\"type\":\"array\","
-        "\"items\":{\"type\":\"string\"}}}}]}}";
+        "{\"description\":{\"type\":\"string\",\"maxLength\":200},\"permissions\":{\"type\":"
+        "\"array\","
+        "\"items\":{\"type\":\"string\"}},\"roles\":{\"type\":\"array\",\"items\":{\"type\":"
+        "\"string\"}}}}]}}";
     static const char clients[] =
         "{\"description\":\"Programs that act for people, or by themselves.\",\"type\":\"array\","
         "\"maxItems\":256,\"items\":{\"type\":\"object\",\"additionalProperties\":false,"

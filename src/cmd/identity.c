@@ -84,6 +84,7 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .scopes = c->oauth_scopes,
         .scopes_len = c->oauth_scopes_len,
         .oauth = c->oauth_enabled,
+        .rights = &c->rights,
     };
     return identity_open(http, &options, app->arena, &app->problem, &app->identity);
 }

@@ -13,6 +13,7 @@
 #include "base/macros.h"
 #include "cmd/app.h"
 #include "cmd/operator.h"
+#include "cmd/rights.h"
 #include "cmd/security.h"
 #include "fiber/task.h"
 #include "identity/api_keys.h"
@@ -111,6 +112,9 @@ static int create_task(struct task *task, struct app *app, void *arg)
     struct uuid id;
     CLEANUP(identity_secret_wipe) struct identity_secret secret = { .len = 0 };
     operator_event(task_arena(task), &call->by);
+    if (rights_check_scopes(task, app, call->scopes, call->scopes_len) != STATUS_OK ||
+        rights_check_roles(task, app, call->roles, call->roles_len) != STATUS_OK)
+        return cmd_print_problem("key", task_problem(task));
     if (identity_api_key_create(task, app->api_keys, &call->order, &call->by, call->now_us, &id,
                                 &secret) != STATUS_OK)
         return cmd_print_problem("key", task_problem(task));
@@ -254,6 +258,8 @@ static int run_call(struct key_call *call, struct slice what)
     if (code != CMD_OK)
         return code;
     code = app_open_config(&app, &call->common);
+    if (code == CMD_OK && call->scopes_len)
+        code = app_open_contracts(&app);
     if (code == CMD_OK)
         code = security_open_tool(&app, call->verb->name, false);
     if (code == CMD_OK)

@@ -9,6 +9,7 @@
 #include "base/macros.h"
 #include "cmd/app.h"
 #include "cmd/identity.h"
+#include "cmd/rights.h"
 #include "fiber/task.h"
 #include "identity/clients.h"
 #include "identity/identity.h"
@@ -140,10 +141,25 @@ static enum status list(struct task *task, struct identity *identity, const stru
 /* -- the verb
  * ------------------------------------------------------------------------------------------ */
 
+/* Those that are called as permissions are, unless oauth.scopes says what they are. */
+static enum status check_scopes(struct task *task, const struct app *app, const struct asked *a)
+{
+    for (unsigned i = 0; i < a->scopes_len; i++) {
+        bool is_declared = !rights_is_pattern(a->scopes[i]);
+        for (unsigned k = 0; k < app->config.oauth_scopes_len; k++)
+            is_declared |= slice_eq(app->config.oauth_scopes[k].name, a->scopes[i]);
+        if (!is_declared && rights_check_scopes(task, app, &a->scopes[i], 1) != STATUS_OK)
+            return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
 static int act(struct task *task, struct app *app, void *arg)
 {
     struct asked *a = arg;
-    enum status st;
+    enum status st = check_scopes(task, app, a);
+    if (st != STATUS_OK)
+        return cmd_print_problem("client", task_problem(task));
     if (slice_eq(a->act, SLICE("create")))
         st = create(task, app->identity, a);
     else if (slice_eq(a->act, SLICE("secret")))

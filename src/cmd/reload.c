@@ -14,6 +14,7 @@
 #include "cmd/listen.h"
 #include "cmd/notify.h"
 #include "cmd/rate.h"
+#include "cmd/rights.h"
 #include "cmd/tls.h"
 #include "contract/contract.h"
 #include "contract/sql.h"
@@ -144,6 +145,8 @@ static enum status take_over(struct reload *r, struct app *next)
     if (log_level_parse(next->config.log_level, &level))
         log_level_set(level);
     config_needs_restart(&r->started, &next->config, log_needs_restart, NULL);
+    if (rights_differ(&r->started.rights, &next->config.rights))
+        log_needs_restart(NULL, &(struct config_key){ .name = "roles" });
     resource_reload(r->app->engine, next->set);
     next->set = NULL;
     __atomic_store_n(&r->app->config.grace_us, next->config.grace_us, __ATOMIC_RELAXED);

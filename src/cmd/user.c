@@ -13,6 +13,7 @@
 #include "base/macros.h"
 #include "cmd/app.h"
 #include "cmd/identity.h"
+#include "cmd/rights.h"
 #include "cmd/security.h"
 #include "contract/contract.h"
 #include "fiber/task.h"
@@ -126,7 +127,9 @@ static enum status change_roles(struct task *task, struct identity *identity, st
 static int act(struct task *task, struct app *app, void *arg)
 {
     struct user *u = arg;
-    enum status st;
+    enum status st = rights_check_roles(task, app, u->added, u->added_len);
+    if (st != STATUS_OK)
+        return cmd_print_problem("user", task_problem(task));
     if (slice_eq(u->act, SLICE("create")))
         st = create(task, app->identity, u);
     else if (slice_eq(u->act, SLICE("role")))

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/macros.h"
+#include "base/rights.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/audit_private.h"
@@ -261,6 +262,7 @@ enum status identity_audit_routes(struct identity_audit *audit, struct http_app 
                                                 .handler = handle_list,
                                                 .arg = audit,
                                                 .audience = HTTP_ADMIN,
+                                                .permission = RIGHTS_AUDIT,
                                                 .body_bytes_max = -1,
                                                 .summary = "The audit log, newest first.",
                                                 .tag = "audit",

@@ -60,19 +60,33 @@ static bool use_key(const struct identity *identity, const struct http_request *
     return true;
 }
 
-/* A key's scopes are permissions: what it may do of what its owner may. */
+static unsigned words_of(struct slice list)
+{
+    struct slice word;
+    unsigned n = 0;
+    while (list.len && slice_split(&list, ' ', &word))
+        n++;
+    return n;
+}
+
+/* What they are held to: permissions, and behind those the names that an OAuth client was granted,
+ * for rules to ask after. Without memory for them: none. */
 static void set_scopes(struct arena *arena, const struct identity_who *who,
                        struct task_caller *caller)
 {
-    struct slice rest = who->scope, scope;
-    caller->is_scoped = who->is_key && who->scope.len > 0;
+    struct slice names = who->is_key ? SLICE_NULL : who->scope;
+    struct slice rest = who->permissions, word;
+    caller->is_scoped = who->is_scoped && !who->is_limited; /* who is nobody may what anybody may */
+    caller->scopes_give = who->is_client;
     if (!caller->is_scoped)
         return;
-    struct slice *scopes = arena_array_of(arena, struct slice, IDENTITY_API_KEY_SCOPES_MAX);
-    while (scopes && caller->scopes_len < IDENTITY_API_KEY_SCOPES_MAX &&
-           slice_split(&rest, ' ', &scope))
-        scopes[caller->scopes_len++] = scope;
-    caller->scopes = scopes; /* without memory for them: none */
+    unsigned max = words_of(rest) + words_of(names);
+    struct slice *scopes = arena_array_of(arena, struct slice, max ? max : 1);
+    while (scopes && rest.len && slice_split(&rest, ' ', &word))
+        scopes[caller->scopes_len++] = word;
+    while (scopes && names.len && slice_split(&names, ' ', &word))
+        scopes[caller->scopes_len++] = word;
+    caller->scopes = scopes;
 }
 
 static void tell(struct http_request *req, const struct identity_who *who)
@@ -80,7 +94,8 @@ static void tell(struct http_request *req, const struct identity_who *who)
     struct task_caller caller = { .has_user = who->has_user && !who->is_limited,
                                   .user = who->user,
                                   .roles = who->roles,
-                                  .roles_len = who->roles_len };
+                                  .roles_len = who->roles_len,
+                                  .lent_len = who->lent_len };
     set_scopes(http_arena(req), who, &caller);
     http_caller_set(req, &caller);
     if (who->is_key)
@@ -192,6 +207,8 @@ static enum status look_up_key(struct task *task, struct http_request *req,
                                   .roles_len = found.roles_len };
     *ret_expires_us = found.expires_us ? found.expires_us : INT64_MAX;
     st = scopes_of(task_arena(task), &found, &ret->scope);
+    ret->permissions = ret->scope; /* the same words */
+    ret->is_scoped = ret->scope.len > 0;
     if (st != STATUS_OK || !found.has_user)
         return st;
     st = identity_account_by_user(task, identity, &found.user, &account);

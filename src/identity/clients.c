@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/problem.h"
+#include "base/rights.h"
 #include "fiber/task.h"
 #include "identity/feed.h"
 #include "identity/oauth_text.h"
@@ -47,7 +48,7 @@ static bool is_known_scope(struct slice name, const struct identity_scope *scope
     for (unsigned i = 0; i < len; i++)
         if (slice_eq(name, scopes[i].name))
             return true;
-    return false;
+    return rights_is_pattern(name); /* a permission stands for itself */
 }
 
 static const char *check_redirects(const struct identity_client *client)
@@ -86,7 +87,8 @@ const char *identity_client_check(const struct identity_client *client,
         return "has scopes that are none, or more than 32";
     while (identity_scope_next(&rest, &name))
         if (!is_known_scope(name, scopes, scopes_len))
-            return "has a scope that is neither OpenID's nor one of oauth.scopes";
+            return "has a scope that is neither OpenID's, nor one of oauth.scopes, nor a "
+                   "permission";
     return check_redirects(client);
 }
 

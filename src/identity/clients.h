@@ -42,8 +42,9 @@ struct identity_client {
 
 /* What an application calls a part of what can be done: "notes.read". */
 struct identity_scope {
-    struct slice name, text; /* the text completes "This program wants to ..." */
-    struct slice roles;      /* that it lets through; names with spaces between them */
+    struct slice name, text;  /* the text completes "This program wants to ..." */
+    struct slice permissions; /* what a token with it may do; patterns with spaces between them */
+    struct slice roles;       /* that it lets through besides; names with spaces between them */
 };
 
 /* "authorization_code", "refresh_token", "client_credentials". 0: unknown. */

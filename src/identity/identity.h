@@ -33,6 +33,7 @@ struct identity_scope;
 struct loop;
 struct metrics;
 struct problem;
+struct rights;
 struct store;
 struct store_tx;
 struct task;
@@ -88,7 +89,8 @@ struct identity_options {
     unsigned clients_len;
     const struct identity_scope *scopes; /* the application's own */
     unsigned scopes_len;
-    bool oauth; /* its endpoints are there */
+    bool oauth;                  /* its endpoints are there */
+    const struct rights *rights; /* roles and permissions; outlive the room. NULL: none declared */
 };
 
 /*

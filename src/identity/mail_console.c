@@ -2,12 +2,13 @@
  * identity/mail_console.c - /console/mail: the mailbox of development, for whoever sits at this
  * machine. What is in it opens accounts, and any page of the internet may make a browser ask for
  * it: so the request has to come from this machine and by a name that only this machine has (a
- * name that somebody else can point here is how pages reach local servers), or from an
- * administrator, whose key no browser sends by itself.
+ * name that somebody else can point here is how pages reach local servers), or from
+ * somebody with the permission, whose key no browser sends by itself.
  */
 #include "base/address.h"
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/rights.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/mail_mime.h"
@@ -20,14 +21,6 @@
 /* -- for whom
  * ------------------------------------------------------------------------------------------------
  */
-
-static bool is_admin(const struct task_caller *caller)
-{
-    for (unsigned i = 0; i < caller->roles_len; i++)
-        if (slice_eq(caller->roles[i], SLICE("admin")))
-            return true;
-    return false;
-}
 
 /* "localhost:8000", "127.0.0.1", "[::1]:8000": never a name of the DNS. */
 static bool is_local_name(struct slice host)
@@ -48,11 +41,12 @@ static enum status let_in(struct task *task, struct http_request *req)
 {
     const struct address *from = http_client_address(req);
     bool is_here = !from || address_is_loopback(from); /* NULL: over a unix socket */
-    if (is_admin(http_caller(req)) || (is_here && is_local_name(http_client_host(req))))
+    if (task_caller_has(http_caller(req), SLICE(RIGHTS_MAIL)) ||
+        (is_here && is_local_name(http_client_host(req))))
         return STATUS_OK;
     return problem_set(task, STATUS_DENIED, "identity/mailbox",
                        "These mails open accounts. Look at them from the machine that the server "
-                       "runs on, by the name localhost, or as an administrator.");
+                       "runs on, by the name localhost, or with the permission " RIGHTS_MAIL ".");
 }
 
 /* -- what is read

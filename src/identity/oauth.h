@@ -76,9 +76,10 @@ bool identity_oauth_client(struct task *task, struct identity *identity, struct 
  * --------------------------------------------------------- */
 
 /*
- * Narrow who a session of `client` speaks for to what its scope lets through: the roles that its
- * scopes name and the person has. Without a scope of the application's it is nobody's for the API,
- * and opens userinfo only. A trusted client's is the person whole.
+ * Narrow who a session of `client` speaks for to what its scope lets through: the permissions that
+ * its scopes name, and of the person's roles those that they name. Without a scope of the
+ * application's it is nobody's for the API, and opens userinfo only. A trusted client's is the
+ * person whole.
  *
  * Errors   EXHAUSTED. Memory   in the arena.
  */

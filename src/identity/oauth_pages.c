@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/macros.h"
+#include "base/rights.h"
 #include "fiber/task.h"
 #include "identity/oauth_text.h"
 #include "identity/page.h"
@@ -92,13 +93,45 @@ static struct slice text_of(const struct identity_options *options, struct slice
     return scope;
 }
 
+/* "Update posts", of a permission that is a scope itself. */
+static void put_permission(struct buf *out, struct slice pattern)
+{
+    static const struct {
+        const char *verb, *text;
+    } verbs[] = { { "read", "Read " },
+                  { "create", "Add to " },
+                  { "update", "Change what is in " },
+                  { "delete", "Delete from " },
+                  { "*", "Do all that you may do with " } };
+    struct slice area, verb;
+    rights_split(pattern, &area, &verb);
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (slice_eq(verb, slice_cstr(verbs[i].verb))) {
+            buf_put_cstr(out, verbs[i].text);
+            identity_page_text(out, slice_eq(area, SLICE("*")) ? SLICE("everything") : area);
+            return;
+        }
+    identity_page_text(out, pattern);
+}
+
+static bool is_declared(const struct identity_options *options, struct slice scope)
+{
+    for (unsigned i = 0; i < options->scopes_len; i++)
+        if (slice_eq(scope, options->scopes[i].name))
+            return true;
+    return false;
+}
+
 static void put_scopes(struct buf *out, const struct identity *identity, struct slice scope)
 {
     struct slice one;
     buf_put_lit(out, "<ul class=\"scopes\">\n");
     while (identity_scope_next(&scope, &one)) {
         buf_put_lit(out, "<li>");
-        identity_page_text(out, text_of(&identity->options, one));
+        if (rights_is_pattern(one) && !is_declared(&identity->options, one))
+            put_permission(out, one);
+        else
+            identity_page_text(out, text_of(&identity->options, one));
         buf_put_lit(out, "</li>\n");
     }
     buf_put_lit(out, "</ul>\n");

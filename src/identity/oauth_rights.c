@@ -1,17 +1,31 @@
 /*
  * identity/oauth_rights.c - What a token that a client has may do.
  *
- * A person lends a part of what they may do, never more: of their roles those that a granted scope
- * names. A client by itself has the roles of its scopes, and is no person.
+ * A person lends a part of what they may do, never more: the permissions that granted scopes name,
+ * and of their roles those. A client by itself has what its scopes name, and is no person.
  */
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/macros.h"
+#include "base/rights.h"
 #include "fiber/task.h"
 #include "identity/account.h"
 #include "identity/feed.h"
 #include "identity/oauth.h"
 #include "identity/room.h"
 #include "store/store.h"
+
+/* As much as the lists of 32 scopes can hold. */
+#define PERMISSIONS_BYTES_MAX ((size_t)6 * 1024)
+
+static const struct identity_scope *find_scope(const struct identity *identity, struct slice name)
+{
+    const struct identity_options *o = &identity->options;
+    for (unsigned i = 0; i < o->scopes_len; i++)
+        if (slice_eq(o->scopes[i].name, name))
+            return &o->scopes[i];
+    return NULL;
+}
 
 /* Does one of the granted scopes name this role? */
 static bool is_let_through(const struct identity *identity, struct slice granted, struct slice role)
@@ -24,13 +38,37 @@ static bool is_let_through(const struct identity *identity, struct slice granted
     return false;
 }
 
-static bool has_own_scope(const struct identity *identity, struct slice granted)
+static void put_words(struct buf *b, struct slice list)
 {
-    const struct identity_options *o = &identity->options;
-    for (unsigned i = 0; i < o->scopes_len; i++)
-        if (identity_scope_has(granted, o->scopes[i].name))
-            return true;
-    return false;
+    struct slice word;
+    while (identity_scope_next(&list, &word)) {
+        if (identity_scope_has(buf_slice(b), word))
+            continue;
+        if (b->len)
+            buf_putc(b, ' ');
+        buf_put_slice(b, word);
+    }
+}
+
+/* What the granted scopes let do: those of the application's say it, and a permission that is a
+ * scope itself stands for itself. False in *ret_any: OpenID's alone. */
+static enum status put_permissions(const struct identity *identity, struct arena *arena,
+                                   struct identity_who *who, bool *ret_any)
+{
+    struct slice rest = who->scope, name;
+    struct buf b;
+    buf_init(&b, arena, 256, PERMISSIONS_BYTES_MAX);
+    *ret_any = false;
+    while (identity_scope_next(&rest, &name)) {
+        const struct identity_scope *scope = find_scope(identity, name);
+        bool is_own = scope || rights_is_pattern(name);
+        *ret_any |= is_own;
+        if (is_own)
+            put_words(&b, scope ? scope->permissions : name);
+    }
+    who->is_scoped = true;
+    who->permissions = buf_slice(&b);
+    return buf_status(&b);
 }
 
 enum status identity_oauth_narrow(const struct identity *identity, struct arena *arena,
@@ -38,17 +76,25 @@ enum status identity_oauth_narrow(const struct identity *identity, struct arena 
 {
     if (client->is_trusted)
         return STATUS_OK;
-    struct slice *kept = arena_array_of(arena, struct slice, who->roles_len + 1);
+    struct slice *roles = arena_array_of(arena, struct slice, who->roles_len + 1);
     unsigned len = 0;
-    if (!kept)
+    bool has_own = false;
+    if (!roles)
         return STATUS_EXHAUSTED;
     for (unsigned i = 0; i < who->roles_len; i++)
         if (is_let_through(identity, who->scope, who->roles[i]))
-            kept[len++] = who->roles[i];
-    who->roles = kept;
+            roles[len++] = who->roles[i];
+    who->lent_len = who->roles_len - len;
+    for (unsigned i = 0, at = len; i < who->roles_len; i++)
+        if (!is_let_through(identity, who->scope, who->roles[i]))
+            roles[at++] = who->roles[i];
+    who->roles = roles;
     who->roles_len = len;
-    who->is_limited = !has_own_scope(identity, who->scope);
-    return STATUS_OK;
+    enum status st = put_permissions(identity, arena, who, &has_own);
+    who->is_limited = !has_own;
+    if (!has_own)
+        who->lent_len = 0; /* to nobody */
+    return st;
 }
 
 enum status identity_oauth_narrow_by_id(struct task *task, struct identity *identity,
@@ -117,7 +163,9 @@ enum status identity_oauth_client_who(struct task *task, struct identity *identi
         .client_id = client.id,
         .scope = scope,
     };
-    return put_roles(identity, task_arena(task), ret);
+    bool has_own;
+    st = put_permissions(identity, task_arena(task), ret, &has_own);
+    return st == STATUS_OK ? put_roles(identity, task_arena(task), ret) : st;
 }
 
 struct revoking {

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/macros.h"
+#include "base/rights.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/access.h"
@@ -135,18 +136,26 @@ static enum status by_refresh(struct asking *a)
 /* -- client_credentials
  * -------------------------------------------------------------------------------- */
 
+static bool is_about_a_person(const struct identity_options *o, struct slice name)
+{
+    for (unsigned i = 0; i < o->scopes_len; i++)
+        if (slice_eq(o->scopes[i].name, name))
+            return false;
+    return !rights_is_pattern(name);
+}
+
 /* What a client may have by itself: of its scopes those that are not about a person. */
 static enum status own_scopes(const struct asking *a, struct slice *ret)
 {
     struct buf b;
-    const struct identity_options *o = &a->identity->options;
+    struct slice rest = a->client.scopes, name;
     buf_init(&b, task_arena(a->task), 128, IDENTITY_SCOPE_BYTES_MAX);
-    for (unsigned i = 0; i < o->scopes_len; i++) {
-        if (!identity_scope_has(a->client.scopes, o->scopes[i].name))
+    while (identity_scope_next(&rest, &name)) {
+        if (is_about_a_person(&a->identity->options, name))
             continue;
         if (b.len)
             buf_putc(&b, ' ');
-        buf_put_slice(&b, o->scopes[i].name);
+        buf_put_slice(&b, name);
     }
     *ret = buf_slice(&b);
     return buf_status(&b);

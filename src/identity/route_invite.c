@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/macros.h"
 #include "base/problem.h"
+#include "base/rights.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/answer.h"
@@ -39,8 +40,39 @@ static enum status write_invited(struct store_tx *tx, void *arg)
     return st == STATUS_OK ? identity_note_put(tx, &i->note) : st;
 }
 
+/* Nobody gives what they have not: a role of their own, or any if they administer; and whom scopes
+ * hold back, none, for what a role may is not told by its permissions alone. */
+static bool may_give(const struct task_caller *caller, struct slice role)
+{
+    for (unsigned i = 0; !caller->is_scoped && i < caller->roles_len; i++)
+        if (slice_eq(caller->roles[i], role) || slice_eq(caller->roles[i], SLICE(RIGHTS_ADMIN)))
+            return true;
+    return false;
+}
+
+static bool check_roles(const struct identity_input *in, const struct identity *identity,
+                        const struct task_caller *caller, const struct slice *roles, unsigned len)
+{
+    const struct rights *rights = identity->options.rights;
+    struct problem *problem = task_problem(in->task);
+    struct arena *arena = task_arena(in->task);
+    bool is_good = true;
+    for (unsigned i = 0; i < len; i++) {
+        struct slice pointer = arena_printf(arena, "/roles/%u", i);
+        bool exists = !rights || !rights->roles_len || rights_has_role(rights, roles[i]);
+        if (!exists)
+            problem_field_add(problem, arena, pointer, "enum", "There is no such role.");
+        else if (!may_give(caller, roles[i]))
+            problem_field_add(problem, arena, pointer, "denied",
+                              "You can only give roles that you have.");
+        is_good &= exists && may_give(caller, roles[i]);
+    }
+    return is_good;
+}
+
 /* The roles of a JSON body's "roles"; false: something is wrong with them, and was said. */
-static bool read_roles(const struct identity_input *in, struct slice *ret_json)
+static bool read_roles(const struct identity_input *in, const struct identity *identity,
+                       const struct task_caller *caller, struct slice *ret_json)
 {
     const json_t *array = in->is_form ? NULL : json_object_get(in->object, "roles");
     struct arena *arena = task_arena(in->task);
@@ -55,7 +87,7 @@ static bool read_roles(const struct identity_input *in, struct slice *ret_json)
     *ret_json = buf_slice(&b);
     if (buf_status(&b) == STATUS_OK &&
         identity_roles_read(arena, *ret_json, &roles, &len) == STATUS_OK)
-        return true;
+        return check_roles(in, identity, caller, roles, len);
     problem_field_add(task_problem(in->task), arena, SLICE("/roles"), "format",
                       "Must be an array of at most 32 names of roles.");
     return false;
@@ -86,7 +118,7 @@ enum status identity__invite(struct task *task, struct http_request *req, void *
         return st;
     struct slice email = identity_input_email(&in, "email", &key);
     struct slice inviter = identity_input_text(&in, "inviter", 100, false);
-    (void)read_roles(&in, &roles);
+    (void)read_roles(&in, identity, http_caller(req), &roles);
     if (identity_input_status(&in) != STATUS_OK)
         return STATUS_INVALID;
     struct uuid id = uuid_v7();

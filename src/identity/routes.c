@@ -4,9 +4,12 @@
 #include "identity/routes.h"
 
 #include "base/macros.h"
+#include "base/rights.h"
 #include "http/http.h"
+#include "identity/caller.h"
 #include "identity/form.h"
 #include "identity/room.h"
+#include "identity/who.h"
 
 #define TOKENS_SCHEMA                                                                              \
     "{\"type\":\"object\",\"properties\":{\"access_token\":{\"type\":\"string\"},"                 \
@@ -14,13 +17,21 @@
     "\"refresh_token\":{\"type\":\"string\"},\"session_id\":{\"type\":\"string\","                 \
     "\"format\":\"uuid\"},\"user_id\":{\"type\":\"string\",\"format\":\"uuid\"}}}"
 
+/* Whom a route answers; held to before its handler runs, and told in the documents. */
+enum needs {
+    NOTHING,
+    ACCOUNT, /* somebody who is signed in, or a key of theirs that is not scoped */
+    SELF,    /* the person themselves, signed in here */
+    INVITE   /* the permission */
+};
+
 struct route {
     enum net_method method;
     const char *pattern;
     http_handler_fn handler;
     const char *operation_id, *summary, *answer_schema;
     bool signs_in;
-    enum http_audience audience;
+    enum needs needs;
 };
 
 static const struct route routes[] = {
@@ -44,56 +55,58 @@ static const struct route routes[] = {
       "Sign in by `token`, or `email` and `code`.", TOKENS_SCHEMA, true },
     { NET_METHOD_POST, "/auth/password", identity__password, "changePassword",
       "Set another `password`, with the `current` one or a fresh session; ends other sessions.",
-      NULL },
+      NULL, false, ACCOUNT },
     { NET_METHOD_POST, "/auth/email", identity__email, "changeEmail",
-      "Send a link to another address, which makes it this account's.", NULL },
+      "Send a link to another address, which makes it this account's.", NULL, false, ACCOUNT },
     { NET_METHOD_POST, "/auth/email/confirm", identity__email_confirm, "confirmEmail",
       "Change the address by `token`.", NULL, true },
     { NET_METHOD_DELETE, "/auth/account", identity__account_delete, "deleteAccount",
-      "Have this account deleted after a time in which it can be restored.", NULL },
+      "Have this account deleted after a time in which it can be restored.", NULL, false, ACCOUNT },
     { NET_METHOD_POST, "/auth/account/restore", identity__account_restore, "restoreAccount",
       "Call the deletion off, signed in or by `token`.", NULL, true },
     { NET_METHOD_POST, "/auth/invitations", identity__invite, "invite",
-      "Invite somebody by mail, with `roles`.", NULL, false, HTTP_ADMIN },
+      "Invite somebody by mail, with `roles`.", NULL, false, INVITE },
     { NET_METHOD_POST, "/auth/invitations/accept", identity__invite_accept, "acceptInvitation",
       "Make the account that an invitation promises, by `token`.", TOKENS_SCHEMA, true },
-    { NET_METHOD_POST, "/auth/logout", identity__logout, "logout", "End this session.", NULL },
-    { NET_METHOD_GET, "/auth/me", identity__me, "me", "The account that is signed in.", NULL },
+    { NET_METHOD_POST, "/auth/logout", identity__logout, "logout", "End this session.", NULL, false,
+      ACCOUNT },
+    { NET_METHOD_GET, "/auth/me", identity__me, "me", "The account that is signed in.", NULL, false,
+      ACCOUNT },
     { NET_METHOD_GET, "/auth/sessions", identity__sessions_list, "sessions",
-      "Where this account is signed in.", NULL },
+      "Where this account is signed in.", NULL, false, ACCOUNT },
     { NET_METHOD_DELETE, "/auth/sessions", identity__sessions_revoke_others, "revokeOtherSessions",
-      "End all sessions of this account but the one that asks.", NULL },
+      "End all sessions of this account but the one that asks.", NULL, false, ACCOUNT },
     { NET_METHOD_DELETE, "/auth/sessions/{id}", identity__sessions_revoke_one, "revokeSession",
-      "End a session of this account.", NULL },
+      "End a session of this account.", NULL, false, ACCOUNT },
 
     { NET_METHOD_POST, "/auth/mfa", identity__mfa, "secondFactor",
       "The second step of a sign-in: a code of an authenticator app, or a recovery code.",
       TOKENS_SCHEMA, true },
     { NET_METHOD_GET, "/auth/mfa", identity__factors, "secondFactors",
-      "Which second factors this account has.", NULL },
+      "Which second factors this account has.", NULL, false, SELF },
     { NET_METHOD_POST, "/auth/mfa/totp", identity__totp, "setUpTotp",
-      "Set up an authenticator app: the secret to be scanned.", NULL },
+      "Set up an authenticator app: the secret to be scanned.", NULL, false, SELF },
     { NET_METHOD_POST, "/auth/mfa/totp/confirm", identity__totp_confirm, "confirmTotp",
-      "The first code of an authenticator app, from which on it holds.", NULL },
+      "The first code of an authenticator app, from which on it holds.", NULL, false, SELF },
     { NET_METHOD_DELETE, "/auth/mfa/totp", identity__totp_remove, "removeTotp",
-      "Sign in without the authenticator app again.", NULL },
+      "Sign in without the authenticator app again.", NULL, false, SELF },
     { NET_METHOD_POST, "/auth/mfa/recovery-codes", identity__recovery_codes, "newRecoveryCodes",
-      "Ten new recovery codes in place of those of before.", NULL },
+      "Ten new recovery codes in place of those of before.", NULL, false, SELF },
     { NET_METHOD_POST, "/auth/step-up", identity__step_up, "stepUp",
-      "Prove again that it is you, before an act that asks for it.", NULL },
+      "Prove again that it is you, before an act that asks for it.", NULL, false, SELF },
     { NET_METHOD_POST, "/auth/step-up/options", identity__step_up_options, "stepUpOptions",
-      "Options of `navigator.credentials.get`, to prove it by a passkey.", NULL },
+      "Options of `navigator.credentials.get`, to prove it by a passkey.", NULL, false, SELF },
 
     { NET_METHOD_POST, "/auth/passkeys/options", identity__passkey_options, "passkeyOptions",
-      "Options of `navigator.credentials.create`, for one more passkey.", NULL },
+      "Options of `navigator.credentials.create`, for one more passkey.", NULL, false, SELF },
     { NET_METHOD_POST, "/auth/passkeys", identity__passkey_add, "addPasskey",
-      "Add the passkey that the browser has made.", NULL },
+      "Add the passkey that the browser has made.", NULL, false, SELF },
     { NET_METHOD_GET, "/auth/passkeys", identity__passkeys_list, "passkeys",
-      "The passkeys of this account.", NULL },
+      "The passkeys of this account.", NULL, false, SELF },
     { NET_METHOD_PATCH, "/auth/passkeys/{id}", identity__passkey_rename, "renamePasskey",
-      "Give a passkey another name.", NULL },
+      "Give a passkey another name.", NULL, false, SELF },
     { NET_METHOD_DELETE, "/auth/passkeys/{id}", identity__passkey_remove, "removePasskey",
-      "Remove a passkey.", NULL },
+      "Remove a passkey.", NULL, false, SELF },
     { NET_METHOD_POST, "/auth/passkeys/login/options", identity__passkey_login_options,
       "passkeyLoginOptions",
       "Options of `navigator.credentials.get`, to sign in or for the second step of it.", NULL,
@@ -118,11 +131,30 @@ struct served {
     const struct route *route;
 };
 
+static enum status admit(struct task *task, struct http_request *req, const struct served *served)
+{
+    struct identity_who who;
+    if (served->route->needs == ACCOUNT)
+        return identity_caller_require(task, served->identity, req, &who);
+    if (served->route->needs == SELF)
+        return identity_caller_require_self(task, served->identity, req, &who);
+    return STATUS_OK; /* a permission the edge has asked for */
+}
+
+static enum http_audience audience_of(const struct route *route)
+{
+    if (route->needs == NOTHING)
+        return HTTP_PUBLIC;
+    return route->needs == INVITE ? HTTP_ADMIN : HTTP_SIGNED_IN;
+}
+
 /* Who posted a form gets a page, whatever comes of it. */
 static enum status serve(struct task *task, struct http_request *req, void *arg)
 {
     const struct served *served = arg;
-    enum status st = served->route->handler(task, req, served->identity);
+    enum status st = admit(task, req, served);
+    if (st == STATUS_OK)
+        st = served->route->handler(task, req, served->identity);
     bool is_failure = st != STATUS_OK && st != STATUS_CANCELLED && !http_is_answered(req);
     return is_failure && identity_form_is(req) ? identity_form_failed(task, req, st) : st;
 }
@@ -142,7 +174,8 @@ static enum status add(struct identity *identity, const struct route *route)
                                                 .handler = serve,
                                                 .arg = served,
                                                 .priority = HTTP_PRIORITY_AUTH,
-                                                .audience = route->audience,
+                                                .audience = audience_of(route),
+                                                .permission = RIGHTS_INVITE,
                                                 .body_bytes_max = has_body ? 0 : -1,
                                                 .signs_in = route->signs_in,
                                                 .summary = route->summary,

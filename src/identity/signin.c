@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/problem.h"
+#include "base/rights.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/access.h"
@@ -345,6 +346,20 @@ static struct identity_who who_of(const struct identity_sign_in *in,
     };
 }
 
+/* A role that nothing declares any more is no right, and somebody once meant it to be one. */
+static void note_undeclared(const struct identity *identity, const struct identity_account *account)
+{
+    const struct rights *rights = identity->options.rights;
+    for (unsigned i = 0; rights && rights->roles_len && i < account->roles_len; i++) {
+        if (rights_has_role(rights, account->roles[i]))
+            continue;
+        char user[UUID_TEXT_LEN];
+        uuid_format(&account->user, user);
+        log_warn("identity.role_undeclared", LOG_TEXT("user", slice_of(user, sizeof(user))),
+                 LOG_TEXT("role", account->roles[i]));
+    }
+}
+
 static enum status begin(struct task *task, struct identity *identity, struct http_request *req,
                          const struct identity_sign_in *in)
 {
@@ -358,6 +373,7 @@ static enum status begin(struct task *task, struct identity *identity, struct ht
         return ask_late(task, identity, req, in);
     if (st != STATUS_OK)
         return st;
+    note_undeclared(identity, in->account);
     if (in->as_cookie)
         return answer_cookie(task, req, &session, in->account, device, wanted.now_us, http);
     const struct identity_who who = who_of(in, &session, wanted.now_us);

@@ -25,7 +25,8 @@ enum status identity_who_pack(struct arena *arena, const struct identity_who *wh
     put_text(&b, who->client_id);
     put_text(&b, who->scope);
     put_text(&b, who->key_addresses);
-    for (unsigned i = 0; i < who->roles_len; i++)
+    put_text(&b, who->permissions);
+    for (unsigned i = 0; i < who->roles_len + who->lent_len; i++)
         put_text(&b, who->roles[i]);
     *ret = buf_slice(&b);
     return buf_status(&b);
@@ -50,13 +51,15 @@ enum status identity_who_unpack(struct arena *arena, struct slice packed, struct
     ret->client_id = take_text(&rest);
     ret->scope = take_text(&rest);
     ret->key_addresses = take_text(&rest);
+    ret->permissions = take_text(&rest);
     struct slice *roles = NULL;
-    if (ret->roles_len) {
-        roles = arena_array_of(arena, struct slice, ret->roles_len);
+    unsigned roles_len = ret->roles_len + ret->lent_len;
+    if (roles_len) {
+        roles = arena_array_of(arena, struct slice, roles_len);
         if (!roles)
             return STATUS_EXHAUSTED;
     }
-    for (unsigned i = 0; i < ret->roles_len; i++)
+    for (unsigned i = 0; i < roles_len; i++)
         roles[i] = take_text(&rest);
     ret->roles = roles;
     return STATUS_OK;

@@ -41,6 +41,9 @@ struct identity_who {
     struct slice key_addresses;
     const struct slice *roles;
     unsigned roles_len;
+    unsigned lent_len; /* roles behind those: the person's, lent only as far as scopes go */
+    bool is_scoped;    /* may do only what `permissions` name; patterns with spaces between them */
+    struct slice permissions;
 };
 
 #define IDENTITY_WHO_BYTES_MAX ((size_t)8 * 1024)

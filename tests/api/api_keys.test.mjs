@@ -2,14 +2,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { environment, runPurlin, startPurlin, temporaryFolder } from "../support/purlin.mjs";
+import { environment, runPurlin, startPurlin, temporaryFolder, writeContracts } from "../support/purlin.mjs";
 
 const contracts = { things: "resource: things\nfields:\n  name: { type: string }\nrules: { read: true, create: true }\n" };
+const posts = "resource: posts\nfields:\n  title: { type: string }\nrules: { read: true }\n";
 const secretForm = /^purlin_key_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}$/;
 const idForm = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 function machine(t, folder = temporaryFolder(t)) {
-  const env = environment(folder, folder, { PURLIN_SECRET: "a-secret-of-the-tests-0123456789" });
+  const env = environment(folder, writeContracts(folder, { posts }), { PURLIN_SECRET: "a-secret-of-the-tests-0123456789" });
   const run = (...args) => runPurlin(args, { env });
   const json = (...args) => {
     const result = run(...args, "--json");
@@ -22,7 +23,7 @@ function machine(t, folder = temporaryFolder(t)) {
 test("a key is made, shown once, listed without its secret", (t) => {
   const { folder, run, json } = machine(t);
   const [made] = json("key", "create", "--name", "nightly import", "--role", "importer", "--role", "reader", "--scope", "posts:read",
-    "--scope", "posts:write", "--address", "192.0.2.0/24", "--address", "unix", "--expires", "90d");
+    "--scope", "posts:update", "--address", "192.0.2.0/24", "--address", "unix", "--expires", "90d");
   assert.match(made.id, idForm);
   assert.match(made.secret, secretForm);
   const [key, ...others] = json("key", "list");
@@ -31,7 +32,7 @@ test("a key is made, shown once, listed without its secret", (t) => {
   assert.equal(key.prefix, made.secret.slice(0, 17));
   assert.equal(key.state, "active");
   assert.deepEqual(key.roles, ["importer", "reader"]);
-  assert.deepEqual(key.scopes, ["posts:read", "posts:write"]);
+  assert.deepEqual(key.scopes, ["posts:read", "posts:update"]);
   assert.deepEqual(key.addresses, ["192.0.2.0/24", "unix"]);
   const days = (Date.parse(key.expires_at) - Date.parse(key.created_at)) / 86_400_000;
   assert.ok(Math.abs(days - 90) < 0.01, String(days));

@@ -221,7 +221,8 @@ for (const [name, contracts] of Object.entries(sets)) {
 test("the document says who may, and what a caller without rights gets", async (t) => {
   const { document, call } = await open(t, richContracts);
   const notes = document.operation("get", "/api/v1/notes");
-  assert.deepEqual(notes.security, [{}, { apiKey: [] }, { bearer: [] }]);
+  assert.deepEqual(notes.security, [{ apiKey: [] }, { bearer: [] }, { session: [] }]);
+  assert.deepEqual(notes["x-permissions"], ["notes:read"]);
   assert.equal(notes["x-purlin-rules"], '"admin" in @roles');
   assert.equal((await call("get", "/api/v1/notes", { admin: false })).status, 401);
   assert.equal((await call("post", "/api/v1/notes", { admin: false, body: { said: "x" } })).status, 401);

@@ -13,11 +13,14 @@ export const redirect = "https://app.example.org/callback";
 export const webSecret = "web-secret-0123456789", serviceSecret = "service secret: 100% & more+", otherSecret = "other-secret-0123456789";
 
 export const config = `
+roles:
+  reader: { permissions: ["reports:read", "notes:read"] }
+  writer: { permissions: ["reports:create", "notes:*"] }
 oauth:
   scopes:
     notes.read: { description: Read your notes, roles: [reader] }
     notes.write: { description: Write notes for you, roles: [writer] }
-    reports: Make reports
+    reports: { description: Make reports, permissions: ["reports:create"] }
   clients:
     - { id: web, name: "Web <App> & Co", secret: ${webSecret}, redirect_uris: ["${redirect}", "https://app.example.org/other?a=1"], scopes: [openid, profile, email, offline_access, notes.read, notes.write] }
     - { id: other, secret: ${otherSecret}, redirect_uris: ["${redirect}"], scopes: [openid, notes.read] }
