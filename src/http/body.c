@@ -100,6 +100,18 @@ static enum status read_decoded(struct task *task, struct http_request *req, str
     return STATUS_OK;
 }
 
+static enum status read_whole(struct task *task, struct http_request *req, enum http__coding coding,
+                              struct slice *ret_body)
+{
+    if (coding != HTTP__IDENTITY)
+        return read_decoded(task, req, ret_body);
+    enum status st = http__body_problem(task, net_body_read_all(task, req->x, ret_body));
+    if (st != STATUS_OK)
+        return st;
+    /* Nobody acts on a body before it is known to be the one that was meant. */
+    return http__digest_check(task, req, *ret_body);
+}
+
 enum status http_body(struct task *task, struct http_request *req, const char *type,
                       struct slice *ret_body)
 {
@@ -107,13 +119,11 @@ enum status http_body(struct task *task, struct http_request *req, const char *t
     enum status st = http__body_coding(task, req, &coding);
     if (st == STATUS_OK)
         st = check_type(task, req, type);
-    if (st != STATUS_OK)
-        return st;
-    if (coding != HTTP__IDENTITY)
-        return read_decoded(task, req, ret_body);
-    st = http__body_problem(task, net_body_read_all(task, req->x, ret_body));
-    if (st != STATUS_OK)
-        return st;
-    /* Nobody acts on a body before it is known to be the one that was meant. */
-    return http__digest_check(task, req, *ret_body);
+    if (st == STATUS_OK && !req->has_body) {
+        st = read_whole(task, req, coding, &req->body);
+        req->has_body = st == STATUS_OK;
+    }
+    if (st == STATUS_OK)
+        *ret_body = req->body;
+    return st;
 }

@@ -470,7 +470,7 @@ struct slice http_request_id(const struct http_request *req);
 
 /* The whole body, decoded when it came as gzip, deflate, br or zstd (RFC 9110 8.4); refuses other
  * types than `type` ("application/json" also allows +json) and other codings with 415. `type` may
- * be NULL. */
+ * be NULL. It may be asked for again. */
 enum status http_body(struct task *task, struct http_request *req, const char *type,
                       struct slice *ret_body);
 /*

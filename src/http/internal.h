@@ -200,6 +200,7 @@ struct http_request {
     const struct http_signature_key *signature_key; /* NULL: not signed */
     const struct http__digest *signed_digest;       /* of the body; NULL: not signed */
     struct http__hashing *hashing; /* of the body, while it is read; http/digest.c */
+    struct slice body;             /* once it was read whole */
     struct http_param *query;
     unsigned query_len;
     unsigned values_len;
@@ -218,6 +219,7 @@ struct http_request {
     bool key_failed;
     const char *caller_refusal[2]; /* type and words of the problem; NULL: is not refused */
     bool has_client_address;
+    bool has_body;
     bool query_parsed;
     bool trace_is_ours; /* made here: nobody sent one */
     bool sampled;
