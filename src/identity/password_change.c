@@ -6,6 +6,7 @@
 #include "base/problem.h"
 #include "fiber/task.h"
 #include "http/http.h"
+#include "identity/agent.h"
 #include "identity/feed.h"
 #include "identity/letter.h"
 #include "identity/password.h"
@@ -51,7 +52,8 @@ void identity_password_changed(struct task *task, struct identity *identity,
     const struct net_header *agent = net_header_get(http_net(req), NET_HEADER_USER_AGENT);
     struct identity_mail_letter mail = { .kind = IDENTITY_MAIL_PASSWORD_CHANGED,
                                          .to = account->email,
-                                         .device = agent ? agent->value : SLICE_NULL,
+                                         .device = identity_agent_words(
+                                             task_arena(task), agent ? agent->value : SLICE_NULL),
                                          .ip = http_client_ip(req) };
     struct identity_letter letter;
     identity_feed_user_ended(identity, &account->user);

@@ -3,8 +3,6 @@
  */
 #include "identity/routes.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/macros.h"
 #include "fiber/task.h"
@@ -14,6 +12,7 @@
 #include "identity/feed.h"
 #include "identity/note.h"
 #include "identity/room.h"
+#include "identity/session_list.h"
 #include "identity/signin.h"
 
 #define LIST_BYTES_MAX ((size_t)256 * 1024)
@@ -115,40 +114,20 @@ enum status identity__logout(struct task *task, struct http_request *req, void *
 /* -- GET /auth/sessions
  * -------------------------------------------------------------------------------- */
 
-static const char list_sql[] =
-    "SELECT id, kind, client_id, created_at, seen_at, expires_at, address, agent, impersonator"
-    "  FROM purlin_sessions"
-    " WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2"
-    " ORDER BY created_at DESC LIMIT 200";
-
-static void put_bytes(struct json_out *o, const char *key, struct slice bytes)
+static void put_session(struct json_out *o, const struct identity_session_row *row)
 {
-    struct uuid id;
-    if (bytes.len != sizeof(id.bytes))
-        return;
-    memcpy(id.bytes, bytes.data, bytes.len);
-    identity_put_id(o, key, &id);
-}
-
-static void put_session(struct json_out *o, const struct store_rows *rows,
-                        const struct identity_who *who)
-{
-    struct slice id = store_rows_bytes(rows, 0);
     json_out_object(o);
-    put_bytes(o, "id", id);
-    identity_put_text(o, "kind", store_rows_bytes(rows, 1));
-    identity_put_text(o, "client_id", store_rows_bytes(rows, 2));
-    identity_put_time(o, "created_at", store_rows_i64(rows, 3));
-    identity_put_time(o, "seen_at", store_rows_i64(rows, 4));
-    identity_put_time(o, "expires_at", store_rows_i64(rows, 5));
-    identity_put_text(o, "address", store_rows_bytes(rows, 6));
-    identity_put_text(o, "agent", store_rows_bytes(rows, 7));
-    if (!store_rows_is_null(rows, 8))
-        put_bytes(o, "impersonator", store_rows_bytes(rows, 8));
-    identity_put_flag(
-        o, "current",
-        who->has_session && !who->is_key &&
-            slice_eq(id, slice_of((const char *)who->session.bytes, sizeof(who->session.bytes))));
+    identity_put_id(o, "id", &row->id);
+    identity_put_text(o, "kind", row->kind);
+    identity_put_text(o, "client_id", row->client_id);
+    identity_put_time(o, "created_at", row->created_us);
+    identity_put_time(o, "seen_at", row->seen_us);
+    identity_put_time(o, "expires_at", row->expires_us);
+    identity_put_text(o, "address", row->address);
+    identity_put_text(o, "agent", row->agent);
+    if (row->has_impersonator)
+        identity_put_id(o, "impersonator", &row->impersonator);
+    identity_put_flag(o, "current", row->is_current);
     json_out_end(o);
 }
 
@@ -156,23 +135,21 @@ enum status identity__sessions_list(struct task *task, struct http_request *req,
 {
     struct identity *identity = arg;
     struct identity_who who;
+    struct identity_session_row *rows;
+    unsigned len;
     enum status st = identity_caller_require(task, identity, req, &who);
+    if (st == STATUS_OK)
+        st = identity_session_list(task, identity, &who, &rows, &len);
     if (st != STATUS_OK)
         return st;
-    const struct store_value values[] = { identity__id(&who.user), store_i64(clock_wall_us()) };
-    CLEANUP(store_rows_close) struct store_rows *rows = NULL;
     struct buf b;
     buf_init(&b, task_arena(task), 2048, LIST_BYTES_MAX);
     struct json_out o = json_out(&b);
     json_out_object(&o);
     json_out_key(&o, SLICE("data"));
     json_out_array(&o);
-    st = store_query(task, identity->store, IDENTITY__SQL(list_sql), values, ARRAY_LEN(values),
-                     &rows);
-    while (st == STATUS_OK && (st = store_rows_next(rows)) == STATUS_OK)
-        put_session(&o, rows, &who);
-    if (st != STATUS_NOT_FOUND)
-        return st;
+    for (unsigned i = 0; i < len; i++)
+        put_session(&o, &rows[i]);
     json_out_end(&o);
     json_out_end(&o);
     return identity_answer_json(task, req, 200, &b);

@@ -9,6 +9,7 @@
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/access.h"
+#include "identity/agent.h"
 #include "identity/answer.h"
 #include "identity/factors.h"
 #include "identity/form.h"
@@ -266,7 +267,8 @@ static enum status write_letter(struct task *task, struct identity *identity, st
         return st == STATUS_NOT_FOUND ? STATUS_OK : st;
     struct identity_mail_letter letter = { .kind = IDENTITY_MAIL_NEW_DEVICE,
                                            .to = b->in->account->email,
-                                           .device = b->wanted->agent,
+                                           .device = identity_agent_words(task_arena(task),
+                                                                          b->wanted->agent),
                                            .ip = b->wanted->address };
     st = identity_letter_notice(task, identity, "recover", &letter, &b->letter);
     b->has_letter = st == STATUS_OK;
