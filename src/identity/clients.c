@@ -10,6 +10,7 @@
 #include "base/rights.h"
 #include "fiber/task.h"
 #include "identity/feed.h"
+#include "identity/note.h"
 #include "identity/oauth_text.h"
 #include "identity/room.h"
 #include "store/store.h"
@@ -193,9 +194,27 @@ static struct store_value digest_value(const struct identity_digest *digest)
     return store_blob(slice_of((const char *)digest->bytes, sizeof(digest->bytes)));
 }
 
+/* By whoever has the machine. */
+static enum status put_note(struct store_tx *tx, struct identity *identity,
+                            enum identity_audit_act act, struct slice id, struct slice details)
+{
+    struct identity_note note;
+    identity_note_operator(&note, identity, act, NULL);
+    note.event.subject_kind = SLICE("client");
+    note.event.subject_id = id;
+    note.event.details = details;
+    return identity_note_put(tx, &note);
+}
+
+struct creation {
+    struct identity *identity;
+    const struct identity_client *client;
+};
+
 static enum status write_client(struct store_tx *tx, void *arg)
 {
-    const struct identity_client *client = arg;
+    const struct creation *c = arg;
+    const struct identity_client *client = c->client;
     const struct store_value values[] = {
         store_text(client->id),
         store_text(client->name),
@@ -206,7 +225,10 @@ static enum status write_client(struct store_tx *tx, void *arg)
         store_i64(client->is_trusted),
         store_i64(clock_wall_us()),
     };
-    return store_tx_exec(tx, IDENTITY__SQL(insert_sql), values, ARRAY_LEN(values), NULL);
+    enum status st = store_tx_exec(tx, IDENTITY__SQL(insert_sql), values, ARRAY_LEN(values), NULL);
+    return st == STATUS_OK
+               ? put_note(tx, c->identity, IDENTITY_AUDIT_CLIENT_CREATED, client->id, SLICE_NULL)
+               : st;
 }
 
 enum status identity_client_create(struct task *task, struct identity *identity,
@@ -225,14 +247,16 @@ enum status identity_client_create(struct task *task, struct identity *identity,
         st = identity_secret_make(SLICE(IDENTITY_CLIENT_PREFIX), ret_secret);
         client->secret = identity_secret_digest(identity_secret_text(ret_secret));
     }
+    struct creation creation = { identity, client };
     if (st == STATUS_OK)
-        st = store_write(task, identity->store, write_client, client);
+        st = store_write(task, identity->store, write_client, &creation);
     if (st == STATUS_CONFLICT)
         return problem_set(task, st, "identity/client", "There is a client of this id.");
     return st;
 }
 
 struct renewal {
+    struct identity *identity;
     struct slice id;
     struct identity_digest secret;
 };
@@ -244,13 +268,17 @@ static enum status write_secret(struct store_tx *tx, void *arg)
     int64_t changes = 0;
     enum status st =
         store_tx_exec(tx, IDENTITY__SQL(secret_sql), values, ARRAY_LEN(values), &changes);
-    return st == STATUS_OK && changes == 0 ? STATUS_NOT_FOUND : st;
+    if (st == STATUS_OK && changes == 0)
+        return STATUS_NOT_FOUND;
+    return st == STATUS_OK ? put_note(tx, r->identity, IDENTITY_AUDIT_CLIENT_CHANGED, r->id,
+                                      SLICE("{\"secret\":\"rotated\"}"))
+                           : st;
 }
 
 enum status identity_client_secret_renew(struct task *task, struct identity *identity,
                                          struct slice id, struct identity_secret *ret_secret)
 {
-    struct renewal r = { .id = id };
+    struct renewal r = { .identity = identity, .id = id };
     if (find_configured(identity, id))
         return problem_set(task, STATUS_INVALID, "identity/client",
                            "This client's secret is in purlin.yaml.");
@@ -265,12 +293,17 @@ enum status identity_client_secret_renew(struct task *task, struct identity *ide
     return st;
 }
 
+struct removal {
+    struct identity *identity;
+    struct slice id;
+};
+
 static enum status write_removal(struct store_tx *tx, void *arg)
 {
     static const struct uuid everybody = { { 0 } };
-    const struct slice *id = arg;
+    const struct removal *r = arg;
     int64_t now_us = clock_wall_us(), changes = 0;
-    const struct store_value value = store_text(*id);
+    const struct store_value value = store_text(r->id);
     const struct store_value ending[] = { store_i64(now_us), value };
     enum status st = store_tx_exec(tx, IDENTITY__SQL(end_sql), ending, ARRAY_LEN(ending), NULL);
     for (size_t i = 0; i < ARRAY_LEN(remove_sql) && st == STATUS_OK; i++)
@@ -278,7 +311,11 @@ static enum status write_removal(struct store_tx *tx, void *arg)
     if (st == STATUS_OK && changes == 0)
         return STATUS_NOT_FOUND;
     /* Tokens of many people may be cached: all are looked up again. */
-    return st == STATUS_OK ? identity_feed_put(tx, IDENTITY_FEED_ALL, &everybody, now_us) : st;
+    if (st == STATUS_OK)
+        st = identity_feed_put(tx, IDENTITY_FEED_ALL, &everybody, now_us);
+    return st == STATUS_OK
+               ? put_note(tx, r->identity, IDENTITY_AUDIT_CLIENT_DELETED, r->id, SLICE_NULL)
+               : st;
 }
 
 enum status identity_client_remove(struct task *task, struct identity *identity, struct slice id)
@@ -286,7 +323,8 @@ enum status identity_client_remove(struct task *task, struct identity *identity,
     if (find_configured(identity, id))
         return problem_set(task, STATUS_INVALID, "identity/client",
                            "This client is in purlin.yaml: remove it there.");
-    enum status st = store_write(task, identity->store, write_removal, &id);
+    struct removal removal = { identity, id };
+    enum status st = store_write(task, identity->store, write_removal, &removal);
     if (st == STATUS_NOT_FOUND)
         return problem_set(task, st, "identity/client", "There is no client of this id.");
     return st;

@@ -1,5 +1,6 @@
 /* identity/metrics.c - What is counted of sign-ins and tokens. */
 #include "base/metric.h"
+#include "identity/oauth_note.h"
 #include "identity/room.h"
 
 void identity__metrics_open(struct identity *identity)
@@ -30,6 +31,8 @@ void identity__metrics_open(struct identity *identity)
         struct slice label = slice_cstr(outcomes[i]);
         identity->logins[i] = metric_series_get(metrics, metric, &label);
     }
+    if (identity->options.oauth)
+        identity__oauth_metrics_open(identity);
     metric = metric_declare(metrics, &refusals);
     for (unsigned i = 1; i < IDENTITY_JOSE_REFUSAL_COUNT; i++) {
         struct slice label = slice_cstr(identity_jose_refusal_name((enum identity_jose_refusal)i));

@@ -1,6 +1,8 @@
 /* identity/note.c - This room's lines of the audit log. */
 #include "identity/note.h"
 
+#include "base/buf.h"
+#include "base/json.h"
 #include "identity/room.h"
 
 static struct slice id_text(const struct uuid *id, char text[UUID_TEXT_LEN])
@@ -41,6 +43,24 @@ void identity_note_by_user(struct identity_note *note, const struct uuid *user)
 {
     note->event.actor = IDENTITY_AUDIT_USER;
     note->event.actor_id = id_text(user, note->actor);
+}
+
+enum status identity_note_client(struct identity_note *note, struct arena *arena,
+                                 struct slice client_id, struct slice scope)
+{
+    struct buf b;
+    buf_init(&b, arena, 128, IDENTITY_AUDIT_DETAILS_MAX);
+    struct json_out o = json_out(&b);
+    json_out_object(&o);
+    json_out_key(&o, SLICE("client_id"));
+    json_out_string(&o, slice_head(client_id, IDENTITY_AUDIT_ID_MAX));
+    if (scope.len) {
+        json_out_key(&o, SLICE("scope"));
+        json_out_string(&o, scope);
+    }
+    json_out_end(&o);
+    note->event.details = buf_slice(&b);
+    return buf_status(&b);
 }
 
 enum status identity_note_put(struct store_tx *tx, const struct identity_note *note)

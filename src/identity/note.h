@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "identity/audit.h"
 
+struct arena;
 struct http_request;
 struct identity;
 struct identity_job;
@@ -30,6 +31,13 @@ void identity_note_operator(struct identity_note *note, struct identity *identit
                             enum identity_audit_act act, const struct uuid *user);
 /* The user did it themselves, though the request came without a session: signing in, a link. */
 void identity_note_by_user(struct identity_note *note, const struct uuid *user);
+/*
+ * Details: which client (RFC 6749) it was about, and of what scope (empty: none is told).
+ *
+ * Errors   EXHAUSTED. Memory   in the arena.
+ */
+enum status identity_note_client(struct identity_note *note, struct arena *arena,
+                                 struct slice client_id, struct slice scope);
 /* Inside the write that does it. */
 enum status identity_note_put(struct store_tx *tx, const struct identity_note *note);
 /* What has no write: a refusal. */

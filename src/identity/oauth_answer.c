@@ -10,6 +10,7 @@
 #include "identity/answer.h"
 #include "identity/authorization.h"
 #include "identity/oauth.h"
+#include "identity/oauth_note.h"
 #include "identity/room.h"
 
 #define ANSWER_BYTES_MAX ((size_t)4 * 1024)
@@ -129,8 +130,10 @@ bool identity_oauth_client(struct task *task, struct identity *identity, struct 
     if (st == STATUS_OK && is_proved(ret, &c))
         return true;
     *ret_st = st;
-    if (st == STATUS_OK || st == STATUS_NOT_FOUND)
-        *ret_st = identity_oauth_refuse(task, req, IDENTITY_OAUTH_INVALID_CLIENT,
-                                        "The client is unknown, or its secret is wrong.");
+    if (st != STATUS_OK && st != STATUS_NOT_FOUND)
+        return false;
+    identity_oauth_note_refused(identity, req, c.id, "credentials");
+    *ret_st = identity_oauth_refuse(task, req, IDENTITY_OAUTH_INVALID_CLIENT,
+                                    "The client is unknown, or its secret is wrong.");
     return false;
 }

@@ -20,6 +20,7 @@
 #include "identity/login.h"
 #include "identity/oauth.h"
 #include "identity/oauth_code.h"
+#include "identity/oauth_note.h"
 #include "identity/oauth_request.h"
 #include "identity/room.h"
 
@@ -36,6 +37,7 @@ struct issuing {
     struct identity_secret secret;
     struct uuid user;
     bool remember;
+    const struct identity_note *note; /* they agreed just now; NULL: before */
     int64_t now_us;
 };
 
@@ -45,11 +47,11 @@ static enum status write_code(struct store_tx *tx, void *arg)
     enum status st = identity_oauth_code_put(tx, &i->code, &i->secret, i->now_us);
     if (st == STATUS_OK && i->remember)
         st = identity_consent_put(tx, &i->user, i->code.client_id, i->code.scope, i->now_us);
-    return st;
+    return st == STATUS_OK && i->note ? identity_note_put(tx, i->note) : st;
 }
 
 static enum status issue(const struct identity_oauth_request *r, const struct person *person,
-                         bool remember)
+                         bool remember, const struct identity_note *note)
 {
     struct issuing i = {
         .code = { .client_id = r->client.id,
@@ -60,6 +62,7 @@ static enum status issue(const struct identity_oauth_request *r, const struct pe
                   .session = person->who.session },
         .user = person->who.user,
         .remember = remember,
+        .note = note,
         .now_us = clock_wall_us(),
     };
     enum status st = identity_secret_make(SLICE(IDENTITY_CODE_PREFIX), &i.secret);
@@ -114,7 +117,7 @@ static enum status go_on(const struct identity_oauth_request *r, const struct pe
     if (st != STATUS_OK)
         return st;
     if (is_given && !r->consent)
-        return issue(r, person, false);
+        return issue(r, person, false, NULL);
     if (r->none)
         return identity_oauth_request_fail(r, IDENTITY_OAUTH_CONSENT_REQUIRED,
                                            "The person has to agree first.");
@@ -257,6 +260,29 @@ enum status identity__oauth_second(struct task *task, struct http_request *req, 
     return identity_page_second(task, req, &r.view, token, status, wrong);
 }
 
+/* They said yes or no. */
+static enum status settle(const struct identity_oauth_request *r, const struct person *person,
+                          bool is_allowed)
+{
+    struct identity_note note;
+    identity_note_init(&note, r->identity, r->req, IDENTITY_AUDIT_CONSENT_GRANTED,
+                       &person->who.user);
+    identity_note_by_user(&note, &person->who.user);
+    enum status st = identity_note_client(&note, task_arena(r->task), r->client.id, r->scope);
+    if (st != STATUS_OK)
+        return st;
+    if (is_allowed) {
+        st = issue(r, person, may_remember(r), &note);
+        if (st == STATUS_OK)
+            identity__oauth_count_consent(r->identity, IDENTITY__CONSENT_GRANTED);
+        return st;
+    }
+    note.event.outcome = IDENTITY_AUDIT_REFUSED;
+    identity_note_later(&note);
+    identity__oauth_count_consent(r->identity, IDENTITY__CONSENT_DECLINED);
+    return identity_oauth_request_fail(r, IDENTITY_OAUTH_ACCESS_DENIED, "The person said no.");
+}
+
 enum status identity__oauth_consent(struct task *task, struct http_request *req, void *arg)
 {
     struct identity_oauth_request r = { .task = task, .req = req, .identity = arg };
@@ -276,7 +302,5 @@ enum status identity__oauth_consent(struct task *task, struct http_request *req,
         return identity_page_wrong(task, req, 403,
                                    SLICE("The form is too old, or was made for another session."));
     struct slice decision = identity_input_text(&form, "decision", 16, false);
-    if (slice_eq(decision, SLICE("allow")))
-        return issue(&r, &person, may_remember(&r));
-    return identity_oauth_request_fail(&r, IDENTITY_OAUTH_ACCESS_DENIED, "The person said no.");
+    return settle(&r, &person, slice_eq(decision, SLICE("allow")));
 }

@@ -22,6 +22,7 @@ static const char find_sql[] = "SELECT client_id, redirect, challenge, scope, no
                                "  FROM purlin_oauth_codes WHERE digest = $1";
 static const char use_sql[] =
     "UPDATE purlin_oauth_codes SET used_at = $1, issued_id = $2 WHERE digest = $3";
+static const char replayed_sql[] = "SELECT user_id FROM purlin_sessions WHERE id = $1";
 /* The browser's session, which must not be over. */
 static const char session_sql[] =
     "SELECT user_id, methods, auth_at, expires_at FROM purlin_sessions"
@@ -56,7 +57,6 @@ struct exchange {
     struct identity_digest digest;
     int64_t now_us;
     struct uuid replayed; /* the session that was issued before */
-    bool is_replay;
 };
 
 struct found {
@@ -96,9 +96,17 @@ static enum status find_code(struct store_tx *tx, const struct exchange *x, stru
 static enum status end_replayed(struct store_tx *tx, struct exchange *x, const struct found *found)
 {
     bool ended;
+    const struct store_value id = identity__id(&found->issued);
+    struct store_rows *rows = NULL;
     if (!found->has_issued)
         return STATUS_OK;
-    x->is_replay = true;
+    enum status st = store_tx_one(tx, IDENTITY__SQL(replayed_sql), &id, 1, &rows);
+    if (st == STATUS_OK)
+        x->grant->has_replayed_user = take_id(store_rows_bytes(rows, 0), &x->grant->replayed_user);
+    store_rows_close(rows);
+    if (st != STATUS_OK && st != STATUS_NOT_FOUND)
+        return st;
+    x->grant->is_replay = true;
     x->replayed = found->issued;
     return identity_session_end(tx, &found->issued, "code-replay", x->now_us, &ended);
 }
@@ -162,6 +170,7 @@ static enum status write_exchange(struct store_tx *tx, void *arg)
     struct exchange *x = arg;
     struct found found = { .is_used = false };
     x->grant->is_granted = false;
+    x->grant->is_replay = x->grant->has_replayed_user = false;
     enum status st = find_code(tx, x, &found);
     if (st != STATUS_OK)
         return st == STATUS_NOT_FOUND ? STATUS_OK : st;
@@ -202,7 +211,7 @@ enum status identity_oauth_code_exchange(struct task *task, struct identity *ide
     enum status st = identity_session_prepare(identity, &x.wanted, &ret->session);
     if (st == STATUS_OK)
         st = store_write(task, identity->store, write_exchange, &x);
-    if (st == STATUS_OK && x.is_replay) {
+    if (st == STATUS_OK && ret->is_replay) {
         log_warn("identity.code_replayed", LOG_TEXT("client", claim->client->id));
         identity_feed_session_ended(identity, &x.replayed);
     }

@@ -43,6 +43,9 @@ struct identity_code_claim {
 /* What it gets. */
 struct identity_code_grant {
     bool is_granted;
+    bool is_replay; /* it was used before: the session that came of it has been ended */
+    bool has_replayed_user;
+    struct uuid replayed_user;
     struct identity_who who; /* with all of the person's roles */
     struct identity_session session;
     struct slice nonce;

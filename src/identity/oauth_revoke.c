@@ -16,6 +16,7 @@
 #include "identity/answer.h"
 #include "identity/feed.h"
 #include "identity/oauth.h"
+#include "identity/oauth_note.h"
 #include "identity/room.h"
 #include "identity/session.h"
 
@@ -55,10 +56,43 @@ static enum status look_up(struct task *task, struct identity *identity, struct 
     return st == STATUS_UNAUTHENTICATED ? STATUS_NOT_FOUND : st;
 }
 
+/* -- what both are asked
+ * ------------------------------------------------------------------------------- */
+
+struct asking {
+    struct task *task;
+    struct http_request *req;
+    struct identity *identity;
+    struct identity_client client;
+    struct slice text; /* the token, as presented */
+};
+
+/* Which client asks, about what. False: it was answered, or *ret_st is to be returned. */
+static bool read_asking(struct asking *a, bool only_confidential, enum status *ret_st)
+{
+    struct identity_oauth_params params;
+    if (!identity_oauth_form(a->task, a->req, &params, ret_st) ||
+        !identity_oauth_client(a->task, a->identity, a->req, &params, &a->client, ret_st))
+        return false;
+    if (only_confidential && !a->client.is_confidential) {
+        identity_oauth_note_refused(a->identity, a->req, a->client.id, "introspect");
+        *ret_st = identity_oauth_refuse(a->task, a->req, IDENTITY_OAUTH_INVALID_CLIENT,
+                                        "Only a client with a secret may ask about tokens.");
+        return false;
+    }
+    a->text = identity_oauth_param(&params, "token");
+    if (a->text.len)
+        return true;
+    *ret_st =
+        identity_oauth_refuse(a->task, a->req, IDENTITY_OAUTH_INVALID_REQUEST, "token is missing.");
+    return false;
+}
+
 /* -- revoking
  * ------------------------------------------------------------------------------------------ */
 
 struct ending {
+    struct identity_note note;
     struct uuid id;
     int64_t now_us;
 };
@@ -66,39 +100,34 @@ struct ending {
 static enum status write_end(struct store_tx *tx, void *arg)
 {
     const struct ending *e = arg;
-    bool ended;
-    return identity_session_end(tx, &e->id, "revoked", e->now_us, &ended);
+    bool ended = false;
+    enum status st = identity_session_end(tx, &e->id, "revoked", e->now_us, &ended);
+    return st == STATUS_OK && ended ? identity_note_put(tx, &e->note) : st;
 }
 
-static enum status end_token(struct task *task, struct identity *identity,
-                             const struct token *token)
+static enum status end_token(const struct asking *a, const struct token *token)
 {
     struct ending e = { .id = token->who.session, .now_us = clock_wall_us() };
     if (token->who.is_client)
-        return identity_oauth_token_revoke(task, identity, &e.id, token->expires_us);
-    enum status st = store_write(task, identity->store, write_end, &e);
+        return identity_oauth_token_revoke(a->task, a->identity, &e.id, token->expires_us);
+    identity_oauth_note_by_client(&e.note, a->identity, a->req, IDENTITY_AUDIT_SESSION_REVOKED,
+                                  a->client.id, &token->who.user);
+    enum status st = store_write(a->task, a->identity->store, write_end, &e);
     if (st == STATUS_OK)
-        identity_feed_session_ended(identity, &e.id);
+        identity_feed_session_ended(a->identity, &e.id);
     return st;
 }
 
 enum status identity__oauth_revoke(struct task *task, struct http_request *req, void *arg)
 {
-    struct identity *identity = arg;
-    struct identity_oauth_params params;
-    struct identity_client client;
+    struct asking a = { .task = task, .req = req, .identity = arg };
     struct token token;
     enum status st = STATUS_OK;
-    if (!identity_oauth_form(task, req, &params, &st) ||
-        !identity_oauth_client(task, identity, req, &params, &client, &st))
+    if (!read_asking(&a, false, &st))
         return st;
-    struct slice text = identity_oauth_param(&params, "token");
-    if (!text.len)
-        return identity_oauth_refuse(task, req, IDENTITY_OAUTH_INVALID_REQUEST,
-                                     "token is missing.");
-    st = look_up(task, identity, text, &token);
-    if (st == STATUS_OK && slice_eq(token.who.client_id, client.id))
-        st = end_token(task, identity, &token);
+    st = look_up(task, a.identity, a.text, &token);
+    if (st == STATUS_OK && slice_eq(token.who.client_id, a.client.id))
+        st = end_token(&a, &token);
     if (st != STATUS_OK && st != STATUS_NOT_FOUND)
         return st;
     /* One that is not there is as good as revoked; of another's nothing is told. */
@@ -143,32 +172,22 @@ static void put_token(struct json_out *o, const struct identity *identity,
 
 enum status identity__oauth_introspect(struct task *task, struct http_request *req, void *arg)
 {
-    struct identity *identity = arg;
-    struct identity_oauth_params params;
-    struct identity_client client;
+    struct asking a = { .task = task, .req = req, .identity = arg };
     struct token token;
     enum status st = STATUS_OK;
-    if (!identity_oauth_form(task, req, &params, &st) ||
-        !identity_oauth_client(task, identity, req, &params, &client, &st))
+    if (!read_asking(&a, true, &st))
         return st;
-    if (!client.is_confidential)
-        return identity_oauth_refuse(task, req, IDENTITY_OAUTH_INVALID_CLIENT,
-                                     "Only a client with a secret may ask about tokens.");
-    struct slice text = identity_oauth_param(&params, "token");
-    if (!text.len)
-        return identity_oauth_refuse(task, req, IDENTITY_OAUTH_INVALID_REQUEST,
-                                     "token is missing.");
-    st = look_up(task, identity, text, &token);
+    st = look_up(task, a.identity, a.text, &token);
     if (st != STATUS_OK && st != STATUS_NOT_FOUND)
         return st;
     bool is_active =
-        st == STATUS_OK && (!token.is_refresh || slice_eq(token.who.client_id, client.id));
+        st == STATUS_OK && (!token.is_refresh || slice_eq(token.who.client_id, a.client.id));
     struct buf b;
     buf_init(&b, task_arena(task), 512, ANSWER_BYTES_MAX);
     struct json_out o = json_out(&b);
     json_out_object(&o);
     if (is_active)
-        put_token(&o, identity, &token);
+        put_token(&o, a.identity, &token);
     else
         identity_put_flag(&o, "active", false);
     json_out_end(&o);

@@ -13,6 +13,7 @@
 #include "identity/answer.h"
 #include "identity/oauth.h"
 #include "identity/oauth_code.h"
+#include "identity/oauth_note.h"
 #include "identity/room.h"
 #include "identity/session.h"
 
@@ -25,10 +26,12 @@ struct asking {
     struct identity_oauth_params params;
     struct identity_client client;
     int64_t now_us;
+    unsigned result; /* for the metric */
 };
 
-static enum status refuse(const struct asking *a, enum identity_oauth_error error, const char *text)
+static enum status refuse(struct asking *a, enum identity_oauth_error error, const char *text)
 {
+    a->result = error;
     return identity_oauth_refuse(a->task, a->req, error, text);
 }
 
@@ -39,7 +42,7 @@ static void put_text(struct json_out *o, const char *key, struct slice text)
 }
 
 /* `refresh` may be NULL: there is none. An ID token goes to who asked for openid. */
-static enum status answer(const struct asking *a, struct identity_who *who,
+static enum status answer(struct asking *a, struct identity_who *who,
                           const struct identity_refresh *refresh, struct slice nonce)
 {
     struct slice token, id_token = SLICE_NULL;
@@ -65,6 +68,7 @@ static enum status answer(const struct asking *a, struct identity_who *who,
         put_text(&o, "id_token", id_token);
     put_text(&o, "scope", who->scope);
     json_out_end(&o);
+    a->result = IDENTITY__TOKENS_OK;
     return identity_answer_json(a->task, a->req, 200, &b);
 }
 
@@ -89,6 +93,9 @@ static enum status by_code(struct asking *a)
     enum status st = identity_oauth_code_exchange(a->task, a->identity, &claim, a->now_us, &grant);
     if (st != STATUS_OK)
         return st;
+    if (grant.is_replay)
+        identity_oauth_note_reuse(a->identity, a->req, a->client.id,
+                                  grant.has_replayed_user ? &grant.replayed_user : NULL, "code");
     if (!grant.is_granted)
         return refuse(a, IDENTITY_OAUTH_INVALID_GRANT,
                       "The code is unknown, over or used, or was made for another client, "
@@ -122,8 +129,10 @@ static enum status by_refresh(struct asking *a)
                                       &outcome, &who, &refresh);
     if (st != STATUS_OK)
         return st;
-    if (outcome == IDENTITY_REFRESH_REUSED)
+    if (outcome == IDENTITY_REFRESH_REUSED) {
         identity__log_user(LOG_LEVEL_WARN, "identity.refresh_reused", &who.user);
+        identity_oauth_note_reuse(a->identity, a->req, a->client.id, &who.user, "refresh_token");
+    }
     if (outcome != IDENTITY_REFRESHED)
         return refuse(a, IDENTITY_OAUTH_INVALID_GRANT,
                       "The refresh token is not valid, not any more, or another client's.");
@@ -180,26 +189,38 @@ static enum status by_client(struct asking *a)
 /* -- the endpoint
  * -------------------------------------------------------------------------------------- */
 
+static enum status exchange(struct asking *a, uint32_t grant, struct slice type)
+{
+    if (!type.len)
+        return refuse(a, IDENTITY_OAUTH_INVALID_REQUEST, "grant_type is missing.");
+    if (!grant)
+        return refuse(a, IDENTITY_OAUTH_UNSUPPORTED_GRANT,
+                      "Supported are authorization_code, refresh_token and client_credentials.");
+    if (!(a->client.grants & grant))
+        return refuse(a, IDENTITY_OAUTH_UNAUTHORIZED_CLIENT,
+                      "The client is not registered for this grant.");
+    if (!identity_scope_is_list(identity_oauth_param(&a->params, "scope")))
+        return refuse(a, IDENTITY_OAUTH_INVALID_SCOPE, "The scope is malformed.");
+    if (grant == IDENTITY_GRANT_CODE)
+        return by_code(a);
+    return grant == IDENTITY_GRANT_REFRESH ? by_refresh(a) : by_client(a);
+}
+
 enum status identity__oauth_token(struct task *task, struct http_request *req, void *arg)
 {
     struct asking a = { .task = task, .req = req, .identity = arg, .now_us = clock_wall_us() };
+    uint32_t grant = 0;
     enum status st = STATUS_OK;
-    if (!identity_oauth_form(task, req, &a.params, &st) ||
-        !identity_oauth_client(task, a.identity, req, &a.params, &a.client, &st))
-        return st;
-    struct slice type = identity_oauth_param(&a.params, "grant_type");
-    uint32_t grant = identity_grant_of(type);
-    if (!type.len)
-        return refuse(&a, IDENTITY_OAUTH_INVALID_REQUEST, "grant_type is missing.");
-    if (!grant)
-        return refuse(&a, IDENTITY_OAUTH_UNSUPPORTED_GRANT,
-                      "Supported are authorization_code, refresh_token and client_credentials.");
-    if (!(a.client.grants & grant))
-        return refuse(&a, IDENTITY_OAUTH_UNAUTHORIZED_CLIENT,
-                      "The client is not registered for this grant.");
-    if (!identity_scope_is_list(identity_oauth_param(&a.params, "scope")))
-        return refuse(&a, IDENTITY_OAUTH_INVALID_SCOPE, "The scope is malformed.");
-    if (grant == IDENTITY_GRANT_CODE)
-        return by_code(&a);
-    return grant == IDENTITY_GRANT_REFRESH ? by_refresh(&a) : by_client(&a);
+    a.result = IDENTITY_OAUTH_INVALID_REQUEST;
+    if (identity_oauth_form(task, req, &a.params, &st)) {
+        struct slice type = identity_oauth_param(&a.params, "grant_type");
+        grant = identity_grant_of(type);
+        a.result = IDENTITY_OAUTH_INVALID_CLIENT;
+        if (identity_oauth_client(task, a.identity, req, &a.params, &a.client, &st))
+            st = exchange(&a, grant, type);
+    }
+    /* What failed here, and was no fault of the client's, has its own metrics. */
+    if (st == STATUS_OK)
+        identity__oauth_count_token(a.identity, grant, a.result);
+    return st;
 }

@@ -29,6 +29,10 @@ struct identity__statements {
     struct slice session_by_id, session_by_cookie;
 };
 
+/* Series of purlin_oauth_tokens: identity/oauth_note.c. */
+#define IDENTITY__OAUTH_GRANTS 4u
+#define IDENTITY__OAUTH_RESULTS 7u
+
 enum identity__metric_outcome {
     IDENTITY__OUTCOME_OK,
     IDENTITY__OUTCOME_WRONG, /* address, password, code or secret */
@@ -67,6 +71,7 @@ struct identity {
     int64_t feed_seq; /* the last revocation that was taken over */
     bool feed_all;    /* it told that all are revoked, and that is not done yet */
     unsigned logins[IDENTITY__OUTCOMES], refused_tokens[IDENTITY_JOSE_REFUSAL_COUNT];
+    unsigned oauth_tokens[IDENTITY__OAUTH_GRANTS][IDENTITY__OAUTH_RESULTS], oauth_consents[3];
 };
 
 extern const struct slice identity__schema;

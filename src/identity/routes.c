@@ -79,6 +79,12 @@ static const struct route routes[] = {
     { NET_METHOD_DELETE, "/auth/sessions/{id}", identity__sessions_revoke_one, "revokeSession",
       "End a session of this account.", NULL, false, ACCOUNT },
 
+    { NET_METHOD_GET, "/auth/consents", identity__consents, "consents",
+      "The applications that may act for this account.", NULL, false, ACCOUNT },
+    { NET_METHOD_DELETE, "/auth/consents/{client_id}", identity__consent_withdraw,
+      "withdrawConsent", "Withdraw what an application was allowed; its tokens end.", NULL, false,
+      SELF },
+
     { NET_METHOD_POST, "/auth/mfa", identity__mfa, "secondFactor",
       "The second step of a sign-in: a code of an authenticator app, or a recovery code.",
       TOKENS_SCHEMA, true },
@@ -156,7 +162,9 @@ static enum status serve(struct task *task, struct http_request *req, void *arg)
     if (st == STATUS_OK)
         st = served->route->handler(task, req, served->identity);
     bool is_failure = st != STATUS_OK && st != STATUS_CANCELLED && !http_is_answered(req);
-    return is_failure && identity_form_is(req) ? identity_form_failed(task, req, st) : st;
+    return is_failure && identity_form_is(req)
+               ? identity_form_failed(task, req, st)
+               : st;
 }
 
 static enum status add(struct identity *identity, const struct route *route)
@@ -187,6 +195,15 @@ static enum status add(struct identity *identity, const struct route *route)
                           &reason);
 }
 
+static bool is_served(const struct identity *identity, const struct route *route)
+{
+    if (route->handler == identity__sign_up)
+        return identity->options.sign_up;
+    if (route->handler == identity__consents || route->handler == identity__consent_withdraw)
+        return identity->options.oauth;
+    return true;
+}
+
 enum status identity__routes_open(struct identity *identity)
 {
     const char *reason;
@@ -204,7 +221,7 @@ enum status identity__routes_open(struct identity *identity)
                                              .answer_type = "application/jwk-set+json" },
                        &reason);
     for (size_t i = 0; identity->has_people && i < ARRAY_LEN(routes) && st == STATUS_OK; i++) {
-        if (routes[i].handler != identity__sign_up || identity->options.sign_up)
+        if (is_served(identity, &routes[i]))
             st = add(identity, &routes[i]);
     }
     if (st == STATUS_OK && identity->has_people)

@@ -40,6 +40,9 @@ enum status identity__sessions_list(struct task *task, struct http_request *req,
 enum status identity__sessions_revoke_one(struct task *task, struct http_request *req, void *arg);
 enum status identity__sessions_revoke_others(struct task *task, struct http_request *req,
                                              void *arg);
+/* identity/route_consents.c */
+enum status identity__consents(struct task *task, struct http_request *req, void *arg);
+enum status identity__consent_withdraw(struct task *task, struct http_request *req, void *arg);
 /* identity/route_mfa.c, route_factors.c, route_totp.c, route_step_up.c */
 enum status identity__mfa(struct task *task, struct http_request *req, void *arg);
 enum status identity__factors(struct task *task, struct http_request *req, void *arg);
