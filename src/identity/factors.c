@@ -174,6 +174,41 @@ static enum status keep_step(struct store_tx *tx, struct slice sql, const struct
     return store_tx_exec(tx, sql, values, ARRAY_LEN(values), NULL);
 }
 
+enum status identity_totp_pending(struct task *task, struct identity *identity,
+                                  const struct uuid *user, struct identity_otp *ret)
+{
+    const struct store_value value = identity__id(user);
+    CLEANUP(store_rows_close) struct store_rows *rows = NULL;
+    bool is_previous;
+    int64_t made_us;
+    enum status st = store_one(task, identity->store, IDENTITY__SQL(pending_sql), &value, 1, &rows);
+    if (st == STATUS_OK)
+        st = identity_totp_open(identity, task_arena(task), user, store_rows_bytes(rows, 0), ret,
+                                &made_us, &is_previous);
+    if (st == STATUS_INTERNAL) /* sealed by a secret that is gone: they begin anew */
+        return STATUS_NOT_FOUND;
+    if (st != STATUS_OK || clock_wall_us() - made_us <= IDENTITY_TOTP_PENDING_US)
+        return st;
+    sodium_memzero(ret, sizeof(*ret));
+    return STATUS_NOT_FOUND;
+}
+
+/* The name that apps show above the code: the server's. */
+static struct slice host_of(struct slice issuer)
+{
+    size_t at = slice_find(issuer, ':');
+    if (at == SIZE_MAX || at + 3 > issuer.len)
+        return issuer;
+    struct slice rest = slice_from(issuer, at + 3), host;
+    return slice_split(&rest, '/', &host) ? host : rest;
+}
+
+void identity_totp_put_uri(struct buf *out, const struct identity *identity,
+                           const struct identity_otp *otp, struct slice account)
+{
+    identity_otp_put_uri(out, otp, host_of(identity->issuer), account);
+}
+
 enum status identity_totp_enable(struct store_tx *tx, struct identity *identity,
                                  const struct uuid *user, struct slice code, int64_t now_us)
 {

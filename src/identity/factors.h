@@ -23,6 +23,7 @@
 #include "identity/who.h"
 
 struct arena;
+struct buf;
 struct identity;
 struct store_tx;
 struct task;
@@ -62,6 +63,13 @@ enum status identity_totp_open(const struct identity *identity, struct arena *ar
 
 /* Inside a write. Keep a secret that awaits its first code, in place of an earlier one. */
 enum status identity_totp_pend(struct store_tx *tx, const struct uuid *user, struct slice sealed);
+/* What is pending, to be shown again. NOT_FOUND: nothing, or not any more. *ret to be wiped.
+ * Suspends. */
+enum status identity_totp_pending(struct task *task, struct identity *identity,
+                                  const struct uuid *user, struct identity_otp *ret);
+/* Append the otpauth: URI, in the name of this server. */
+void identity_totp_put_uri(struct buf *out, const struct identity *identity,
+                           const struct identity_otp *otp, struct slice account);
 /* The first code of what is pending: it holds from now on. NOT_FOUND: nothing is pending, or not
  * any more; UNAUTHENTICATED: another code. */
 enum status identity_totp_enable(struct store_tx *tx, struct identity *identity,

@@ -4,20 +4,26 @@
 #include "base/macros.h"
 #include "base/problem.h"
 #include "fiber/task.h"
+#include "identity/account_page.h"
+#include "identity/input.h"
 #include "identity/page.h"
+#include "identity/secret.h"
+
+/* Where it goes on from there; NULL: nowhere. */
+#define TO_LOGIN "/auth/login", "Sign in"
+#define TO_ACCOUNT IDENTITY_ACCOUNT_PAGE, "Your account"
 
 static const struct {
-    const char *path, *title, *text;
+    const char *path, *title, *text, *link, *link_text;
 } done[] = {
-    { "/auth/login", "You are signed in", "You can close this page." },
-    { "/auth/mfa", "You are signed in", "You can close this page." },
-    { "/auth/signup", "Almost there", "If you got a mail from us, open the link in it." },
-    { "/auth/verify", "Thank you", "Your address is confirmed: you can sign in now." },
-    { "/auth/recover/confirm", "Your password is set", "Sign in with it." },
-    { "/auth/magic/confirm", "You are signed in", "You can close this page." },
-    { "/auth/email/confirm", "Your address is changed", "From now on you sign in with it." },
-    { "/auth/account/restore", "Your account stays", "Nothing is deleted." },
-    { "/auth/invitations/accept", "Welcome", "You are signed in." },
+    { "/auth/signup", "Almost there", "If you got a mail from us, open the link in it.", TO_LOGIN },
+    { "/auth/verify", "Thank you", "Your address is confirmed: you can sign in now.", TO_LOGIN },
+    { "/auth/recover/confirm", "Your password is set", "Sign in with it.", TO_LOGIN },
+    { "/auth/magic/confirm", "You are signed in", "You can close this page.", TO_ACCOUNT },
+    { "/auth/email/confirm", "Your address is changed", "From now on you sign in with it.",
+      TO_ACCOUNT },
+    { "/auth/account/restore", "Your account stays", "Nothing is deleted.", TO_LOGIN },
+    { "/auth/invitations/accept", "Welcome", "You are signed in.", TO_ACCOUNT },
 };
 
 bool identity_form_is(const struct http_request *req)
@@ -27,37 +33,88 @@ bool identity_form_is(const struct http_request *req)
            slice_eq(http_content_type(req), SLICE("application/x-www-form-urlencoded"));
 }
 
-enum status identity_form_done(struct task *task, struct http_request *req, int status)
+/* A member of the form that was posted, or SLICE_NULL. */
+static struct slice member_of(struct task *task, struct http_request *req, const char *name,
+                              size_t bytes_max)
 {
-    const char *title = "Look into your mail";
+    struct identity_input form;
+    if (identity_input_read(task, req, &form) != STATUS_OK || !form.is_form)
+        return SLICE_NULL;
+    return identity_input_text(&form, name, bytes_max, false);
+}
+
+static bool is_sign_in(const struct http_route *route)
+{
+    struct slice pattern = slice_cstr(route->pattern);
+    return slice_eq(pattern, SLICE("/auth/login")) || slice_eq(pattern, SLICE("/auth/mfa"));
+}
+
+static enum status send_done(struct task *task, struct http_request *req, int status)
+{
+    const char *title = "Look into your mail", *link = NULL, *link_text = NULL;
     const char *text = "If there is an account with this address, a mail is on its way.";
-    const struct http_route *route = http_route_of(req);
+    struct slice pattern = slice_cstr(http_route_of(req)->pattern);
     struct buf b;
     for (size_t i = 0; i < ARRAY_LEN(done); i++) {
-        if (!slice_eq(slice_cstr(route->pattern), slice_cstr(done[i].path)))
+        if (!slice_eq(pattern, slice_cstr(done[i].path)))
             continue;
         title = done[i].title;
         text = done[i].text;
+        link = done[i].link;
+        link_text = done[i].link_text;
+    }
+    if (status == 201 && slice_eq(pattern, SLICE("/auth/signup"))) {
+        title = "Welcome";
+        text = "You are signed in.";
+        link = IDENTITY_ACCOUNT_PAGE;
+        link_text = "Your account";
     }
     identity_page_begin(task, &b, slice_cstr(title), slice_cstr(text));
+    if (link)
+        identity_page_link(&b, link, link_text);
     identity_page_end(&b);
     return identity_page_send(task, req, status == 204 ? 200 : status, &b, SLICE_NULL);
+}
+
+enum status identity_form_done(struct task *task, struct http_request *req, int status)
+{
+    enum status st;
+    if (identity_account_answered(task, req, &st))
+        return st;
+    if (is_sign_in(http_route_of(req)))
+        return identity_page_go(
+            req, identity_account_page_of(member_of(task, req, "next", IDENTITY_PAGE_PATH_MAX)));
+    return send_done(task, req, status);
+}
+
+static enum status send_second(struct task *task, struct http_request *req, struct slice mfa_token,
+                               const struct problem *problem, int status)
+{
+    struct buf b;
+    identity_page_begin(task, &b, SLICE("One step more"),
+                        SLICE("This account has a second factor."));
+    identity_page_problem(&b, problem);
+    identity_page_form(&b, "/auth/mfa");
+    identity_page_hidden(&b, "mfa_token", mfa_token);
+    identity_page_hidden(
+        &b, "next", identity_account_page_of(member_of(task, req, "next", IDENTITY_PAGE_PATH_MAX)));
+    identity_page_input(&b, &(struct identity_page_input){
+                                .name = "code",
+                                .label = SLICE("Code"),
+                                .type = "text",
+                                .more = IDENTITY_PAGE_CODE " required autofocus",
+                                .hint = "Of your authenticator app, or a recovery code." });
+    identity_page_button(&b, "Sign in", "");
+    buf_put_lit(&b, "</form>\n");
+    identity_page_link(&b, "/auth/login", "Begin again");
+    identity_page_end(&b);
+    return identity_page_send(task, req, status, &b, SLICE_NULL);
 }
 
 enum status identity_form_second(struct task *task, struct http_request *req,
                                  struct slice mfa_token)
 {
-    struct buf b;
-    identity_page_begin(task, &b, SLICE("One step more"),
-                        SLICE("The code of your authenticator app, or a recovery code."));
-    identity_page_form(&b, "/auth/mfa");
-    identity_page_hidden(&b, "mfa_token", mfa_token);
-    buf_put_lit(&b, "<label for=\"code\">Code</label>\n"
-                    "<input id=\"code\" name=\"code\" autocomplete=\"one-time-code\" "
-                    "maxlength=\"64\" required autofocus>\n"
-                    "<button type=\"submit\">Sign in</button>\n</form>\n");
-    identity_page_end(&b);
-    return identity_page_send(task, req, 200, &b, SLICE_NULL);
+    return send_second(task, req, mfa_token, NULL, 200);
 }
 
 enum status identity_form_wrong(struct task *task, struct http_request *req, int status,
@@ -66,36 +123,44 @@ enum status identity_form_wrong(struct task *task, struct http_request *req, int
     struct buf b;
     identity_page_begin(task, &b, SLICE("This did not work"), SLICE_NULL);
     identity_page_alert(&b, reason);
-    buf_put_lit(&b, "<p class=\"where\">Go back to mend it.</p>\n");
+    identity_page_link(&b, IDENTITY_ACCOUNT_PAGE, "Your account");
     identity_page_end(&b);
     return identity_page_send(task, req, status, &b, SLICE_NULL);
 }
 
-enum status identity_form_failed(struct task *task, struct http_request *req, enum status st)
+/* Of the second step, a code that is wrong can be mended; a first step that is over cannot. */
+static bool second_again(struct task *task, struct http_request *req, const struct problem *problem,
+                         int status, enum status *ret_st)
 {
-    const struct problem *problem = task_problem(task);
-    int status = problem->http_status ? problem->http_status : http_status_of(st);
+    if (!slice_eq(slice_cstr(http_route_of(req)->pattern), SLICE("/auth/mfa")) ||
+        (problem->type && slice_eq(slice_cstr(problem->type), SLICE("identity/invalid-mfa-token"))))
+        return false;
+    struct slice token = member_of(task, req, "mfa_token", IDENTITY_SECRET_TEXT_MAX);
+    if (!token.len)
+        return false;
+    *ret_st = send_second(task, req, token, problem, status);
+    return true;
+}
+
+enum status identity_form_failed(struct task *task, struct identity *identity,
+                                 struct http_request *req, enum status st)
+{
+    struct problem problem = *task_problem(task);
+    int status = problem.http_status ? problem.http_status : http_status_of(st);
     struct buf b;
-    if (problem->fields_len && !problem->http_status)
+    if (problem.fields_len && !problem.http_status)
         status = 422;
+    if (st == STATUS_UNAUTHENTICATED)
+        http_caller_failed(req);
+    identity_page_retry_after(req, &problem);
+    /* What is typed is read once more, and what is wrong with it is known. */
+    *task_problem(task) = (struct problem){ .status = STATUS_OK };
+    if (second_again(task, req, &problem, status, &st) ||
+        identity_form_again(task, identity, req, &problem, status, &st))
+        return st;
     identity_page_begin(task, &b, SLICE("This did not work"), SLICE_NULL);
-    identity_page_alert(&b, problem->detail.len ? problem->detail
-                                                : SLICE("Something went wrong. Try again."));
-    if (problem->fields_len) {
-        buf_put_lit(&b, "<ul>\n");
-        for (size_t i = 0; i < problem->fields_len; i++) {
-            size_t slash = problem->fields[i].pointer.len;
-            while (slash > 0 && problem->fields[i].pointer.data[slash - 1] != '/')
-                slash--;
-            buf_put_lit(&b, "<li><strong>");
-            identity_page_text(&b, slice_from(problem->fields[i].pointer, slash));
-            buf_put_lit(&b, "</strong>: ");
-            identity_page_text(&b, problem->fields[i].detail);
-            buf_put_lit(&b, "</li>\n");
-        }
-        buf_put_lit(&b, "</ul>\n");
-    }
-    buf_put_lit(&b, "<p class=\"where\">Go back to mend it.</p>\n");
+    identity_page_problem(&b, &problem);
+    identity_page_link(&b, "/auth/login", "Sign in");
     identity_page_end(&b);
     return identity_page_send(task, req, status, &b, SLICE_NULL);
 }

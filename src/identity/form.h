@@ -11,6 +11,8 @@
 #include "base/status.h"
 #include "http/http.h"
 
+struct identity;
+struct problem;
 struct task;
 
 /* What the fields of a profile are called in a form: "profile.display_name". */
@@ -23,7 +25,16 @@ enum status identity_form_done(struct task *task, struct http_request *req, int 
 /* The page that asks for the second factor of a sign-in. */
 enum status identity_form_second(struct task *task, struct http_request *req,
                                  struct slice mfa_token);
+/* What cannot be asked for again, and why. */
 enum status identity_form_wrong(struct task *task, struct http_request *req, int status,
                                 struct slice reason);
-/* The page of a handler's failure, with the problem of the task. */
-enum status identity_form_failed(struct task *task, struct http_request *req, enum status st);
+/* The page of a handler's failure, with the problem of the task: where it can be mended, the page
+ * that the form was on, with what was typed. */
+enum status identity_form_failed(struct task *task, struct identity *identity,
+                                 struct http_request *req, enum status st);
+
+/* identity/route_pages.c: the page whose form is posted to this route, again. False: none is, or
+ * another try is of no use. */
+bool identity_form_again(struct task *task, const struct identity *identity,
+                         struct http_request *req, const struct problem *problem, int status,
+                         enum status *ret_st);

@@ -170,8 +170,7 @@ static struct slice duration(struct arena *arena, int64_t us)
     return SLICE("less than a minute");
 }
 
-/* "6 November 2026, 08:49 UTC" */
-static struct slice moment(struct arena *arena, int64_t wall_us)
+void identity__moment_put(struct buf *out, int64_t wall_us, bool with_minutes)
 {
     static const char *const months[] = { "January",   "February", "March",    "April",
                                           "May",       "June",     "July",     "August",
@@ -181,8 +180,17 @@ static struct slice moment(struct arena *arena, int64_t wall_us)
     clock_format_rfc3339(wall_us, text);
     (void)slice_to_i64(slice_of(text + 5, 2), &month); /* digits, by the format */
     (void)slice_to_i64(slice_of(text + 8, 2), &day);
-    return arena_printf(arena, "%lld %s %.4s, %.5s UTC", (long long)day, months[month - 1], text,
-                        text + 11);
+    buf_printf(out, "%lld %s %.4s", (long long)day, months[month - 1], text);
+    if (with_minutes)
+        buf_printf(out, ", %.5s UTC", text + 11);
+}
+
+static struct slice moment(struct arena *arena, int64_t wall_us)
+{
+    struct buf text;
+    buf_init(&text, arena, 40, 64);
+    identity__moment_put(&text, wall_us, true);
+    return buf_status(&text) == STATUS_OK ? buf_slice(&text) : SLICE_NULL;
 }
 
 /* -- all of them

@@ -10,9 +10,13 @@
 #include "identity/mail_template.h"
 
 struct arena;
+struct buf;
 
 #define IDENTITY__MAIL_LINK_MAX 2048u
 #define IDENTITY__MAIL_PERSON_MAX 64u /* code points of a person's text */
+
+/* Append "6 November 2026", and ", 08:49 UTC". */
+void identity__moment_put(struct buf *out, int64_t wall_us, bool with_minutes);
 
 /*
  * The values of a letter that was written at `now_us`, to `to` (a checked address).

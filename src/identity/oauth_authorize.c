@@ -22,6 +22,7 @@
 #include "identity/oauth_code.h"
 #include "identity/oauth_note.h"
 #include "identity/oauth_request.h"
+#include "identity/page.h"
 #include "identity/room.h"
 
 struct person {
@@ -206,11 +207,7 @@ static int what_was_wrong(const struct identity_oauth_request *r, enum status st
 {
     const struct problem *problem = task_problem(r->task);
     *ret_wrong = problem->fields_len ? slice_cstr(incomplete) : problem->detail;
-    if (problem->retry_after_us > 0)
-        http_header_add(
-            r->req, SLICE("Retry-After"),
-            arena_printf(task_arena(r->task), "%lld",
-                         (long long)((problem->retry_after_us + CLOCK_SECOND - 1) / CLOCK_SECOND)));
+    identity_page_retry_after(r->req, problem);
     if (st == STATUS_UNAUTHENTICATED)
         http_caller_failed(r->req);
     return problem->http_status ? problem->http_status : http_status_of(st);

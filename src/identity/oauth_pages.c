@@ -122,7 +122,7 @@ static bool is_declared(const struct identity_options *options, struct slice sco
     return false;
 }
 
-static void put_scopes(struct buf *out, const struct identity *identity, struct slice scope)
+void identity_page_scopes(struct buf *out, const struct identity *identity, struct slice scope)
 {
     struct slice one;
     buf_put_lit(out, "<ul class=\"scopes\">\n");
@@ -148,7 +148,7 @@ enum status identity_page_consent(struct task *task, const struct identity *iden
         arena_printf(task_arena(task), "You are signed in as %.*s.", SLICE_ARG(email)));
     if (view->scope.len) {
         buf_put_lit(&b, "<p>It would like to:</p>\n");
-        put_scopes(&b, identity, view->scope);
+        identity_page_scopes(&b, identity, view->scope);
     } else {
         buf_put_lit(&b, "<p>It asks for no rights of yours.</p>\n");
     }

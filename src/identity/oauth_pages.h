@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "identity/clients.h"
 
+struct buf;
 struct http_request;
 struct identity;
 struct task;
@@ -30,6 +31,8 @@ enum status identity_page_second(struct task *task, struct http_request *req,
 enum status identity_page_consent(struct task *task, const struct identity *identity,
                                   struct http_request *req, const struct identity_oauth_view *view,
                                   struct slice csrf, struct slice email);
+/* What scopes let a program do, as people are asked. */
+void identity_page_scopes(struct buf *out, const struct identity *identity, struct slice scope);
 /* A link that leads nowhere: told here, for nobody knows whom else to trust with it. */
 enum status identity_page_wrong(struct task *task, struct http_request *req, int status,
                                 struct slice reason);

@@ -12,7 +12,9 @@
 #include "identity/answer.h"
 #include "identity/caller.h"
 #include "identity/feed.h"
+#include "identity/form.h"
 #include "identity/note.h"
+#include "identity/page_factors.h"
 #include "identity/room.h"
 #include "identity/routes.h"
 #include "identity/session.h"
@@ -107,6 +109,20 @@ static enum status write_renewal(struct store_tx *tx, void *arg)
     return st == STATUS_OK ? identity_note_put(tx, &r->note) : st;
 }
 
+static enum status answer_codes(struct task *task, struct http_request *req,
+                                const struct identity_recovery *codes)
+{
+    if (identity_form_is(req))
+        return identity_page_codes(task, req, codes, false);
+    struct buf b;
+    buf_init(&b, task_arena(task), 512, ANSWER_BYTES_MAX);
+    struct json_out o = json_out(&b);
+    json_out_object(&o);
+    identity_put_codes(&o, codes);
+    json_out_end(&o);
+    return identity_answer_json(task, req, 200, &b);
+}
+
 enum status identity__recovery_codes(struct task *task, struct http_request *req, void *arg)
 {
     struct identity *identity = arg;
@@ -119,12 +135,8 @@ enum status identity__recovery_codes(struct task *task, struct http_request *req
     identity_recovery_make(&r.codes);
     identity_note_init(&r.note, identity, req, IDENTITY_AUDIT_RECOVERY_CODES_MADE, &who.user);
     st = store_write(task, identity->store, write_renewal, &r);
-    struct buf b;
-    buf_init(&b, task_arena(task), 512, ANSWER_BYTES_MAX);
-    struct json_out o = json_out(&b);
-    json_out_object(&o);
-    identity_put_codes(&o, &r.codes);
-    json_out_end(&o);
+    if (st == STATUS_OK)
+        st = answer_codes(task, req, &r.codes);
     identity_recovery_wipe(&r.codes);
-    return st == STATUS_OK ? identity_answer_json(task, req, 200, &b) : st;
+    return st;
 }

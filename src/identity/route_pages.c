@@ -12,8 +12,10 @@
 #include "contract/contract.h"
 #include "fiber/task.h"
 #include "http/http.h"
+#include "identity/account_page.h"
 #include "identity/answer.h"
 #include "identity/form.h"
+#include "identity/input.h"
 #include "identity/page.h"
 #include "identity/room.h"
 
@@ -62,21 +64,33 @@ static const struct page *find_page(const struct page *pages, size_t len, struct
     return NULL;
 }
 
+static const struct page *find_action(const struct page *pages, size_t len, struct slice action)
+{
+    for (size_t i = 0; i < len; i++)
+        if (slice_eq(action, slice_cstr(pages[i].action)))
+            return &pages[i];
+    return NULL;
+}
+
+/* One on its way. */
+struct showing {
+    struct task *task;
+    struct http_request *req;
+    const struct identity *identity;
+    const struct page *page;
+    struct slice token, next, notice;
+    const struct identity_input *typed; /* before, and was refused; NULL: nothing */
+    const struct problem *problem;
+    struct buf out;
+};
+
 /* -- fields
  * -------------------------------------------------------------------------------------------- */
 
-static void put_input(struct buf *out, const char *name, struct slice label, const char *type,
-                      const char *more)
+static struct slice typed_before(const struct showing *s, const char *name)
 {
-    buf_put_lit(out, "<label for=\"");
-    identity_page_text(out, slice_cstr(name));
-    buf_put_lit(out, "\">");
-    identity_page_text(out, label);
-    buf_put_lit(out, "</label>\n<input id=\"");
-    identity_page_text(out, slice_cstr(name));
-    buf_put_lit(out, "\" name=\"");
-    identity_page_text(out, slice_cstr(name));
-    buf_printf(out, "\" type=\"%s\" %s>\n", type, more);
+    return s->typed ? identity_input_text(s->typed, name, IDENTITY_INPUT_BYTES_MAX, false)
+                    : SLICE_NULL;
 }
 
 /* "display_name" is "Display name". */
@@ -94,9 +108,10 @@ static struct slice label_of(struct arena *arena, struct slice name)
 }
 
 /* What the contract asks of a person and a line of text can be: the rest has a default. */
-static void put_profile(struct task *task, const struct identity *identity, struct buf *out)
+static void put_profile(struct showing *s)
 {
-    const struct identity_people *people = &identity->options.people;
+    struct arena *arena = task_arena(s->task);
+    const struct identity_people *people = &s->identity->options.people;
     struct contract_set *set = people->hold(people->arg);
     const struct contract *contract = contract_find(set, SLICE(IDENTITY_PEOPLE));
     for (unsigned i = 0; contract && i < contract->fields_len; i++) {
@@ -105,71 +120,127 @@ static void put_profile(struct task *task, const struct identity *identity, stru
             slice_eq(field->name, SLICE("email")))
             continue;
         struct slice name =
-            arena_printf(task_arena(task), IDENTITY_FORM_PROFILE "%.*s", SLICE_ARG(field->name));
+            arena_printf(arena, IDENTITY_FORM_PROFILE "%.*s", SLICE_ARG(field->name));
         if (name.data)
-            put_input(out, name.data, label_of(task_arena(task), field->name), "text", "required");
+            identity_page_input(
+                &s->out, &(struct identity_page_input){ .name = name.data,
+                                                        .label = label_of(arena, field->name),
+                                                        .type = "text",
+                                                        .more = "required",
+                                                        .value = typed_before(s, name.data) });
     }
     people->release(people->arg, set);
 }
 
-static void put_fields(struct task *task, const struct identity *identity, const struct page *page,
-                       struct buf *out)
+static void put_fields(struct showing *s)
 {
-    if (page->fields & FIELD_EMAIL)
-        put_input(out, "email", SLICE("E-mail address"), "email",
-                  "autocomplete=\"username\" maxlength=\"254\" required");
-    if (page->fields & FIELD_PROFILE)
-        put_profile(task, identity, out);
-    if (page->fields & FIELD_PASSWORD)
-        put_input(out, "password", SLICE("Password"), "password",
-                  "autocomplete=\"current-password\" required");
-    if (page->fields & FIELD_NEW_PASSWORD)
-        put_input(out, "password", SLICE("New password"), "password",
-                  "autocomplete=\"new-password\" minlength=\"8\" maxlength=\"1024\" required");
+    unsigned fields = s->page->fields;
+    if (fields & FIELD_EMAIL)
+        identity_page_input(&s->out,
+                            &(struct identity_page_input){ .name = "email",
+                                                           .label = SLICE("E-mail address"),
+                                                           .type = "email",
+                                                           .more = IDENTITY_PAGE_EMAIL " required",
+                                                           .value = typed_before(s, "email") });
+    if (fields & FIELD_PROFILE)
+        put_profile(s);
+    if (fields & FIELD_PASSWORD)
+        identity_page_input(&s->out, &(struct identity_page_input){
+                                         .name = "password",
+                                         .label = SLICE("Password"),
+                                         .type = "password",
+                                         .more = "autocomplete=\"current-password\" required" });
+    if (fields & FIELD_NEW_PASSWORD)
+        identity_page_input(
+            &s->out, &(struct identity_page_input){ .name = "password",
+                                                    .label = SLICE("New password"),
+                                                    .type = "password",
+                                                    .more = IDENTITY_PAGE_NEW_PASSWORD " required",
+                                                    .hint = "At least 8 characters of any kind." });
 }
 
-static void put_links(const struct identity *identity, const struct page *page, struct buf *out)
+static void put_links(struct showing *s)
 {
-    if (!(page->fields & FIELD_PASSWORD))
+    struct slice path = slice_cstr(s->page->path);
+    if (slice_eq(path, SLICE("/auth/signup")))
+        identity_page_link(&s->out, "/auth/login", "You have an account? Sign in");
+    if (!(s->page->fields & FIELD_PASSWORD)) {
+        if (!s->token.len && slice_eq(path, SLICE("/auth/recover")))
+            identity_page_link(&s->out, "/auth/login", "Back to signing in");
         return;
-    buf_put_lit(out,
-                "<p class=\"where\"><a href=\"/auth/recover\">Forgot your password?</a></p>\n");
-    if (identity->options.sign_up)
-        buf_put_lit(out, "<p class=\"where\"><a href=\"/auth/signup\">Make an account</a></p>\n");
+    }
+    identity_page_link(&s->out, "/auth/recover", "Forgot your password?");
+    if (s->identity->options.sign_up)
+        identity_page_link(&s->out, "/auth/signup", "Make an account");
+}
+
+static enum status show(struct showing *s, int status)
+{
+    const struct page *page = s->page;
+    identity_page_begin(s->task, &s->out, slice_cstr(page->title), slice_cstr(page->lead));
+    identity_page_notice(&s->out, s->notice);
+    identity_page_problem(&s->out, s->problem);
+    identity_page_form(&s->out, page->action);
+    if (s->token.len)
+        identity_page_hidden(&s->out, "token", s->token);
+    if (s->next.len)
+        identity_page_hidden(&s->out, "next", s->next);
+    put_fields(s);
+    identity_page_button(&s->out, page->button, "");
+    buf_put_lit(&s->out, "</form>\n");
+    put_links(s);
+    identity_page_end(&s->out);
+    return identity_page_send(s->task, s->req, status, &s->out, SLICE_NULL);
 }
 
 enum status identity__page(struct task *task, struct http_request *req, void *arg)
 {
-    const struct identity *identity = arg;
+    struct showing s = { .task = task, .req = req, .identity = arg };
     const struct http_param *params;
     unsigned len;
-    struct slice token = SLICE_NULL, path = http_path(req);
-    struct buf b;
+    struct slice path = http_path(req);
     enum status st = http_query(task, req, &params, &len);
     if (st != STATUS_OK)
         return st;
-    for (unsigned i = 0; i < len; i++)
+    for (unsigned i = 0; i < len; i++) {
         if (slice_eq(params[i].name, SLICE("token")))
-            token = params[i].value;
-    const struct page *page = NULL;
-    if (token.len)
-        page = find_page(with_token, ARRAY_LEN(with_token), path);
-    if (!page)
-        page = find_page(without_token, ARRAY_LEN(without_token), path);
-    if (!page)
+            s.token = params[i].value;
+        else if (slice_eq(params[i].name, SLICE("next")))
+            s.next = identity_account_page_of(params[i].value);
+        else if (slice_eq(params[i].name, SLICE("done")))
+            s.notice = identity_account_done(params[i].value);
+    }
+    if (s.token.len)
+        s.page = find_page(with_token, ARRAY_LEN(with_token), path);
+    if (!s.page)
+        s.page = find_page(without_token, ARRAY_LEN(without_token), path);
+    if (!s.page)
         return identity_form_wrong(task, req, 422,
                                    SLICE("This link is not whole. Copy all of it from the mail."));
-    identity_page_begin(task, &b, slice_cstr(page->title), slice_cstr(page->lead));
-    identity_page_form(&b, page->action);
-    if (token.len)
-        identity_page_hidden(&b, "token", token);
-    put_fields(task, identity, page, &b);
-    buf_put_lit(&b, "<button type=\"submit\">");
-    identity_page_text(&b, slice_cstr(page->button));
-    buf_put_lit(&b, "</button>\n</form>\n");
-    put_links(identity, page, &b);
-    identity_page_end(&b);
-    return identity_page_send(task, req, 200, &b, SLICE_NULL);
+    return show(&s, 200);
+}
+
+bool identity_form_again(struct task *task, const struct identity *identity,
+                         struct http_request *req, const struct problem *problem, int status,
+                         enum status *ret_st)
+{
+    struct slice action = slice_cstr(http_route_of(req)->pattern);
+    struct identity_input typed;
+    struct showing s = { .task = task, .req = req, .identity = identity, .problem = problem };
+    if (identity_input_read(task, req, &typed) != STATUS_OK || !typed.is_form)
+        return false;
+    s.token = identity_input_text(&typed, "token", IDENTITY_SECRET_TEXT_MAX, false);
+    s.next = identity_input_text(&typed, "next", IDENTITY_PAGE_PATH_MAX, false);
+    if (s.next.len)
+        s.next = identity_account_page_of(s.next);
+    s.typed = &typed;
+    s.page = s.token.len ? find_action(with_token, ARRAY_LEN(with_token), action)
+                         : find_action(without_token, ARRAY_LEN(without_token), action);
+    /* A link that holds no more is no better the next time. */
+    if (!s.page || (s.token.len && !problem->fields_len))
+        return false;
+    *ret_st = show(&s, status);
+    return true;
 }
 
 enum status identity__pages_open(struct identity *identity)

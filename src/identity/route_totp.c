@@ -16,6 +16,8 @@
 #include "identity/base32.h"
 #include "identity/caller.h"
 #include "identity/feed.h"
+#include "identity/form.h"
+#include "identity/page_factors.h"
 #include "identity/proof.h"
 #include "identity/room.h"
 #include "identity/route_factors.h"
@@ -37,16 +39,6 @@ static enum status write_pending(struct store_tx *tx, void *arg)
     return identity_totp_pend(tx, &p->user, p->sealed);
 }
 
-/* The name that apps show above the code: the server's. */
-static struct slice host_of(struct slice issuer)
-{
-    size_t at = slice_find(issuer, ':');
-    if (at == SIZE_MAX || at + 3 > issuer.len)
-        return issuer;
-    struct slice rest = slice_from(issuer, at + 3), host;
-    return slice_split(&rest, '/', &host) ? host : rest;
-}
-
 static enum status answer_secret(struct task *task, struct http_request *req,
                                  const struct identity *identity,
                                  const struct identity_account *account,
@@ -57,7 +49,7 @@ static enum status answer_secret(struct task *task, struct http_request *req,
     buf_init(&uri, task_arena(task), 512, ANSWER_BYTES_MAX);
     buf_init(&b, task_arena(task), 1024, ANSWER_BYTES_MAX);
     identity_base32_put(&text, otp->secret, otp->secret_len);
-    identity_otp_put_uri(&uri, otp, host_of(identity->issuer), account->email);
+    identity_totp_put_uri(&uri, identity, otp, account->email);
     if (buf_status(&text) != STATUS_OK || buf_status(&uri) != STATUS_OK)
         return STATUS_EXHAUSTED;
     struct json_out o = json_out(&b);
@@ -118,6 +110,8 @@ static enum status write_confirmation(struct store_tx *tx, void *arg)
 static enum status answer_codes(struct task *task, struct http_request *req,
                                 const struct identity_factor_added *added)
 {
+    if (identity_form_is(req))
+        return identity_page_codes(task, req, &added->codes, true);
     struct buf b;
     buf_init(&b, task_arena(task), 512, ANSWER_BYTES_MAX);
     struct json_out o = json_out(&b);

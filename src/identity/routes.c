@@ -6,6 +6,7 @@
 #include "base/macros.h"
 #include "base/rights.h"
 #include "http/http.h"
+#include "identity/account_page.h"
 #include "identity/caller.h"
 #include "identity/form.h"
 #include "identity/room.h"
@@ -163,7 +164,7 @@ static enum status serve(struct task *task, struct http_request *req, void *arg)
         st = served->route->handler(task, req, served->identity);
     bool is_failure = st != STATUS_OK && st != STATUS_CANCELLED && !http_is_answered(req);
     return is_failure && identity_form_is(req)
-               ? identity_form_failed(task, req, st)
+               ? identity_form_failed(task, served->identity, req, st)
                : st;
 }
 
@@ -226,5 +227,7 @@ enum status identity__routes_open(struct identity *identity)
     }
     if (st == STATUS_OK && identity->has_people)
         st = identity__pages_open(identity);
+    if (st == STATUS_OK && identity->has_people)
+        st = identity__account_pages_open(identity);
     return st;
 }

@@ -70,7 +70,9 @@ describe("pages", () => {
     const wrong = await send(server, form, { email, password: "short", "profile.display_name": "" });
     assert.equal(wrong.status, 422);
     assert.match(wrong.html, /role="alert"/);
-    assert.match(wrong.html, /display_name/);
+    assert.match(wrong.html, /<strong>Display name<\/strong>/);
+    assert.deepEqual([wrong.title, wrong.fields], [form.title, form.fields], "to be mended where it was typed");
+    assert.ok(wrong.html.includes(`value="${email}"`) && !wrong.html.includes("short"));
     const sent = await send(server, form, { email, password, "profile.display_name": "Ada" });
     assert.equal(sent.status, 202);
     const link = await server.link(email);
@@ -79,9 +81,11 @@ describe("pages", () => {
     assert.equal((await send(server, page, {})).title, "Thank you");
     assert.equal((await send(server, page, {})).status, 422);
     const entry = await open(`${server.url}/auth/login`);
-    assert.equal((await send(server, entry, { email, password: "not this one" })).status, 401);
+    const refused = await send(server, entry, { email, password: "not this one" });
+    assert.deepEqual([refused.status, refused.title, refused.action], [401, "Sign in", "/auth/login"]);
+    assert.ok(refused.html.includes(`value="${email}"`) && !refused.html.includes("not this one"));
     const inside = await send(server, entry, { email, password });
-    assert.equal(inside.title, "You are signed in");
+    assert.deepEqual([inside.status, inside.answer.headers.get("location")], [303, "/auth/account"]);
     const me = await get(server, "/auth/me", cookieHeader(cookiesOf(inside.answer)));
     assert.deepEqual([me.status, me.body.email], [200, email]);
     assert.equal((await send(server, entry, { email, password }, { Origin: "https://evil.example" })).status, 403);

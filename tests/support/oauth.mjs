@@ -86,7 +86,7 @@ export class Browser {
       else this.jar.delete(name);
     }
     const location = answer.headers.get("location");
-    return { status: answer.status, headers: answer.headers, text: await answer.text(), location: location && new URL(location) };
+    return { status: answer.status, headers: answer.headers, text: await answer.text(), location: location && new URL(location, this.server.url) };
   }
 
   authorize(query) {
