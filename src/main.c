@@ -9,9 +9,9 @@
 #include "cmd/cmd.h"
 
 static const struct cmd_verb *const verbs[] = {
-    &cmd_serve,  &cmd_check,  &cmd_migrate, &cmd_import, &cmd_export, &cmd_seed, &cmd_openapi,
-    &cmd_routes, &cmd_backup, &cmd_restore, &cmd_config, &cmd_cert,   &cmd_user, &cmd_keys,
-    &cmd_token,  &cmd_mail,   &cmd_key,     &cmd_audit,  &cmd_client,
+    &cmd_serve,  &cmd_check,  &cmd_migrate, &cmd_import, &cmd_export, &cmd_seed,  &cmd_openapi,
+    &cmd_routes, &cmd_backup, &cmd_restore, &cmd_config, &cmd_cert,   &cmd_user,  &cmd_keys,
+    &cmd_token,  &cmd_mail,   &cmd_key,     &cmd_audit,  &cmd_client, &cmd_rules,
 };
 
 static int print_overview(FILE *out)

@@ -96,6 +96,28 @@ enum expr_name { EXPR_NAME_ROLE, EXPR_NAME_SCOPE, EXPR_NAME_PERMISSION };
 typedef void (*expr_name_fn)(void *arg, enum expr_name kind, struct slice name, size_t offset);
 void expr_names(const struct expr *expr, expr_name_fn fn, void *arg);
 
+/* One part of an expression, with what came of it for a row and a caller. */
+struct expr_step {
+    unsigned depth; /* 0: the whole */
+    size_t offset;  /* into the text */
+    struct slice text;
+    struct slice values;     /* "author = null, @user = 0189...": what was compared; may be empty */
+    enum expr_answer answer; /* ASK: not known without the row */
+};
+/* Ask the database a question of one row and column. */
+typedef enum status (*expr_ask_fn)(void *arg, const struct store_sql *sql, bool *ret_yes);
+/*
+ * Why an expression says what it says: each condition in it, the whole first, all of them, also
+ * those that did not matter any more. The scopes of the caller are no part of it
+ * (task_caller_is_in_scope).
+ *
+ * Errors   EXHAUSTED, or what `ask` returns.
+ * Memory   in the arena. Context  suspends as `ask` does.
+ */
+enum status expr_trace(const struct expr *expr, const struct expr_context *context,
+                       struct arena *arena, expr_ask_fn ask, void *arg,
+                       struct expr_step **ret_steps, unsigned *ret_len);
+
 unsigned expr_cost(const struct expr *expr);
 /* The canonical text (for cursors and `purlin check --explain`), and a picture of what it compiles
  * to. */

@@ -295,6 +295,11 @@ static void print(const struct expr_node *n, struct buf *out)
     }
 }
 
+void expr__print(const struct expr_node *n, struct buf *out)
+{
+    print(n, out);
+}
+
 void expr_print(const struct expr *expr, struct buf *out)
 {
     print(expr->root, out);

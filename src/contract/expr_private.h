@@ -210,6 +210,9 @@ const struct contract *expr__contract_find(const struct contract_set *set, struc
 void expr__type_field(struct expr_node *n, const struct contract *contract,
                       const struct contract_field *field);
 
+/* The canonical text of a part. */
+void expr__print(const struct expr_node *n, struct buf *out);
+
 /* Replace what is constant by its value. False: an overflow, or no memory. */
 bool expr__fold(struct expr_compiler *c, struct expr_node *n);
 unsigned expr__cost(const struct expr_node *n);

@@ -351,7 +351,7 @@ enum status contract_set_parse(const struct contract_source *sources, unsigned s
 static int is_contract_file(const struct dirent *entry)
 {
     struct slice name = slice_cstr(entry->d_name);
-    return name.len > 0 && name.data[0] != '.' &&
+    return name.len > 0 && name.data[0] != '.' && !slice_ends(name, SLICE(".test.yaml")) &&
            (slice_ends(name, SLICE(".yaml")) || slice_ends(name, SLICE(".yml")));
 }
 

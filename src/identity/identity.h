@@ -37,6 +37,7 @@ struct rights;
 struct store;
 struct store_tx;
 struct task;
+struct task_caller;
 
 /* The name of the contract whose rows are people; `ref: users` and `@user` are its ids. */
 #define IDENTITY_PEOPLE "users"
@@ -123,6 +124,14 @@ enum status identity_person_removed(struct store_tx *tx, const struct uuid *user
 
 /* -- for commands
  * ------------------------------------------------------------------------------------------ */
+
+/*
+ * Who `name`, an id or an address, is to rules: the person, and the roles of their account.
+ *
+ * Errors   NOT_FOUND, INVALID with the problem set. Memory   in the task's arena. Context suspends.
+ */
+enum status identity_caller_of(struct task *task, struct store *store, struct slice name,
+                               struct task_caller *ret);
 
 struct identity_user_new {
     struct slice email, password; /* empty: an account without a password */

@@ -17,6 +17,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "contract/contract.h"
+#include "contract/expr.h"
 
 struct http_app;
 struct http_request;
@@ -24,6 +25,7 @@ struct metrics;
 struct resource_engine;
 struct store;
 struct store_tx;
+struct task;
 
 struct resource_options {
     struct store *store;
@@ -59,6 +61,45 @@ void resource_reload(struct resource_engine *engine, struct contract_set *set);
 /* The current set, held until released: for documents. Any thread. */
 struct contract_set *resource_set_hold(struct resource_engine *engine);
 void resource_set_release(struct resource_engine *engine, struct contract_set *set);
+
+/* -- why
+ * ---------------------------------------------------------------------------------------------- */
+
+struct resource_question {
+    const struct contract *contract; /* linked: of a set that is held, or a tool's */
+    enum contract_action action;
+    const struct task_caller *caller;
+    int64_t now_us;
+    const struct uuid *row; /* that is stored; NULL: of create, or without one in mind */
+    const json_t *body;     /* create: the row to be; update: what would change. May be NULL */
+};
+
+struct resource_rule_answer {
+    bool is_in_scope; /* the caller's scopes let them do this at all */
+    enum expr_answer answer;
+    struct expr_step *steps;
+    unsigned steps_len;
+};
+
+struct resource_decision {
+    bool is_there;    /* the row */
+    bool is_readable; /* what may not be read is not there for them */
+    enum expr_answer allowed;
+    bool has_changed; /* update with a body: `changed` was asked too */
+    struct resource_rule_answer read, action, changed;
+    const char *reason; /* constant: a sentence of what decided */
+};
+
+/*
+ * What the engine would say, and why: the same rules in the same order, without doing anything. A
+ * body is validated as the engine does it. ASK: it depends on the row, and none was named.
+ *
+ * Errors   INVALID with the task's problem: the body is not valid; else what the store reports.
+ * Memory   in the task's arena. Context  suspends.
+ */
+enum status resource_decide(struct task *task, struct store *store,
+                            const struct resource_question *question,
+                            struct resource_decision *ret);
 
 /*
  * Insert a validated row inside a write, for imports and demo data: no rules; id as given or new;
