@@ -32,6 +32,7 @@ static struct identity_mail_letter letter_of(const struct test *test)
         .device = SLICE("Firefox on Linux"),
         .ip = SLICE("192.0.2.1"),
         .new_address = SLICE("robin@example.net"),
+        .factor = SLICE("An authenticator app"),
         .inviter = SLICE("Sam Example"),
         .expires_us = clock_wall_us() + CLOCK_DAY,
     };

@@ -45,6 +45,10 @@ enum identity_mail_kind {
     IDENTITY_MAIL_PASSWORD_CHANGED,    /* device, ip; link: to a reset */
     IDENTITY_MAIL_ACCOUNT_DELETION,    /* expires_us: when it goes; link: how to undo it */
     IDENTITY_MAIL_ACCOUNT_EXISTS,      /* somebody signs up with it; link: to the login */
+    IDENTITY_MAIL_EMAIL_CHANGED,       /* new_address, device, ip; to the old one */
+    IDENTITY_MAIL_FACTOR_ADDED,        /* factor, device, ip; link: to a reset */
+    IDENTITY_MAIL_FACTOR_REMOVED,      /* the same */
+    IDENTITY_MAIL_RECOVERY_CODES,      /* made anew; device, ip; link: to a reset */
     IDENTITY_MAIL_TEST,                /* `purlin mail test` */
     IDENTITY_MAIL_KINDS
 };
@@ -125,9 +129,10 @@ struct identity_mail_letter {
     struct slice ip;
     struct slice new_address;
     struct slice inviter;
-    int64_t at_us;      /* wall clock: when it happened. 0: now */
-    int64_t expires_us; /* wall clock: when link and code end, and with them the attempts. 0: in
-                           three days */
+    struct slice factor; /* "An authenticator app" */
+    int64_t at_us;       /* wall clock: when it happened. 0: now */
+    int64_t expires_us;  /* wall clock: when link and code end, and with them the attempts. 0: in
+                            three days */
 };
 
 /* A mail that is ready to be put. */

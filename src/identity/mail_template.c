@@ -21,6 +21,7 @@ const struct slice identity__mail_value_names[IDENTITY__MAIL_VALUES] = {
     [IDENTITY__MAIL_DEVICE] = SLICE_INIT("device"),
     [IDENTITY__MAIL_IP] = SLICE_INIT("ip"),
     [IDENTITY__MAIL_NEW_ADDRESS] = SLICE_INIT("new_address"),
+    [IDENTITY__MAIL_FACTOR] = SLICE_INIT("factor"),
     [IDENTITY__MAIL_INVITER] = SLICE_INIT("inviter"),
     [IDENTITY__MAIL_WHEN] = SLICE_INIT("when"),
     [IDENTITY__MAIL_EXPIRES_IN] = SLICE_INIT("expires_in"),

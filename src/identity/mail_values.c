@@ -30,6 +30,14 @@ static const struct {
     [IDENTITY_MAIL_PASSWORD_CHANGED] = { "password_changed", BIT(LINK) | BIT(DEVICE) | BIT(IP), 0 },
     [IDENTITY_MAIL_ACCOUNT_DELETION] = { "account_deletion", BIT(LINK), 0 },
     [IDENTITY_MAIL_ACCOUNT_EXISTS] = { "account_exists", BIT(LINK), 0 },
+    [IDENTITY_MAIL_EMAIL_CHANGED] = { "email_changed", BIT(NEW_ADDRESS) | BIT(DEVICE) | BIT(IP),
+                                      BIT(NEW_ADDRESS) },
+    [IDENTITY_MAIL_FACTOR_ADDED] = { "factor_added",
+                                     BIT(LINK) | BIT(FACTOR) | BIT(DEVICE) | BIT(IP), BIT(FACTOR) },
+    [IDENTITY_MAIL_FACTOR_REMOVED] = { "factor_removed",
+                                       BIT(LINK) | BIT(FACTOR) | BIT(DEVICE) | BIT(IP),
+                                       BIT(FACTOR) },
+    [IDENTITY_MAIL_RECOVERY_CODES] = { "recovery_codes", BIT(LINK) | BIT(DEVICE) | BIT(IP), 0 },
     [IDENTITY_MAIL_TEST] = { "test", 0, 0 },
 };
 
@@ -234,6 +242,7 @@ enum status identity__mail_values_make(const struct identity_mail_letter *letter
         { letter->name, &v[IDENTITY__MAIL_NAME], 0 },
         { letter->inviter, &v[IDENTITY__MAIL_INVITER], 0 },
         { letter->device, &v[IDENTITY__MAIL_DEVICE], 0 },
+        { letter->factor, &v[IDENTITY__MAIL_FACTOR], 0 },
         { letter->code, &v[IDENTITY__MAIL_CODE], 32 },
         { letter->ip, &v[IDENTITY__MAIL_IP], 64 },
         { letter->new_address, &v[IDENTITY__MAIL_NEW_ADDRESS], 254 },

@@ -112,7 +112,7 @@ static const struct words words_of[IDENTITY_MAIL_KINDS] = {
         .intro = "As you asked, your account at {{app}} and what is in it will be deleted for "
                  "good on {{expires_at}}.",
         .button = "Keep my account",
-        .end = "Until then you can change your mind: follow the link, or just sign in.",
+        .end = "Until then you can change your mind: follow the link, or sign in and keep it.",
         .ignore = "You did not ask for this? Then keep the account, and choose a new password.",
         .reason = "it is the address of an account",
     },
@@ -126,6 +126,51 @@ static const struct words words_of[IDENTITY_MAIL_KINDS] = {
         .ignore = "It was not you? Then ignore this mail: nothing was changed, and whoever it was "
                   "was not told that you have an account.",
         .reason = "somebody tried to sign up with it",
+    },
+    [IDENTITY_MAIL_EMAIL_CHANGED] = {
+        .subject = "Your address was changed",
+        .heading = "Your address was changed",
+        .intro = "Your account at {{app}} uses {{new_address}} now. This address opens it no "
+                 "more.",
+        .facts = "{{#device}}From: {{device}}\n{{/device}}{{#ip}}Address: {{ip}}\n{{/ip}}"
+                 "When: {{when}}",
+        .end = "It was not you? Then answer this mail, or write to those who run {{app}}: only "
+               "they can give the account back.",
+        .ignore = "It was you? Then there is nothing to do.",
+        .reason = "it was the address of an account",
+    },
+    [IDENTITY_MAIL_FACTOR_ADDED] = {
+        .subject = "A new way to prove that it is you",
+        .heading = "{{factor}} was added",
+        .intro = "{{factor}} was added to your account at {{app}}. It opens the account, or is "
+                 "asked for when somebody signs in.",
+        .facts = "{{#device}}From: {{device}}\n{{/device}}{{#ip}}Address: {{ip}}\n{{/ip}}"
+                 "When: {{when}}",
+        .button = "It was not me: choose a new password",
+        .ignore = "It was you? Then there is nothing to do.",
+        .reason = "it is the address of an account",
+    },
+    [IDENTITY_MAIL_FACTOR_REMOVED] = {
+        .subject = "A second step was removed",
+        .heading = "{{factor}} was removed",
+        .intro = "{{factor}} was removed from your account at {{app}}, and is not asked for any "
+                 "more.",
+        .facts = "{{#device}}From: {{device}}\n{{/device}}{{#ip}}Address: {{ip}}\n{{/ip}}"
+                 "When: {{when}}",
+        .button = "It was not me: choose a new password",
+        .ignore = "It was you? Then there is nothing to do.",
+        .reason = "it is the address of an account",
+    },
+    [IDENTITY_MAIL_RECOVERY_CODES] = {
+        .subject = "New recovery codes",
+        .heading = "New recovery codes",
+        .intro = "New recovery codes were made for your account at {{app}}. Those of before hold "
+                 "no more.",
+        .facts = "{{#device}}From: {{device}}\n{{/device}}{{#ip}}Address: {{ip}}\n{{/ip}}"
+                 "When: {{when}}",
+        .button = "It was not me: choose a new password",
+        .ignore = "It was you? Then there is nothing to do.",
+        .reason = "it is the address of an account",
     },
     [IDENTITY_MAIL_TEST] = {
         .subject = "A test of {{app}}'s mail",

@@ -5,10 +5,8 @@
 #include "base/macros.h"
 #include "base/problem.h"
 #include "fiber/task.h"
-#include "http/http.h"
-#include "identity/agent.h"
 #include "identity/feed.h"
-#include "identity/letter.h"
+#include "identity/notice.h"
 #include "identity/password.h"
 #include "identity/room.h"
 #include "identity/session.h"
@@ -45,25 +43,13 @@ enum status identity_password_change_put(struct store_tx *tx,
     return st == STATUS_OK ? identity_note_put(tx, &change->note) : st;
 }
 
-/* The change holds whether or not the notice can be sent. */
 void identity_password_changed(struct task *task, struct identity *identity,
                                struct http_request *req, const struct identity_account *account)
 {
-    const struct net_header *agent = net_header_get(http_net(req), NET_HEADER_USER_AGENT);
-    struct identity_mail_letter mail = { .kind = IDENTITY_MAIL_PASSWORD_CHANGED,
-                                         .to = account->email,
-                                         .device = identity_agent_words(
-                                             task_arena(task), agent ? agent->value : SLICE_NULL),
-                                         .ip = http_client_ip(req) };
-    struct identity_letter letter;
     identity_feed_user_ended(identity, &account->user);
-    if (!identity->options.mail || !identity_mail_can_send(identity->options.mail))
-        return;
-    enum status st = identity_letter_notice(task, identity, "recover", &mail, &letter);
-    if (st == STATUS_OK)
-        st = identity_letter_send(task, &letter);
-    if (st != STATUS_OK) {
-        identity__log_user(LOG_LEVEL_WARN, "identity.notice_not_sent", &account->user);
-        problem_clear(task_problem(task));
-    }
+    identity_notice_send(task, identity, req,
+                         &(struct identity_notice){ .kind = IDENTITY_MAIL_PASSWORD_CHANGED,
+                                                    .user = &account->user,
+                                                    .to = account->email,
+                                                    .path = "recover" });
 }

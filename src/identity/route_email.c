@@ -20,6 +20,7 @@
 #include "identity/claim.h"
 #include "identity/letter.h"
 #include "identity/note.h"
+#include "identity/notice.h"
 #include "identity/room.h"
 
 #define FRESH_US (10 * CLOCK_MINUTE)
@@ -113,6 +114,8 @@ struct confirming {
     struct identity_claim claim;
     int64_t now_us;
     bool is_good;
+    struct uuid user;
+    struct slice from, to; /* addresses, in the request's arena */
 };
 
 static const char change_sql[] = "UPDATE purlin_accounts"
@@ -121,7 +124,7 @@ static const char change_sql[] = "UPDATE purlin_accounts"
 /* What was sent to the old address is void. */
 static const char forget_sql[] = "DELETE FROM purlin_one_time WHERE owner = $1";
 
-static enum status change_email(struct store_tx *tx, const struct confirming *c,
+static enum status change_email(struct store_tx *tx, struct confirming *c,
                                 const struct identity_account *account, struct slice data)
 {
     json_t *object;
@@ -145,6 +148,11 @@ static enum status change_email(struct store_tx *tx, const struct confirming *c,
         st = store_tx_exec(tx, IDENTITY__SQL(forget_sql), &user, 1, NULL);
     identity_note_init(&note, c->identity, c->req, IDENTITY_AUDIT_EMAIL_CHANGED, &account->user);
     identity_note_by_user(&note, &account->user);
+    if (st == STATUS_OK)
+        st = arena_copy(store_tx_arena(tx), email, &c->to);
+    if (st == STATUS_OK)
+        st = arena_copy(store_tx_arena(tx), account->email, &c->from);
+    c->user = account->user;
     return st == STATUS_OK ? identity_note_put(tx, &note) : st;
 }
 
@@ -174,5 +182,12 @@ enum status identity__email_confirm(struct task *task, struct http_request *req,
     st = store_write(task, c.identity->store, write_confirmed, &c);
     if (st != STATUS_OK)
         return st;
-    return c.is_good ? identity_answer_empty(task, req) : identity_claim_refuse(task);
+    if (!c.is_good)
+        return identity_claim_refuse(task);
+    identity_notice_send(task, c.identity, req,
+                         &(struct identity_notice){ .kind = IDENTITY_MAIL_EMAIL_CHANGED,
+                                                    .user = &c.user,
+                                                    .to = c.from,
+                                                    .new_address = c.to });
+    return identity_answer_empty(task, req);
 }

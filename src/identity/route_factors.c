@@ -14,6 +14,7 @@
 #include "identity/feed.h"
 #include "identity/form.h"
 #include "identity/note.h"
+#include "identity/notice.h"
 #include "identity/page_factors.h"
 #include "identity/room.h"
 #include "identity/routes.h"
@@ -54,6 +55,14 @@ void identity_put_codes(struct json_out *o, const struct identity_recovery *code
     for (unsigned i = 0; i < IDENTITY_RECOVERY_CODES; i++)
         json_out_string(o, slice_of(codes->texts[i], sizeof(codes->texts[i])));
     json_out_end(o);
+}
+
+void identity_factor_tell(struct task *task, struct identity *identity, struct http_request *req,
+                          const struct uuid *user, enum identity_mail_kind kind, const char *factor)
+{
+    identity_notice_send(task, identity, req,
+                         &(struct identity_notice){
+                             .kind = kind, .user = user, .path = "recover", .factor = factor });
 }
 
 void identity_factor_begin(struct identity *identity, struct http_request *req,
@@ -135,8 +144,10 @@ enum status identity__recovery_codes(struct task *task, struct http_request *req
     identity_recovery_make(&r.codes);
     identity_note_init(&r.note, identity, req, IDENTITY_AUDIT_RECOVERY_CODES_MADE, &who.user);
     st = store_write(task, identity->store, write_renewal, &r);
-    if (st == STATUS_OK)
+    if (st == STATUS_OK) {
+        identity_factor_tell(task, identity, req, &who.user, IDENTITY_MAIL_RECOVERY_CODES, NULL);
         st = answer_codes(task, req, &r.codes);
+    }
     identity_recovery_wipe(&r.codes);
     return st;
 }

@@ -12,12 +12,14 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "identity/factors.h"
+#include "identity/mail.h"
 #include "identity/note.h"
 
 struct http_request;
 struct identity;
 struct identity_who;
 struct store_tx;
+struct task;
 
 /* Who changes factors has proved within this time who they are. */
 #define IDENTITY_FACTOR_FRESH_US (10 * CLOCK_MINUTE)
@@ -42,5 +44,9 @@ void identity_factor_begin(struct identity *identity, struct http_request *req,
  */
 enum status identity_factor_put(struct store_tx *tx, struct identity_factor_added *added,
                                 uint32_t method, bool is_first);
+/* Tell the owner what was done to the account's factors. Suspends. */
+void identity_factor_tell(struct task *task, struct identity *identity, struct http_request *req,
+                          const struct uuid *user, enum identity_mail_kind kind,
+                          const char *factor);
 /* The member "recovery_codes". */
 void identity_put_codes(struct json_out *o, const struct identity_recovery *codes);

@@ -22,6 +22,7 @@
 #include "identity/routes.h"
 
 #define ANSWER_BYTES_MAX ((size_t)16 * 1024)
+#define PASSKEY_NAME "A passkey" /* as mails begin a sentence */
 
 static struct slice id_text(const struct uuid *id)
 {
@@ -160,6 +161,8 @@ enum status identity__passkey_add(struct task *task, struct http_request *req, v
     st = store_write(task, identity->store, write_addition, a);
     if (st == STATUS_OK) {
         identity_feed_user_ended(identity, &who.user);
+        identity_factor_tell(task, identity, req, &who.user, IDENTITY_MAIL_FACTOR_ADDED,
+                             PASSKEY_NAME);
         st = answer_addition(task, req, a);
     }
     identity_recovery_wipe(&a->added.codes);
@@ -279,5 +282,7 @@ enum status identity__passkey_remove(struct task *task, struct http_request *req
     st = store_write(task, identity->store, write_removal, &c);
     if (st != STATUS_OK)
         return st == STATUS_NOT_FOUND ? no_such(task) : st;
+    identity_factor_tell(task, identity, req, &who.user, IDENTITY_MAIL_FACTOR_REMOVED,
+                         PASSKEY_NAME);
     return identity_answer_empty(task, req);
 }

@@ -24,6 +24,7 @@
 #include "identity/routes.h"
 
 #define ANSWER_BYTES_MAX ((size_t)4096)
+#define TOTP_NAME "An authenticator app" /* as mails begin a sentence */
 
 /* -- POST /auth/mfa/totp
  * ---------------------------------------------------------------------------------------- */
@@ -140,6 +141,8 @@ static enum status confirm(struct task *task, struct http_request *req, struct c
     if (st != STATUS_OK)
         return st;
     identity_feed_user_ended(c->identity, &c->added.user);
+    identity_factor_tell(task, c->identity, req, &c->added.user, IDENTITY_MAIL_FACTOR_ADDED,
+                         TOTP_NAME);
     return answer_codes(task, req, &c->added);
 }
 
@@ -223,5 +226,9 @@ enum status identity__totp_remove(struct task *task, struct http_request *req, v
     identity_attempt_end(&attempt, st);
     if (r.outcome == STATUS_UNAUTHENTICATED || r.outcome == STATUS_CONFLICT)
         return identity_proof_refuse(task, req, &r.proof, r.outcome);
-    return st == STATUS_OK ? identity_answer_empty(task, req) : st;
+    if (st != STATUS_OK)
+        return st;
+    identity_factor_tell(task, identity, req, &r.proof.user, IDENTITY_MAIL_FACTOR_REMOVED,
+                         TOTP_NAME);
+    return identity_answer_empty(task, req);
 }

@@ -7,6 +7,7 @@
 #include "identity/factors.h"
 #include "identity/feed.h"
 #include "identity/note.h"
+#include "identity/notice.h"
 #include "identity/room.h"
 #include "identity/session.h"
 
@@ -47,7 +48,13 @@ enum status identity_user_factors_reset(struct task *task, struct identity *iden
         return problem_set(task, STATUS_INVALID, "identity/email", "%.*s is no e-mail address.",
                            SLICE_ARG(email));
     enum status st = store_write(task, identity->store, write_reset, &r);
-    if (st == STATUS_OK)
-        identity_feed_user_ended(identity, &r.user);
-    return st;
+    if (st != STATUS_OK)
+        return st;
+    identity_feed_user_ended(identity, &r.user);
+    identity_notice_send(task, identity, /* req= */ NULL,
+                         &(struct identity_notice){ .kind = IDENTITY_MAIL_FACTOR_REMOVED,
+                                                    .user = &r.user,
+                                                    .path = "recover",
+                                                    .factor = "Each second factor" });
+    return STATUS_OK;
 }

@@ -7,6 +7,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { auth, bearer, freshEmail, get, login, password, people, signUp } from "../support/auth.mjs";
+import { Authenticator } from "../support/authenticator.mjs";
+import { setUpTotp, totp } from "../support/otp.mjs";
 import { adminKey, startPurlin, temporaryFolder } from "../support/purlin.mjs";
 
 const cheap = { PURLIN_AUTH_PASSWORD_MEMORY: "8MiB", PURLIN_AUTH_PASSWORD_PASSES: "1" };
@@ -270,5 +272,54 @@ describe("a new device", () => {
     const mail = await server.mail(ada.email);
     assert.match(mail.subject, /sign-in|device|signed in/i);
     assert.equal(server.mails(ada.email).length, 1);
+  });
+
+  it("is named in words", async (t) => {
+    const server = await start(t);
+    const ada = await signUp(server);
+    await auth(server, "login", { email: ada.email, password }, { "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0" });
+    const mail = await server.mail(ada.email);
+    assert.match(mail.text, /Device: Firefox on Linux/);
+    assert.match(mail.text, /Address: 127\.0\.0\.1/);
+  });
+});
+
+describe("the owner is told", () => {
+  it("of an authenticator app, new recovery codes, and their removal", async (t) => {
+    const server = await start(t);
+    const ada = await signUp(server);
+    const { secret } = await setUpTotp(server, ada);
+    assert.equal((await server.mail(ada.email)).subject, "A new way to prove that it is you");
+    assert.match(server.mails(ada.email)[0].text, /An authenticator app was added/);
+    const { body } = await auth(server, "mfa/recovery-codes", undefined, bearer(ada));
+    assert.equal((await server.mail(ada.email, 2)).subject, "New recovery codes");
+    assert.ok(!server.mails(ada.email)[1].text.includes(body.recovery_codes[0]), "the codes are not in it");
+    const removed = await fetch(`${server.url}/auth/mfa/totp`, { method: "DELETE", headers: { "Content-Type": "application/json", ...bearer(ada) }, body: JSON.stringify({ code: totp(secret) }) });
+    assert.equal(removed.status, 204);
+    const last = await server.mail(ada.email, 3);
+    assert.equal(last.subject, "A second step was removed");
+    assert.match(last.text, /From: node/);
+  });
+
+  it("of a passkey", async (t) => {
+    const server = await start(t);
+    const ada = await signUp(server), origin = `http://localhost:${server.port}`;
+    const options = (await auth(server, "passkeys/options", undefined, bearer(ada))).body;
+    const added = await auth(server, "passkeys", { credential: new Authenticator({ origin }).create(options) }, bearer(ada));
+    assert.equal(added.status, 201, JSON.stringify(added.body));
+    assert.match((await server.mail(ada.email)).text, /A passkey was added/);
+    assert.equal((await get(server, `/auth/passkeys/${added.body.id}`, bearer(ada), "DELETE")).status, 204);
+    assert.match((await server.mail(ada.email, 2)).text, /A passkey was removed/);
+  });
+
+  it("of another address, at the old one", async (t) => {
+    const server = await start(t);
+    const ada = await signUp(server), other = freshEmail();
+    assert.equal((await auth(server, "email", { email: other }, bearer(ada))).status, 202);
+    assert.equal((await auth(server, "email/confirm", { token: (await server.mail(other)).token })).status, 204);
+    const last = await server.mail(ada.email, 2);
+    assert.equal(last.subject, "Your address was changed");
+    assert.ok(last.text.includes(other));
+    assert.equal(server.mails(other).length, 1);
   });
 });

@@ -110,6 +110,7 @@ static inline struct identity_mail_letter letter_of(enum identity_mail_kind kind
         .device = SLICE("Firefox on Linux"),
         .ip = SLICE("192.0.2.7"),
         .new_address = SLICE("robert@example.net"),
+        .factor = SLICE("A passkey"),
         .inviter = SLICE("Alice"),
     };
 }
