@@ -1,4 +1,7 @@
-/* passkeys.js - Passkeys on the account's pages: the one thing there that takes a script. */
+/*
+ * passkeys.js - Passkeys on the pages to sign in and of the account: the one thing there that takes a script. A page is whole without it;
+ * what it adds is shown by it.
+ */
 const cookie = (name) => document.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`))?.slice(name.length + 1);
 
 async function post(path, body) {
@@ -26,7 +29,7 @@ function showCodes(codes) {
   heading.focus();
 }
 
-const reasons = { InvalidStateError: "This device has a passkey of this account already.", NotAllowedError: "No passkey was made: it was called off, or took too long." };
+const reasons = { InvalidStateError: "This device has a passkey of this account already.", NotAllowedError: "It was called off, or took too long." };
 
 async function add(form) {
   const options = PublicKeyCredential.parseCreationOptionsFromJSON(await post("/auth/passkeys/options"));
@@ -36,18 +39,44 @@ async function add(form) {
   else location.reload();
 }
 
-for (const form of document.querySelectorAll("form[data-passkey=add]")) {
-  if (!window.PublicKeyCredential?.parseCreationOptionsFromJSON) continue;
+const get = async (options) => (await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) })).toJSON();
+
+/* In place of what a form asks for. */
+const acts = {
+  login: async () => post("/auth/passkeys/login", { credential: await get(await post("/auth/passkeys/login/options", {})), cookie: true }),
+  second: async ({ elements }) => {
+    const first = { mfa_token: elements.mfa_token.value };
+    return post("/auth/mfa", { ...first, credential: await get(await post("/auth/passkeys/login/options", first)) });
+  },
+  proof: async () => post("/auth/step-up", { credential: await get(await post("/auth/step-up/options")) }),
+};
+
+async function attempt(form, act) {
   const alert = form.querySelector(".alert");
-  form.hidden = false;
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    alert.hidden = true;
-    try {
-      await add(form);
-    } catch (error) {
-      alert.textContent = reasons[error.name] ?? error.message;
-      alert.hidden = false;
-    }
-  });
+  alert.hidden = true;
+  try {
+    await act();
+  } catch (error) {
+    alert.textContent = reasons[error.name] ?? error.message;
+    alert.hidden = false;
+  }
+}
+
+if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
+  for (const form of document.querySelectorAll("form[data-passkey=add]")) {
+    form.hidden = false;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      attempt(form, () => add(form));
+    });
+  }
+  for (const button of document.querySelectorAll("button[data-passkey]")) {
+    button.hidden = false;
+    button.addEventListener("click", () =>
+      attempt(button.form, async () => {
+        await acts[button.dataset.passkey](button.form);
+        location.assign(button.dataset.then);
+      }),
+    );
+  }
 }

@@ -210,8 +210,9 @@ static enum status open_view(struct identity_view *v)
 static enum status send_view(struct identity_view *v, int status)
 {
     identity_page_end(&v->out);
-    return v->is_scripted ? identity_page_send_scripted(v->task, v->req, status, &v->out)
-                          : identity_page_send(v->task, v->req, status, &v->out, SLICE_NULL);
+    return v->is_scripted
+               ? identity_page_send_scripted(v->task, v->req, status, &v->out, SLICE_NULL)
+               : identity_page_send(v->task, v->req, status, &v->out, SLICE_NULL);
 }
 
 /* -- proving it again
@@ -245,7 +246,12 @@ static enum status ask_for_proof(struct identity_view *v, struct slice next, int
                                 .type = "password",
                                 .more = "autocomplete=\"current-password\" required autofocus" });
     identity_page_button(&v->out, "Go on", "");
+    if (v->account.has_passkey)
+        identity_page_passkey(&v->out, "proof", next);
     buf_put_lit(&v->out, "</form>\n");
+    if (v->account.has_passkey)
+        identity_page_script(&v->out);
+    v->is_scripted = v->account.has_passkey;
     return send_view(v, status);
 }
 

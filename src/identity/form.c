@@ -87,17 +87,27 @@ enum status identity_form_done(struct task *task, struct http_request *req, int 
     return send_done(task, req, status);
 }
 
-static enum status send_second(struct task *task, struct http_request *req, struct slice mfa_token,
-                               const struct problem *problem, int status)
+/* What the second step is asked with. */
+struct second {
+    struct slice mfa_token;
+    bool has_passkey;
+    const struct problem *problem; /* why it is asked again; NULL: it is not */
+};
+
+static enum status send_second(struct task *task, struct http_request *req,
+                               const struct second *second, int status)
 {
+    struct slice next =
+        identity_account_page_of(member_of(task, req, "next", IDENTITY_PAGE_PATH_MAX));
     struct buf b;
     identity_page_begin(task, &b, SLICE("One step more"),
                         SLICE("This account has a second factor."));
-    identity_page_problem(&b, problem);
+    identity_page_problem(&b, second->problem);
     identity_page_form(&b, "/auth/mfa");
-    identity_page_hidden(&b, "mfa_token", mfa_token);
-    identity_page_hidden(
-        &b, "next", identity_account_page_of(member_of(task, req, "next", IDENTITY_PAGE_PATH_MAX)));
+    identity_page_hidden(&b, "mfa_token", second->mfa_token);
+    identity_page_hidden(&b, "next", next);
+    if (second->has_passkey)
+        identity_page_hidden(&b, "passkey", SLICE("1"));
     identity_page_input(&b, &(struct identity_page_input){
                                 .name = "code",
                                 .label = SLICE("Code"),
@@ -105,16 +115,22 @@ static enum status send_second(struct task *task, struct http_request *req, stru
                                 .more = IDENTITY_PAGE_CODE " required autofocus",
                                 .hint = "Of your authenticator app, or a recovery code." });
     identity_page_button(&b, "Sign in", "");
+    if (second->has_passkey)
+        identity_page_passkey(&b, "second", next);
     buf_put_lit(&b, "</form>\n");
     identity_page_link(&b, "/auth/login", "Begin again");
+    if (second->has_passkey)
+        identity_page_script(&b);
     identity_page_end(&b);
-    return identity_page_send(task, req, status, &b, SLICE_NULL);
+    return second->has_passkey ? identity_page_send_scripted(task, req, status, &b, SLICE_NULL)
+                               : identity_page_send(task, req, status, &b, SLICE_NULL);
 }
 
 enum status identity_form_second(struct task *task, struct http_request *req,
-                                 struct slice mfa_token)
+                                 struct slice mfa_token, bool has_passkey)
 {
-    return send_second(task, req, mfa_token, NULL, 200);
+    const struct second second = { mfa_token, has_passkey, NULL };
+    return send_second(task, req, &second, 200);
 }
 
 enum status identity_form_wrong(struct task *task, struct http_request *req, int status,
@@ -138,7 +154,8 @@ static bool second_again(struct task *task, struct http_request *req, const stru
     struct slice token = member_of(task, req, "mfa_token", IDENTITY_SECRET_TEXT_MAX);
     if (!token.len)
         return false;
-    *ret_st = send_second(task, req, token, problem, status);
+    const struct second second = { token, member_of(task, req, "passkey", 1).len > 0, problem };
+    *ret_st = send_second(task, req, &second, status);
     return true;
 }
 

@@ -24,7 +24,7 @@ bool identity_form_is(const struct http_request *req);
 enum status identity_form_done(struct task *task, struct http_request *req, int status);
 /* The page that asks for the second factor of a sign-in. */
 enum status identity_form_second(struct task *task, struct http_request *req,
-                                 struct slice mfa_token);
+                                 struct slice mfa_token, bool has_passkey);
 /* What cannot be asked for again, and why. */
 enum status identity_form_wrong(struct task *task, struct http_request *req, int status,
                                 struct slice reason);

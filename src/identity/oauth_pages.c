@@ -42,9 +42,15 @@ enum status identity_page_login(struct task *task, struct http_request *req,
                     "<input id=\"password\" name=\"password\" type=\"password\" "
                     "autocomplete=\"current-password\" required");
     buf_put_cstr(&b, email.len ? " autofocus>\n" : ">\n");
-    buf_put_lit(&b, "<button type=\"submit\">Sign in</button>\n</form>\n");
+    identity_page_button(&b, "Sign in", "");
+    identity_page_passkey(
+        &b, "login",
+        arena_printf(task_arena(task), "/oauth/authorize?%.*s", SLICE_ARG(view->request)));
+    buf_put_lit(&b, "</form>\n");
+    identity_page_script(&b);
     identity_page_end(&b);
-    return identity_page_send(task, req, status, &b, identity_redirect_origin(view->redirect));
+    return identity_page_send_scripted(task, req, status, &b,
+                                       identity_redirect_origin(view->redirect));
 }
 
 enum status identity_page_second(struct task *task, struct http_request *req,

@@ -231,6 +231,15 @@ void identity_page_date(struct buf *out, int64_t wall_us)
     put_time(out, wall_us, false);
 }
 
+void identity_page_passkey(struct buf *out, const char *act, struct slice then)
+{
+    buf_printf(out, "<button type=\"button\" class=\"other\" data-passkey=\"%s\" data-then=\"",
+               act);
+    identity_page_text(out, then);
+    buf_put_lit(out, "\" hidden>Use a passkey</button>\n"
+                     "<p class=\"alert\" role=\"alert\" hidden></p>\n");
+}
+
 void identity_page_script(struct buf *out)
 {
     buf_put_lit(out, "<script src=\"/assets/passkeys.js\" defer></script>\n");
@@ -262,9 +271,9 @@ enum status identity_page_send(struct task *task, struct http_request *req, int 
 }
 
 enum status identity_page_send_scripted(struct task *task, struct http_request *req, int status,
-                                        const struct buf *page)
+                                        const struct buf *page, struct slice form_target)
 {
-    return send_page(task, req, status, page, SLICE_NULL,
+    return send_page(task, req, status, page, form_target,
                      "script-src 'self'; connect-src 'self'; ");
 }
 

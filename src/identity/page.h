@@ -81,6 +81,11 @@ enum status identity_page_send(struct task *task, struct http_request *req, int 
                                const struct buf *page, struct slice form_target);
 /* The same, and scripts of this site may run and ask it (identity_page_script). */
 enum status identity_page_send_scripted(struct task *task, struct http_request *req, int status,
-                                        const struct buf *page);
+                                        const struct buf *page, struct slice form_target);
 /* What the browser can do only by a script: passkeys. Without one the page lacks that, no more. */
 void identity_page_script(struct buf *out);
+/*
+ * A button, within a form, that the script shows: a passkey in place of what the form asks for.
+ * `act` (constant): "login"; "second", of the form's mfa_token; "proof". `then` is where it leads.
+ */
+void identity_page_passkey(struct buf *out, const char *act, struct slice then);

@@ -13,7 +13,8 @@ enum status identity__view_password(struct identity_view *v)
                         SLICE("All other devices will be signed out."));
     identity_view_form(v, SLICE(IDENTITY_PASSWORD_PAGE));
     /* For password managers: whose it is. */
-    buf_put_lit(out, "<input type=\"hidden\" name=\"username\" autocomplete=\"username\" value=\"");
+    buf_put_lit(out, "<input type=\"email\" name=\"username\" autocomplete=\"username\" hidden "
+                     "readonly value=\"");
     identity_page_text(out, v->account.email);
     buf_put_lit(out, "\">\n");
     if (has_password)

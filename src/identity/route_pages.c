@@ -186,10 +186,17 @@ static enum status show(struct showing *s, int status)
     if (s->next.len)
         identity_page_hidden(&s->out, "next", s->next);
     put_fields(s);
+    bool is_sign_in = (page->fields & FIELD_PASSWORD) != 0;
     identity_page_button(&s->out, page->button, "");
+    if (is_sign_in)
+        identity_page_passkey(&s->out, "login", identity_account_page_of(s->next));
     buf_put_lit(&s->out, "</form>\n");
     put_links(s);
+    if (is_sign_in)
+        identity_page_script(&s->out);
     identity_page_end(&s->out);
+    if (is_sign_in)
+        return identity_page_send_scripted(s->task, s->req, status, &s->out, SLICE_NULL);
     return identity_page_send(s->task, s->req, status, &s->out, SLICE_NULL);
 }
 

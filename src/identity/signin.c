@@ -189,7 +189,7 @@ static enum status ask_for_second(struct task *task, struct identity *identity,
     if (st != STATUS_OK)
         return st;
     if (identity_form_is(req))
-        return identity_form_second(task, req, token);
+        return identity_form_second(task, req, token, in->account->has_passkey);
     struct buf b;
     buf_init(&b, task_arena(task), 256, ANSWER_BYTES_MAX);
     struct json_out o = json_out(&b);

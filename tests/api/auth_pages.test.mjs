@@ -44,7 +44,7 @@ const send = async (server, page, values, headers = {}) =>
   read(await fetch(server.url + page.action, { method: "POST", redirect: "manual", headers: { Origin: server.url, ...headers }, body: new URLSearchParams({ ...page.hidden, ...values }) }));
 
 describe("pages", () => {
-  it("have a label for each field, no script, and a policy that lets nothing else in", async (t) => {
+  it("have a label for each field, no script but for passkeys, and a policy that lets nothing else in", async (t) => {
     const server = await start(t);
     for (const where of ["login", "signup", "recover", "magic", "verify", ...["verify", "recover", "magic", "email", "restore", "invitation"].map((p) => `${p}?token=x`)]) {
       const page = await open(`${server.url}/auth/${where}`);
@@ -54,7 +54,11 @@ describe("pages", () => {
       assert.ok(policy.includes("default-src 'none'") && policy.includes("frame-ancestors 'none'") && !policy.includes("unsafe"), policy);
       assert.match(page.answer.headers.get("cache-control"), /no-store/);
       assert.deepEqual(page.fields, page.labels, where);
-      assert.ok(!/<script|onclick|style=/i.test(page.html), where);
+      /* The one script, for passkeys, is on the page that they sign in on. */
+      const scripts = [...page.html.matchAll(/<script[^>]*>/g)].map(([tag]) => tag);
+      assert.deepEqual(scripts, where === "login" ? ['<script src="/assets/passkeys.js" defer>'] : [], where);
+      assert.equal(policy.includes("script-src 'self'; connect-src 'self';"), where === "login", where);
+      assert.ok(!/onclick|style=/i.test(page.html), where);
       for (const sheet of page.html.matchAll(/href="(\/assets\/[^"]*)"/g)) assert.equal((await fetch(server.url + sheet[1])).status, 200, sheet[1]);
     }
     assert.equal((await open(`${server.url}/auth/email`)).status, 422, "half a link");

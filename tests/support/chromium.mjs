@@ -16,7 +16,7 @@ export const browser = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chr
 /* Messages end with NUL on both pipes; answers are found by their id. */
 class Connection {
   constructor(output, input) {
-    Object.assign(this, { output, count: 0, waiting: new Map() });
+    Object.assign(this, { output, count: 0, waiting: new Map(), listeners: [] });
     let rest = "";
     input.setEncoding("utf8").on("data", (chunk) => {
       const parts = (rest + chunk).split("\0");
@@ -26,7 +26,8 @@ class Connection {
     input.on("close", () => this.#end());
   }
 
-  #take({ id, result, error }) {
+  #take({ id, method, params, result, error }) {
+    if (id === undefined) return this.listeners.forEach((l) => l.method === method && l.fn(params));
     const call = this.waiting.get(id);
     this.waiting.delete(id);
     if (error) call?.reject(new Error(`${call.method}: ${error.message}`));
@@ -78,8 +79,10 @@ export async function openPage(t, url) {
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result.value;
   };
+  /* What the browser tells by itself, when the domain of it is enabled. */
+  const on = (method, fn) => connection.listeners.push({ method, fn });
   const { errorText } = await send("Page.navigate", { url });
   if (errorText) throw new Error(`${url}: ${errorText}`);
   await run(() => new Promise((resolve) => (document.readyState === "complete" ? resolve() : addEventListener("load", () => resolve()))));
-  return { send, run };
+  return { send, run, on };
 }
