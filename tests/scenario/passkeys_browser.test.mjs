@@ -86,4 +86,64 @@ describe("passkeys in a browser", { skip: browser ? false : "no Chromium here: s
     });
     assert.equal(outcome.status, 401, JSON.stringify(outcome));
   });
+
+  describe("on our own pages", () => {
+    let origin;
+    const loads = [];
+    const load = async (act) => {
+      const loaded = new Promise((resolve) => loads.push(resolve));
+      await act();
+      await loaded;
+    };
+    const open = (path) => load(() => page.send("Page.navigate", { url: `${origin}${path}` }));
+    const click = (selector) => page.run((s) => document.querySelector(s).click(), selector);
+    const text = (selector) => page.run((s) => [...document.querySelectorAll(s)].map((e) => e.textContent.trim()), selector);
+    const until = async (selector, is) => {
+      for (let i = 0; i < 500; i++) {
+        const found = await text(selector);
+        if (is(found)) return found;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      assert.fail(`${selector} is ${JSON.stringify(await text(selector))}`);
+    };
+    before(async () => {
+      origin = await page.run(() => location.origin);
+      page.on("Page.loadEventFired", () => loads.splice(0).forEach((resolve) => resolve()));
+      await page.send("Page.enable");
+    });
+
+    it("it signs in, and a device that has one makes no second", async () => {
+      await open("/auth/login?next=/auth/account/passkeys");
+      await load(() => click("button[data-passkey=login]"));
+      assert.deepEqual(await text("h1"), ["Passkeys"]);
+      assert.deepEqual(await text(".items strong"), ["This browser"]);
+      await click("form[data-passkey=add] button");
+      await until(".alert", ([words]) => words === "This device has a passkey of this account already.");
+    });
+
+    it("one is removed, and the first one comes with recovery codes", async () => {
+      await load(() => click("form[action$=remove] button"));
+      assert.deepEqual(await text(".notice"), ["The passkey is removed."]);
+      await page.run(() => (document.querySelector("#passkey-name").value = "My <phone>"));
+      await click("form[data-passkey=add] button");
+      assert.equal((await until(".codes li", (codes) => codes.length > 0)).length, 10);
+      assert.deepEqual(await text("h1"), ["Your recovery codes"]);
+      await open("/auth/account/passkeys");
+      assert.deepEqual(await text(".items strong"), ["My <phone>"]);
+    });
+
+    it("it is the second step", async () => {
+      await open("/auth/account");
+      await load(() => click("form[action$=logout] button"));
+      await load(() => page.run((email, password) => {
+        const { elements } = document.querySelector("form");
+        elements.email.value = email;
+        elements.password.value = password;
+        document.querySelector("button[type=submit]").click();
+      }, email, password));
+      assert.deepEqual(await text("h1"), ["One step more"]);
+      await load(() => click("button[data-passkey=second]"));
+      assert.deepEqual(await text("h1"), ["Your account"]);
+    });
+  });
 });
