@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/yaml.h"
+#include "cmd/config_foreign.h"
 #include "cmd/config_rights.h"
 #include "cmd/edge.h"
 #include "cmd/rate.h"
@@ -419,6 +420,8 @@ static void read_map(struct loading *l, const struct yaml_node *map, struct slic
             continue; /* read_routes does */
         } else if (!l->route && config_is_oauth_list(name)) {
             continue; /* config_read_oauth does */
+        } else if (!l->route && config_is_foreign_list(name)) {
+            continue; /* config_read_foreign does */
         } else if (!l->route && config_is_rights_map(name)) {
             continue; /* config_read_rights does */
         } else if (l->route && key && !key->per_route) {
@@ -571,6 +574,7 @@ static void read_file(struct loading *l, const struct yaml_node **ret_routes)
     };
     config_read_rights(&oauth, root, &l->config);
     config_read_oauth(&oauth, yaml_get(root, SLICE("oauth")), &l->config);
+    config_read_foreign(&oauth, yaml_get(root, SLICE("auth")), &l->config);
 }
 
 /* -- what belongs together

@@ -168,6 +168,11 @@ struct config {
     unsigned oauth_clients_len;
     const struct identity_scope *oauth_scopes;
     unsigned oauth_scopes_len;
+    struct slice auth_return_origins;               /* comma-separated */
+    const struct identity_provider *auth_providers; /* in the order of the file */
+    unsigned auth_providers_len;
+    const struct identity_token_issuer *auth_token_issuers;
+    unsigned auth_token_issuers_len;
     struct rights rights;       /* `roles` and `permissions` of the file */
     struct config_named *named; /* permissions that it names, in roles and scopes */
     unsigned named_len;

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "cmd/config.h"
+#include "cmd/config_foreign.h"
 #include "cmd/config_rights.h"
 
 static const char *const type_names[] = {
@@ -158,6 +159,8 @@ static void schema_keys(struct json_out *o, bool per_route)
         if (group.len && !slice_eq(group, own)) {
             if (slice_eq(group, SLICE("oauth")))
                 config_oauth_schema(o);
+            if (slice_eq(group, SLICE("auth")) && !per_route)
+                config_foreign_schema(o);
             json_out_end(o);
             json_out_end(o);
             group = SLICE_NULL;

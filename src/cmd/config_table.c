@@ -421,6 +421,12 @@ const struct config_key config_keys[] = {
     { "auth.password_queue", "PURLIN_AUTH_PASSWORD_QUEUE", CONFIG_INTEGER,
       offsetof(struct config, auth_password_queue), "64", NULL, 1, 10000, false, false,
       "Passwords that wait to be hashed; beyond: 503 with `Retry-After`." },
+    { "auth.return_origins", "PURLIN_AUTH_RETURN_ORIGINS", CONFIG_TEXT,
+      offsetof(struct config, auth_return_origins), "", NULL, 0, 4096, false, false,
+      "Origins such as `https://app.example.org` that a sign-in elsewhere may return to, besides "
+      "this server's own; comma-separated. The providers themselves are the map `auth.providers` "
+      "of the file, issuers of tokens that are taken beside ours the list `auth.token_issuers`: "
+      "see docs/sign-in-with.md and docs/auth.md." },
 
     { "oauth.enabled", "PURLIN_OAUTH_ENABLED", CONFIG_BOOLEAN,
       offsetof(struct config, oauth_enabled), "on", NULL, 0, 0, false, false,

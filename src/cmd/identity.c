@@ -84,6 +84,11 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .scopes = c->oauth_scopes,
         .scopes_len = c->oauth_scopes_len,
         .oauth = c->oauth_enabled,
+        .providers = c->auth_providers,
+        .providers_len = c->auth_providers_len,
+        .return_origins = c->auth_return_origins,
+        .token_issuers = c->auth_token_issuers,
+        .token_issuers_len = c->auth_token_issuers_len,
         .rights = &c->rights,
     };
     return identity_open(http, &options, app->arena, &app->problem, &app->identity);

@@ -20,6 +20,7 @@
 #include "identity/account.h"
 #include "identity/api_keys.h"
 #include "identity/authorization.h"
+#include "identity/foreign_tokens.h"
 #include "identity/oauth.h"
 #include "identity/room.h"
 #include "identity/secret.h"
@@ -166,8 +167,13 @@ static enum status look_up_token(struct task *task, struct identity *identity, s
 {
     struct identity_access access;
     enum identity_jose_refusal refusal;
-    enum status st =
-        identity_access_verify(identity, task_arena(task), text, now_us, &access, &refusal);
+    enum status st = identity_foreign_token_who(task, identity, text, now_us, ret, ret_expires_us,
+                                                &refusal);
+    if (st == STATUS_UNAUTHENTICATED)
+        identity__count_refusal(identity, refusal);
+    if (st != STATUS_NOT_FOUND)
+        return st;
+    st = identity_access_verify(identity, task_arena(task), text, now_us, &access, &refusal);
     if (st == STATUS_UNAUTHENTICATED)
         identity__count_refusal(identity, refusal);
     if (st != STATUS_OK)

@@ -29,7 +29,9 @@ struct identity_audit;
 struct identity_client;
 struct identity_mail;
 struct identity_revocations;
+struct identity_provider;
 struct identity_scope;
+struct identity_token_issuer;
 struct loop;
 struct metrics;
 struct problem;
@@ -92,6 +94,13 @@ struct identity_options {
     unsigned scopes_len;
     bool oauth;                  /* its endpoints are there */
     const struct rights *rights; /* roles and permissions; outlive the room. NULL: none declared */
+    /* Others whose word is taken (identity/providers.h, token_issuers.h); they outlive the room. */
+    const struct identity_provider *providers;
+    unsigned providers_len;
+    struct slice return_origins; /* where a sign-in elsewhere may end, besides here; commas between
+                                    them */
+    const struct identity_token_issuer *token_issuers;
+    unsigned token_issuers_len;
 };
 
 /*

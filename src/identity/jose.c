@@ -54,15 +54,16 @@ const char *identity_jose_refusal_text(enum identity_jose_refusal refusal)
 /* -- making
  * -------------------------------------------------------------------------------------------- */
 
-enum status identity_jose_sign(const struct identity_jose_key *key, enum identity_jose_alg alg,
-                               struct slice typ, struct slice payload, struct buf *out)
+enum status identity_jose_sign_named(const struct identity_jose_key *key,
+                                     enum identity_jose_alg alg, struct slice kid, struct slice typ,
+                                     struct slice payload, struct buf *out)
 {
     if (!identity_jose_key_can_sign(key) ||
         !(identity_jose_key_algs(key) & IDENTITY_JOSE_BIT(alg)) || alg == IDENTITY_JOSE_EDDSA)
         return STATUS_INVALID;
     if (payload.len > IDENTITY_JOSE_TOKEN_BYTES_MAX)
         return STATUS_TOO_LARGE;
-    char *token = identity__key_sign(key, alg, typ, payload);
+    char *token = identity__key_sign(key, alg, kid, typ, payload);
     if (!token)
         return STATUS_INTERNAL;
     struct slice text = slice_cstr(token);
@@ -73,6 +74,12 @@ enum status identity_jose_sign(const struct identity_jose_key *key, enum identit
     }
     identity__token_free(token);
     return st;
+}
+
+enum status identity_jose_sign(const struct identity_jose_key *key, enum identity_jose_alg alg,
+                               struct slice typ, struct slice payload, struct buf *out)
+{
+    return identity_jose_sign_named(key, alg, identity_jose_key_thumbprint(key), typ, payload, out);
 }
 
 /* -- checking

@@ -164,6 +164,10 @@ const char *identity_jose_refusal_text(enum identity_jose_refusal refusal);
  */
 enum status identity_jose_sign(const struct identity_jose_key *key, enum identity_jose_alg alg,
                                struct slice typ, struct slice payload, struct buf *out);
+/* The same with another "kid": for who knows the key by a name that they gave it. */
+enum status identity_jose_sign_named(const struct identity_jose_key *key,
+                                     enum identity_jose_alg alg, struct slice kid, struct slice typ,
+                                     struct slice payload, struct buf *out);
 
 /* Whom a token is believed, and what it must be. */
 struct identity_jose_policy {
@@ -219,7 +223,7 @@ bool identity__key_verify(const struct identity_jose_key *key, struct slice toke
                           struct slice signed_part, struct slice signature);
 /* The compact token, freed by identity__token_free. NULL: it did not work. */
 char *identity__key_sign(const struct identity_jose_key *key, enum identity_jose_alg alg,
-                         struct slice typ, struct slice payload);
+                         struct slice kid, struct slice typ, struct slice payload);
 void identity__token_free(char *token);
 enum identity_jose_refusal identity__claims_check(const struct identity_jose_policy *policy,
                                                   json_t *claims, int64_t now_us,

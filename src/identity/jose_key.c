@@ -619,13 +619,13 @@ static bool put_header(cjose_header_t *header, const char *name, struct slice va
 }
 
 char *identity__key_sign(const struct identity_jose_key *key, enum identity_jose_alg alg,
-                         struct slice typ, struct slice payload)
+                         struct slice kid, struct slice typ, struct slice payload)
 {
     cjose_err err;
     cjose_header_t *header = cjose_header_new(&err);
     bool good = header && put_header(header, CJOSE_HDR_ALG, alg_names[alg]) &&
                 (!typ.len || put_header(header, "typ", typ)) &&
-                put_header(header, CJOSE_HDR_KID, identity_jose_key_thumbprint(key));
+                put_header(header, CJOSE_HDR_KID, kid);
     cjose_jws_t *jws =
         good ? cjose_jws_sign(key->jwk, header, (const uint8_t *)payload.data, payload.len, &err)
              : NULL;

@@ -8,6 +8,7 @@
 #include "contract/contract.h"
 #include "fiber/task.h"
 #include "identity/feed.h"
+#include "identity/foreign_rows.h"
 #include "identity/room.h"
 #include "identity/session.h"
 
@@ -85,7 +86,9 @@ bool identity_person_is_taken(const struct store_tx *tx)
 enum status identity_person_removed(struct store_tx *tx, const struct uuid *user)
 {
     int64_t now_us = clock_wall_us(), ended;
-    enum status st = identity_sessions_end(tx, user, NULL, "deleted", now_us, &ended);
+    enum status st = identity_foreign_forget(tx, user);
+    if (st == STATUS_OK)
+        st = identity_sessions_end(tx, user, NULL, "deleted", now_us, &ended);
     /* Keys have no session that ends. */
     return st == STATUS_OK && ended == 0 ? identity_feed_put(tx, IDENTITY_FEED_USER, user, now_us)
                                          : st;

@@ -14,6 +14,8 @@
 #include "identity/challenge.h"
 #include "identity/factors.h"
 #include "identity/feed.h"
+#include "identity/foreign_rows.h"
+#include "identity/foreign_tokens.h"
 #include "identity/keys.h"
 #include "identity/mail.h"
 #include "identity/oauth.h"
@@ -127,6 +129,8 @@ static enum status open_all(struct identity *identity, struct arena *arena, stru
     if (st == STATUS_OK)
         st = store_script(identity->store, identity__oauth_schema, arena, problem);
     if (st == STATUS_OK)
+        st = store_script(identity->store, identity__foreign_schema, arena, problem);
+    if (st == STATUS_OK)
         st = identity__account_statements(identity);
     if (st == STATUS_OK)
         st = identity__session_statements(identity);
@@ -136,6 +140,8 @@ static enum status open_all(struct identity *identity, struct arena *arena, stru
         st = make_caches(identity);
     if (st == STATUS_OK)
         st = open_secrets(identity, arena, problem);
+    if (st == STATUS_OK && identity->app)
+        st = identity_foreign_tokens_open(identity);
     if (st == STATUS_OK && identity->app)
         st = identity__caller_open(identity);
     if (st == STATUS_OK && identity->app)
@@ -178,6 +184,7 @@ void identity_close(struct identity *identity)
         identity_token_cache_free(identity->caches[i]);
     if (identity->owns_revocations)
         identity_revocations_free(identity->revocations);
+    identity_foreign_tokens_close(identity->foreign_tokens);
     identity_throttle_free(identity->throttle);
     identity_passwords_free(identity->passwords);
     if (identity->keys)

@@ -17,6 +17,8 @@
 #include "identity/secret.h"
 #include "store/store.h"
 
+struct identity_foreign;
+struct identity_foreign_tokens;
 struct identity_keys;
 struct identity_passwords;
 struct identity_revocations;
@@ -57,6 +59,7 @@ struct identity {
     struct slice issuer; /* of tokens */
     struct identity_pepper refresh_keys[2], code_keys[2]; /* of the secret and the one before */
     unsigned secrets_len;
+    struct identity_foreign_tokens *foreign_tokens; /* NULL: no issuers but ourselves */
     struct identity_seal totp_seal;
     struct uuid reseal_cursor; /* of what is sealed with the secret before */
     bool reseal_done;

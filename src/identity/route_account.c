@@ -179,6 +179,7 @@ static enum status write_erased(struct store_tx *tx, void *arg)
     static const char *const statements[] = {
         "DELETE FROM purlin_recovery_codes WHERE user_id = $1",
         "DELETE FROM purlin_passkeys WHERE user_id = $1",
+        "DELETE FROM purlin_foreign_identities WHERE user_id = $1",
         "DELETE FROM purlin_one_time WHERE owner = $1",
         "DELETE FROM purlin_sessions WHERE user_id = $1",
         "DELETE FROM purlin_accounts WHERE user_id = $1",
