@@ -10,8 +10,6 @@
 #include "base/rights.h"
 #include "base/yaml.h"
 #include "cmd/config.h"
-#include "identity/account.h"
-#include "identity/jose.h"
 #include "identity/providers.h"
 #include "identity/token_issuers.h"
 
@@ -129,7 +127,7 @@ static const char *read_provider_member(const struct config_oauth_reading *r,
         return wrong ? wrong : join(r->arena, words, len, &p->scopes);
     }
     if (slice_eq(name, SLICE("roles"))) {
-        wrong = read_words(r, value, IDENTITY_ROLES_MAX, &p->roles, &p->roles_len);
+        wrong = read_words(r, value, IDENTITY_PROVIDER_ROLES_MAX, &p->roles, &p->roles_len);
         for (unsigned i = 0; !wrong && i < p->roles_len; i++)
             check_role(r, value, providers_key, &config->rights, p->roles[i]);
         return wrong;
@@ -197,16 +195,13 @@ static const char *read_algorithms(const struct config_oauth_reading *r,
                                    const struct yaml_node *value, uint32_t *ret)
 {
     static const char why[] = "algorithms are ES256, RS256, EdDSA and their kin, or HS256 alone";
-    const uint32_t allowed = IDENTITY_JOSE_PUBLIC | IDENTITY_JOSE_BIT(IDENTITY_JOSE_HS256);
     const struct slice *words;
-    enum identity_jose_alg alg;
     unsigned len;
-    if (read_words(r, value, IDENTITY_JOSE_ALG_COUNT, &words, &len))
+    if (read_words(r, value, IDENTITY_TOKEN_ALGS_MAX, &words, &len))
         return why;
     for (unsigned i = 0; i < len; i++) {
-        if (!identity_jose_alg_find(words[i], &alg) || !(allowed & IDENTITY_JOSE_BIT(alg)))
+        if (!identity_token_alg_add(words[i], ret))
             return why;
-        *ret |= IDENTITY_JOSE_BIT(alg);
     }
     return len ? NULL : why;
 }

@@ -167,8 +167,8 @@ static enum status look_up_token(struct task *task, struct identity *identity, s
 {
     struct identity_access access;
     enum identity_jose_refusal refusal;
-    enum status st = identity_foreign_token_who(task, identity, text, now_us, ret, ret_expires_us,
-                                                &refusal);
+    enum status st =
+        identity_foreign_token_who(task, identity, text, now_us, ret, ret_expires_us, &refusal);
     if (st == STATUS_UNAUTHENTICATED)
         identity__count_refusal(identity, refusal);
     if (st != STATUS_NOT_FOUND)

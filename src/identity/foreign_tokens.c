@@ -34,6 +34,16 @@ struct identity_foreign_tokens {
 /* -- opening
  * ----------------------------------------------------------------------------------------- */
 
+bool identity_token_alg_add(struct slice name, uint32_t *algs)
+{
+    const uint32_t allowed = IDENTITY_JOSE_PUBLIC | IDENTITY_JOSE_BIT(IDENTITY_JOSE_HS256);
+    enum identity_jose_alg alg;
+    if (!identity_jose_alg_find(name, &alg) || !(allowed & IDENTITY_JOSE_BIT(alg)))
+        return false;
+    *algs |= IDENTITY_JOSE_BIT(alg);
+    return true;
+}
+
 const char *identity_token_issuer_check(const struct identity_token_issuer *issuer,
                                         struct arena *arena)
 {

@@ -9,6 +9,7 @@
 
 #define MICROSOFT "https://login.microsoftonline.com/"
 #define TENANT_LEN 36u
+_Static_assert(IDENTITY_PROVIDER_ROLES_MAX == IDENTITY_ROLES_MAX, "as accounts have them");
 
 static const struct {
     const char *name, *label, *issuer, *scopes;

@@ -16,6 +16,7 @@ struct arena;
 #define IDENTITY_PROVIDERS_MAX 16u
 #define IDENTITY_PROVIDER_NAME_MAX 32u
 #define IDENTITY_PROVIDER_LABEL_MAX 60u
+#define IDENTITY_PROVIDER_ROLES_MAX 32u
 
 enum identity_preset {
     IDENTITY_PRESET_OIDC, /* any OpenID Connect provider */

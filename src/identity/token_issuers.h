@@ -14,6 +14,7 @@ struct arena;
 #define IDENTITY_TOKEN_ISSUERS_MAX 16u
 #define IDENTITY_TOKEN_ROLES_MAX 64u /* of the map of one issuer */
 #define IDENTITY_TOKEN_SECRET_MIN 32u
+#define IDENTITY_TOKEN_ALGS_MAX 13u
 
 struct identity_token_role {
     struct slice theirs, ours;
@@ -33,6 +34,8 @@ struct identity_token_issuer {
                               of ours, but somebody with roles */
 };
 
+/* "ES256" and others of published keys, or "HS256", as one more bit. False: it may not be used. */
+bool identity_token_alg_add(struct slice name, uint32_t *algs);
 /* What is wrong with it, in words that follow "the issuer"; NULL: nothing. */
 const char *identity_token_issuer_check(const struct identity_token_issuer *issuer,
                                         struct arena *arena);
