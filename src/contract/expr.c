@@ -112,7 +112,7 @@ void expr_permission_set(struct expr *expr, struct slice resource, struct slice 
 bool expr__is_in_scope(const struct expr *expr, const struct expr_context *context)
 {
     const struct task_caller *caller = context->caller;
-    return !caller || !caller->is_scoped || !expr->action.len ||
+    return !caller || !expr->action.len ||
            task_caller_is_in_scope(caller, expr->resource, expr->action);
 }
 

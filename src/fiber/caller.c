@@ -4,6 +4,9 @@
 
 bool task_caller_is_in_scope(const struct task_caller *caller, struct slice area, struct slice verb)
 {
+    for (unsigned i = 0; i < caller->withheld_len; i++)
+        if (rights_covers(caller->withheld[i], area, verb))
+            return false;
     if (!caller->is_scoped)
         return true;
     for (unsigned i = 0; i < caller->scopes_len; i++)

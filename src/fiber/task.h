@@ -33,6 +33,10 @@ struct task_caller {
     bool scopes_give; /* nobody's roles stand behind the scopes: what they name may be done */
     const struct slice *scopes;
     unsigned scopes_len;
+    const struct slice *withheld; /* permissions that this caller has not, whatever gives them */
+    unsigned withheld_len;
+    bool has_impersonator; /* somebody else acts as the user */
+    struct uuid impersonator;
 };
 
 /* Do their scopes let them do this at all? Who has none is not held back. */
