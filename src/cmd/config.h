@@ -155,6 +155,8 @@ struct config {
     int64_t auth_session_us;
     int64_t auth_refresh_grace_us;
     int64_t auth_delete_after_us;
+    int64_t auth_impersonate_us;
+    bool auth_impersonate_admins;
     int64_t auth_password_bytes;
     int64_t auth_password_passes;
     int64_t auth_password_threads;

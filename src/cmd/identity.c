@@ -75,6 +75,8 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .session_us = c->auth_session_us,
         .refresh_grace_us = c->auth_refresh_grace_us,
         .delete_after_us = c->auth_delete_after_us,
+        .impersonate_us = c->auth_impersonate_us,
+        .impersonate_admins = c->auth_impersonate_admins,
         .password_memory_kib = (uint32_t)(c->auth_password_bytes / KIB),
         .password_passes = (uint32_t)c->auth_password_passes,
         .password_threads = (unsigned)c->auth_password_threads,

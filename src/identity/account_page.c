@@ -84,6 +84,8 @@ static const struct act acts[] = {
       IDENTITY_ACCOUNT_PAGE, "kept", "Your account stays. Nothing is deleted.", false },
     { IDENTITY_ACCOUNT_PAGE "/logout", identity__logout, IDENTITY_ACCOUNT_PAGE, "/auth/login",
       "logout", "You are signed out.", false },
+    { IDENTITY_ACTING_PAGE, identity__impersonate_end, IDENTITY_ACCOUNT_PAGE, IDENTITY_ACCOUNT_PAGE,
+      "yourself", "You are yourself again.", false },
     { PROOF_PATH, identity__step_up, NULL, NULL, NULL, NULL,
       false }, /* back to where it was asked */
 };
@@ -144,11 +146,22 @@ static enum status go_to_login(struct task *task, struct http_request *req, stru
 /* -- a view
  * --------------------------------------------------------------------------------------------- */
 
+static void put_banner(struct identity_view *v)
+{
+    buf_put_lit(&v->out, "<div class=\"notice acting\" role=\"status\">\n<p>You act as <strong>");
+    identity_page_text(&v->out, v->account.email);
+    buf_put_lit(&v->out, "</strong>. They see it, and it is in the log.</p>\n");
+    identity_view_act(v, IDENTITY_ACTING_PAGE, SLICE_NULL, "Be yourself again", "other");
+    buf_put_lit(&v->out, "</div>\n");
+}
+
 void identity_view_begin(struct identity_view *v, struct slice title, struct slice lead)
 {
     bool is_first = slice_eq(http_path(v->req), SLICE(IDENTITY_ACCOUNT_PAGE));
     identity_page_begin_wide(v->task, &v->out, title, lead,
                              is_first ? NULL : IDENTITY_ACCOUNT_PAGE);
+    if (v->who.has_impersonator)
+        put_banner(v);
     identity_page_notice(&v->out, v->notice);
     identity_page_problem(&v->out, v->problem);
 }

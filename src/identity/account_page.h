@@ -29,6 +29,7 @@ struct task;
 #define IDENTITY_TOTP_PAGE "/auth/account/totp"
 #define IDENTITY_CODES_PAGE "/auth/account/recovery-codes"
 #define IDENTITY_PASSKEYS_PAGE "/auth/account/passkeys"
+#define IDENTITY_ACTING_PAGE "/auth/account/acting" /* has no page: its form is on all of them */
 #define IDENTITY_DELETE_PAGE "/auth/account/delete"
 
 /* A page on its way. */

@@ -66,6 +66,16 @@ static struct slice details_of(struct slice details)
                : SLICE("{\"too_long\":true}");
 }
 
+/* {"acting_as": "...", and what there is. The id is a uuid's text. */
+static struct slice acting_details(struct arena *arena, struct slice as_id, struct slice details)
+{
+    bool has_more = details.len > 2 && details.data[0] == '{';
+    struct slice both =
+        arena_printf(arena, "{\"acting_as\":\"%.*s\"%s%.*s", SLICE_ARG(as_id), has_more ? "," : "}",
+                     SLICE_ARG(has_more ? slice_from(details, 1) : SLICE("")));
+    return both.data ? both : details;
+}
+
 /* -- putting
  * -----------------------------------------------------------------------------------------------
  */
@@ -145,6 +155,8 @@ static void fill_row(struct arena *arena, const struct identity_audit_event *eve
     row->agent = identity__audit_text(arena, event->agent, IDENTITY_AUDIT_AGENT_MAX);
     row->request_id = identity__audit_text(arena, event->request_id, IDENTITY_AUDIT_REQUEST_MAX);
     row->details = details_of(event->details);
+    if (event->as_id.len)
+        row->details = acting_details(arena, event->as_id, row->details);
 }
 
 static enum status append(struct store_tx *tx, struct identity_audit *audit, struct place *place,

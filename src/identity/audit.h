@@ -122,6 +122,7 @@ struct identity_audit_event {
     enum identity_audit_outcome outcome;
     enum identity_audit_actor actor;
     struct slice actor_id;
+    struct slice as_id; /* the person whom the actor acts as: goes into the details. Empty: none */
     struct slice subject_kind, subject_id; /* "user", its id: to whom or what it was done. Empty:
                                               nothing that has an id */
     struct slice address;                  /* the client's, as text */

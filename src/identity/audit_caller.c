@@ -24,7 +24,10 @@ void identity_audit_from_request(struct http_request *req, struct identity_audit
     event->actor = IDENTITY_AUDIT_ANONYMOUS;
     if (caller && caller->has_user) {
         event->actor = IDENTITY_AUDIT_USER;
-        event->actor_id = id_text(http_arena(req), &caller->user);
+        event->actor_id = id_text(http_arena(req),
+                                  caller->has_impersonator ? &caller->impersonator : &caller->user);
+        if (caller->has_impersonator)
+            event->as_id = id_text(http_arena(req), &caller->user);
     } else if (caller && caller->roles_len > 0) {
         event->actor = IDENTITY_AUDIT_OPERATOR;
     }

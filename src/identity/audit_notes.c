@@ -54,6 +54,7 @@ static struct identity__audit_note *copy_event(const struct identity_audit_event
     struct identity_audit_event copy = *event;
     const struct text texts[] = {
         { &copy.actor_id, IDENTITY_AUDIT_ID_MAX },
+        { &copy.as_id, IDENTITY_AUDIT_ID_MAX },
         { &copy.subject_kind, IDENTITY_AUDIT_KIND_MAX },
         { &copy.subject_id, IDENTITY_AUDIT_ID_MAX },
         { &copy.address, IDENTITY_AUDIT_ADDRESS_MAX },

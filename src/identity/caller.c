@@ -14,6 +14,7 @@
 #include "base/macros.h"
 #include "base/metric.h"
 #include "base/problem.h"
+#include "base/rights.h"
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/access.h"
@@ -90,6 +91,11 @@ static void set_scopes(struct arena *arena, const struct identity_who *who,
     caller->scopes = scopes;
 }
 
+/* Of who acts as another person, whatever that person may: to end them, and to go on from there. */
+static const struct slice withheld[] = { SLICE_INIT(IDENTITY_PEOPLE ":delete"),
+                                         SLICE_INIT(RIGHTS_IMPERSONATE),
+                                         SLICE_INIT(RIGHTS_INVITE) };
+
 static void tell(struct http_request *req, const struct identity_who *who)
 {
     struct task_caller caller = { .has_user = who->has_user && !who->is_limited,
@@ -97,6 +103,12 @@ static void tell(struct http_request *req, const struct identity_who *who)
                                   .roles = who->roles,
                                   .roles_len = who->roles_len,
                                   .lent_len = who->lent_len };
+    if (who->has_impersonator) {
+        caller.has_impersonator = true;
+        caller.impersonator = who->impersonator;
+        caller.withheld = withheld;
+        caller.withheld_len = ARRAY_LEN(withheld);
+    }
     set_scopes(http_arena(req), who, &caller);
     http_caller_set(req, &caller);
     if (who->is_key)
@@ -341,11 +353,21 @@ enum status identity_caller_require(struct task *task, struct identity *identity
     return st;
 }
 
+enum status identity_caller_refuse_acting(struct task *task, const struct identity_who *who)
+{
+    if (!who->has_impersonator)
+        return STATUS_OK;
+    return problem_set(task, STATUS_DENIED, "identity/not-yourself",
+                       "Only the person themselves may do this, and nobody who acts as them.");
+}
+
 enum status identity_caller_require_fresh(struct task *task, struct identity *identity,
                                           struct http_request *req, int64_t fresh_us,
                                           struct identity_who *ret)
 {
     enum status st = identity_caller_require(task, identity, req, ret);
+    if (st == STATUS_OK)
+        st = identity_caller_refuse_acting(task, ret);
     if (st != STATUS_OK)
         return st;
     if (ret->has_session && !ret->is_key && clock_wall_us() - ret->auth_us <= fresh_us)

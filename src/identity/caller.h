@@ -28,6 +28,8 @@ enum status identity_caller_require(struct task *task, struct identity *identity
 enum status identity_caller_require_fresh(struct task *task, struct identity *identity,
                                           struct http_request *req, int64_t fresh_us,
                                           struct identity_who *ret);
+/* DENIED with the problem "identity/not-yourself" for who acts as another person. */
+enum status identity_caller_refuse_acting(struct task *task, const struct identity_who *who);
 /* ... and to be the person themselves: no application that acts for them, nobody who acts as them.
  * DENIED with the problem "identity/not-yourself". */
 enum status identity_caller_require_self(struct task *task, struct identity *identity,

@@ -133,7 +133,9 @@ static enum status find_person(const struct identity_oauth_request *r, struct pe
 {
     enum status st = identity_caller_find(r->task, r->identity, r->req, &ret->who);
     ret->cookie = http_cookie(r->req, SLICE(HTTP_SESSION_COOKIE));
-    if (st == STATUS_UNAUTHENTICATED || (st == STATUS_OK && !ret->who.is_cookie))
+    /* Who acts as another person does not give their rights away. */
+    if (st == STATUS_UNAUTHENTICATED ||
+        (st == STATUS_OK && (!ret->who.is_cookie || ret->who.has_impersonator)))
         return STATUS_NOT_FOUND;
     return st;
 }

@@ -42,6 +42,7 @@ static void settle_options(struct identity *identity, const struct identity_opti
     o->access_us = o->access_us ? o->access_us : 15 * CLOCK_MINUTE;
     o->session_us = o->session_us ? o->session_us : 30 * 24 * CLOCK_HOUR;
     o->refresh_grace_us = o->refresh_grace_us ? o->refresh_grace_us : 30 * CLOCK_SECOND;
+    o->impersonate_us = o->impersonate_us ? o->impersonate_us : 15 * CLOCK_MINUTE;
     o->delete_after_us = o->delete_after_us ? o->delete_after_us : 14 * 24 * CLOCK_HOUR;
     bool can_send = o->mail && identity_mail_can_send(o->mail);
     identity->verifies = o->verify_email == IDENTITY_VERIFY_ON ||

@@ -155,6 +155,8 @@ enum status identity__account_restore(struct task *task, struct http_request *re
     if (!r.claim.token.len) {
         st = identity_caller_require(task, r.identity, req, &who);
         r.user = who.user;
+        if (st == STATUS_OK)
+            st = identity_caller_refuse_acting(task, &who);
     }
     if (st == STATUS_OK)
         st = store_write(task, r.identity->store, write_restored, &r);

@@ -41,7 +41,7 @@ enum status identity__me(struct task *task, struct http_request *req, void *arg)
     if (who.has_session && !who.is_key)
         identity_put_id(&o, "session_id", &who.session);
     if (who.has_impersonator)
-        identity_put_id(&o, "impersonator", &who.impersonator);
+        identity_put_id(&o, "impersonated_by", &who.impersonator);
     json_out_end(&o);
     return identity_answer_json(task, req, 200, &b);
 }

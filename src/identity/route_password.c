@@ -62,6 +62,8 @@ static enum status allow(struct task *task, struct identity *identity, struct ht
     enum status st = current.len
                          ? identity_caller_require(task, identity, req, who)
                          : identity_caller_require_fresh(task, identity, req, FRESH_US, who);
+    if (st == STATUS_OK)
+        st = identity_caller_refuse_acting(task, who);
     if (st == STATUS_OK && (!who->has_session || who->is_key))
         st = problem_set(task, STATUS_DENIED, "identity/step-up",
                          "A key cannot change a password: sign in.");

@@ -85,6 +85,8 @@ static enum status end_one(struct task *task, struct identity *identity, struct 
 static enum status forget_cookies(struct http_request *req)
 {
     enum status st = identity_cookie_set(req, HTTP_SESSION_COOKIE, SLICE(""), 0);
+    if (st == STATUS_OK && http_cookie(req, SLICE(IDENTITY_OWN_COOKIE)).len)
+        st = identity_cookie_set(req, IDENTITY_OWN_COOKIE, SLICE(""), 0);
     http_header_add(req, SLICE("Set-Cookie"),
                     SLICE(HTTP_CSRF_COOKIE "=; Path=/; Secure; SameSite=Strict; Max-Age=0"));
     return st;
@@ -181,6 +183,8 @@ enum status identity__sessions_revoke_one(struct task *task, struct http_request
     struct identity_who who;
     struct ending e = { .reason = "revoked" };
     enum status st = identity_caller_require(task, identity, req, &who);
+    if (st == STATUS_OK)
+        st = identity_caller_refuse_acting(task, &who);
     if (st == STATUS_OK && !uuid_parse(http_path_param(req, SLICE("id")), &e.id))
         st = STATUS_NOT_FOUND;
     if (st == STATUS_OK) {
@@ -210,6 +214,8 @@ enum status identity__sessions_revoke_others(struct task *task, struct http_requ
     struct identity *identity = arg;
     struct identity_who who;
     enum status st = identity_caller_require(task, identity, req, &who);
+    if (st == STATUS_OK)
+        st = identity_caller_refuse_acting(task, &who);
     if (st != STATUS_OK)
         return st;
     struct ending e = { .reason = "revoked", .user = who.user, .now_us = clock_wall_us() };

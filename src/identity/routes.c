@@ -23,7 +23,8 @@ enum needs {
     NOTHING,
     ACCOUNT, /* somebody who is signed in, or a key of theirs that is not scoped */
     SELF,    /* the person themselves, signed in here */
-    INVITE   /* the permission */
+    INVITE,  /* the permission */
+    IMPERSONATE
 };
 
 struct route {
@@ -69,6 +70,11 @@ static const struct route routes[] = {
       "Invite somebody by mail, with `roles`.", NULL, false, INVITE },
     { NET_METHOD_POST, "/auth/invitations/accept", identity__invite_accept, "acceptInvitation",
       "Make the account that an invitation promises, by `token`.", TOKENS_SCHEMA, true },
+    { NET_METHOD_POST, "/auth/impersonate", identity__impersonate, "impersonate",
+      "Act as another person, `user` (an id or address), for a while, for a `reason`.",
+      TOKENS_SCHEMA, false, IMPERSONATE },
+    { NET_METHOD_POST, "/auth/impersonate/end", identity__impersonate_end, "endImpersonation",
+      "Be yourself again.", NULL, false, ACCOUNT },
     { NET_METHOD_POST, "/auth/logout", identity__logout, "logout", "End this session.", NULL, false,
       ACCOUNT },
     { NET_METHOD_GET, "/auth/me", identity__me, "me", "The account that is signed in.", NULL, false,
@@ -152,7 +158,7 @@ static enum http_audience audience_of(const struct route *route)
 {
     if (route->needs == NOTHING)
         return HTTP_PUBLIC;
-    return route->needs == INVITE ? HTTP_ADMIN : HTTP_SIGNED_IN;
+    return route->needs == INVITE || route->needs == IMPERSONATE ? HTTP_ADMIN : HTTP_SIGNED_IN;
 }
 
 /* Who posted a form gets a page, whatever comes of it. */
@@ -184,7 +190,9 @@ static enum status add(struct identity *identity, const struct route *route)
                                                 .arg = served,
                                                 .priority = HTTP_PRIORITY_AUTH,
                                                 .audience = audience_of(route),
-                                                .permission = RIGHTS_INVITE,
+                                                .permission = route->needs == INVITE
+                                                                  ? RIGHTS_INVITE
+                                                                  : RIGHTS_IMPERSONATE,
                                                 .body_bytes_max = has_body ? 0 : -1,
                                                 .signs_in = route->signs_in,
                                                 .summary = route->summary,

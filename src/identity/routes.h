@@ -30,6 +30,9 @@ enum status identity__email_confirm(struct task *task, struct http_request *req,
 /* identity/route_account.c */
 enum status identity__account_delete(struct task *task, struct http_request *req, void *arg);
 enum status identity__account_restore(struct task *task, struct http_request *req, void *arg);
+/* identity/route_impersonate.c */
+enum status identity__impersonate(struct task *task, struct http_request *req, void *arg);
+enum status identity__impersonate_end(struct task *task, struct http_request *req, void *arg);
 /* identity/route_invite.c */
 enum status identity__invite(struct task *task, struct http_request *req, void *arg);
 enum status identity__invite_accept(struct task *task, struct http_request *req, void *arg);

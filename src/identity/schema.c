@@ -53,6 +53,8 @@ const struct slice identity__schema =
                "  ON purlin_sessions (user_id, created_at);\n"
                "CREATE INDEX IF NOT EXISTS purlin_sessions__by_expires_at\n"
                "  ON purlin_sessions (expires_at);\n"
+               "CREATE INDEX IF NOT EXISTS purlin_sessions__by_impersonator\n"
+               "  ON purlin_sessions (impersonator) WHERE impersonator IS NOT NULL;\n"
 
                "CREATE TABLE IF NOT EXISTS purlin_one_time (\n"
                "  id BLOB PRIMARY KEY CHECK (length(id) = 16),\n"

@@ -106,6 +106,8 @@ enum status identity_session_put(struct store_tx *tx, const struct identity_sess
     " s.rotated_at"                                                                                \
     " FROM purlin_sessions s JOIN purlin_accounts a ON a.user_id = s.user_id"                      \
     " WHERE %s AND s.ended_at IS NULL AND s.expires_at > $2 AND a.disabled_at IS NULL"             \
+    "   AND (s.impersonator IS NULL OR EXISTS (SELECT 1 FROM purlin_accounts i"                    \
+    "        WHERE i.user_id = s.impersonator AND i.disabled_at IS NULL))"                         \
     "   AND EXISTS (SELECT 1 FROM users u WHERE u.id = s.user_id%.*s)"
 enum {
     COLUMN_ID,
@@ -407,6 +409,38 @@ enum status identity_session_end(struct store_tx *tx, const struct uuid *id, con
     return st;
 }
 
+/* Whoever loses their sessions does not go on as somebody else. */
+#define ACTING_MAX 100
+
+static const char acting_sql[] = "SELECT id FROM purlin_sessions"
+                                 " WHERE impersonator = $1 AND ended_at IS NULL LIMIT 100";
+
+enum status identity_sessions_end_acting(struct store_tx *tx, const struct uuid *user,
+                                         const char *reason, int64_t now_us)
+{
+    const struct store_value value = identity__id(user);
+    struct uuid ids[ACTING_MAX];
+    unsigned len = 0;
+    {
+        CLEANUP(store_rows_close) struct store_rows *rows = NULL;
+        enum status st = store_tx_one(tx, IDENTITY__SQL(acting_sql), &value, 1, &rows);
+        while (st == STATUS_OK && len < ACTING_MAX) {
+            if (take_id(rows, 0, &ids[len]))
+                len++;
+            st = store_rows_next(rows);
+        }
+        if (st != STATUS_OK && st != STATUS_NOT_FOUND)
+            return st;
+    }
+    for (unsigned i = 0; i < len; i++) {
+        bool ended;
+        enum status st = identity_session_end(tx, &ids[i], reason, now_us, &ended);
+        if (st != STATUS_OK)
+            return st;
+    }
+    return STATUS_OK;
+}
+
 enum status identity_sessions_end(struct store_tx *tx, const struct uuid *user,
                                   const struct uuid *kept, const char *reason, int64_t now_us,
                                   int64_t *ret_ended)
@@ -419,5 +453,5 @@ enum status identity_sessions_end(struct store_tx *tx, const struct uuid *user,
     /* By the user's name: what is cached of the session that is kept is only looked up again. */
     if (st == STATUS_OK && *ret_ended > 0)
         st = identity_feed_put(tx, IDENTITY_FEED_USER, user, now_us);
-    return st;
+    return st == STATUS_OK ? identity_sessions_end_acting(tx, user, reason, now_us) : st;
 }

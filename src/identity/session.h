@@ -126,6 +126,9 @@ enum status identity_session_find_refresh(struct task *task, struct identity *id
  * this process. `reason` is constant: "logout", "revoked", "password", "reuse", "deleted". */
 enum status identity_session_end(struct store_tx *tx, const struct uuid *id, const char *reason,
                                  int64_t now_us, bool *ret_ended);
+/* Those in which a user acts as others; part of the next one. */
+enum status identity_sessions_end_acting(struct store_tx *tx, const struct uuid *user,
+                                         const char *reason, int64_t now_us);
 /* All of a user but for `kept` (may be NULL). */
 enum status identity_sessions_end(struct store_tx *tx, const struct uuid *user,
                                   const struct uuid *kept, const char *reason, int64_t now_us,

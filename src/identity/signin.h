@@ -19,6 +19,8 @@ struct identity;
 struct task;
 
 #define IDENTITY_DEVICE_COOKIE "__Host-purlin_device"
+/* The session of who acts as another person, kept by their browser until they are done. */
+#define IDENTITY_OWN_COOKIE "__Host-purlin_own_session"
 #define IDENTITY_DEVICE_PREFIX "purlin_device"
 
 /* The device a request comes from, as far as it says. */

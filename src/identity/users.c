@@ -188,6 +188,8 @@ static enum status change_roles(struct store_tx *tx, struct change *c,
         st = note_role(tx, c, IDENTITY_AUDIT_ROLE_GRANTED, c->added[i]);
     for (unsigned i = 0; i < c->removed_len && st == STATUS_OK; i++)
         st = note_role(tx, c, IDENTITY_AUDIT_ROLE_REVOKED, c->removed[i]);
+    if (st == STATUS_OK && c->removed_len)
+        st = identity_sessions_end_acting(tx, &c->user, "rights", c->now_us);
     return st == STATUS_OK ? identity_feed_put(tx, IDENTITY_FEED_USER, &c->user, c->now_us) : st;
 }
 

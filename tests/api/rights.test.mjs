@@ -175,6 +175,7 @@ describe("rights", () => {
         assert.equal(refused, 403, `${what} is refused without ${needs[0]}`);
         assert.equal(await ask(method, at, outsider), 403, `${what} is refused to another role`);
         assert.equal(await ask(method, at, person), 403, `${what} is refused to people without it`);
+        if (operation.operationId === "impersonate") continue; // asks for a person besides: tests/api/impersonate.test.mjs
         assert.ok(![401, 403].includes(await ask(method, at, keys.get(needs[0]))), `${what} is answered with ${needs[0]}`);
       } else {
         assert.ok([403, 404, ...(method === "PUT" ? [422] : [])].includes(refused), `${what} is refused without ${needs[0]}: ${refused}`);
