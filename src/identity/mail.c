@@ -21,7 +21,8 @@
 #define CONCURRENCY_DEFAULT 4u
 #define TIMEOUT_DEFAULT_US (30 * CLOCK_SECOND)
 #define RETRY_DEFAULT_US (5 * CLOCK_SECOND)
-#define POOL_QUEUE_MAX 64u /* never that many: the worker counts what it has on its way */
+#define LOOK_US CLOCK_SECOND /* two look-ups by an index */
+#define POOL_QUEUE_MAX 64u   /* never that many: the worker counts what it has on its way */
 #define SUBJECT_MAX ((size_t)512)
 #define PART_MAX ((size_t)192 * 1024)
 
@@ -126,6 +127,7 @@ static enum status open_mail(struct identity_mail *mail,
     mail->attempts_max = options->attempts_max ? options->attempts_max : ATTEMPTS_DEFAULT;
     mail->concurrency = options->concurrency ? options->concurrency : CONCURRENCY_DEFAULT;
     mail->timeout_us = options->timeout_us ? options->timeout_us : TIMEOUT_DEFAULT_US;
+    mail->look_us = LOOK_US;
     mail->retry_us = options->retry_us ? options->retry_us : RETRY_DEFAULT_US;
     identity__mail_seal_init(&mail->seal, options->secret, options->secret_previous);
     enum status st = read_options(mail, options, arena, problem);

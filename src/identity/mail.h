@@ -166,8 +166,8 @@ enum status identity_mail_render(const struct identity_mail *mail,
  */
 enum status identity_mail_put(struct store_tx *tx, const struct identity_mail_message *message);
 
-/* After the commit: there is something to send. Any thread; cheap. Without it the worker looks in
- * five seconds. */
+/* After the commit: there is something to send. Any thread; cheap. Without it the worker looks
+ * within a second: another process has put it. */
 void identity_mail_wake(struct identity_mail *mail);
 
 /*

@@ -109,7 +109,7 @@ struct identity_mail {
     struct offload *pool;         /* of SMTP; NULL: it is not used */
     const char *folder, *ca_file; /* NULL: none */
     unsigned queue_max, attempts_max, concurrency;
-    int64_t timeout_us, retry_us;
+    int64_t timeout_us, retry_us, look_us;
     struct identity__mail_worker *worker; /* its loop's, once it was started */
     metric_series counts[IDENTITY_MAIL_KINDS][IDENTITY__MAIL_EVENTS];
     uint64_t totals[IDENTITY__MAIL_EVENTS]; /* atomic, as all below */

@@ -14,7 +14,7 @@
 #include "fiber/task.h"
 #include "identity/mail_private.h"
 
-#define LOOK_EVERY_US (5 * CLOCK_SECOND) /* or as often as mails are tried again */
+#define SETTLE_US (5 * CLOCK_SECOND)
 #define LOOK_SOON_US (20 * CLOCK_MS)
 #define RETRY_MAX_US CLOCK_HOUR
 #define LEASE_TIMEOUTS 6
@@ -187,7 +187,7 @@ static void start_delivery(struct task *task, struct identity__mail_worker *w,
     /* No task to be had: it is due again when the lease is over, or soon if that can be said. */
     int64_t changes;
     (void)identity__mail_rows_retry(task, w->mail->store, &row->id, claim,
-                                    clock_wall_us() + LOOK_EVERY_US, &changes);
+                                    clock_wall_us() + SETTLE_US, &changes);
 }
 
 /* -- looking
@@ -224,7 +224,7 @@ static int64_t look(struct task *task, struct identity__mail_worker *w)
         log_warn("mail.store", LOG_CSTR("status", status_name(st)),
                  LOG_TEXT("detail", task_problem(task)->detail));
     w->last = st;
-    int64_t wait_us = MAX(MIN(LOOK_EVERY_US, mail->retry_us), LOOK_SOON_US);
+    int64_t wait_us = MAX(MIN(mail->look_us, mail->retry_us), LOOK_SOON_US);
     if (st == STATUS_OK) {
         __atomic_store_n(&mail->waiting, waiting.len, __ATOMIC_RELAXED);
         __atomic_store_n(&mail->oldest_us, waiting.oldest_us, __ATOMIC_RELAXED);

@@ -310,7 +310,7 @@ static void test_stop_of_one_that_never_ran(void **state)
 static void wake_task(struct task *task, void *arg)
 {
     struct fixture *f = arg;
-    /* The worker has looked, and waits for five seconds; it is asked before. */
+    /* The worker has looked, and would wait for an hour; it is asked before. */
     for (unsigned i = 0; i < 50; i++)
         assert_status(task_sleep(task, CLOCK_MS), STATUS_OK);
     struct identity_mail_message message;
@@ -324,12 +324,41 @@ static void wake_task(struct task *task, void *arg)
     identity_mail_wake(f->mail);
 }
 
+/* Another process puts it: nobody wakes this one. */
+static void quiet_task(struct task *task, void *arg)
+{
+    struct fixture *f = arg;
+    for (unsigned i = 0; i < 50; i++)
+        assert_status(task_sleep(task, CLOCK_MS), STATUS_OK);
+    struct identity_mail_message message;
+    const struct identity_mail_letter letter = letter_of(IDENTITY_MAIL_MAGIC_LINK);
+    assert_status(identity_mail_render(f->mail, &letter, f->arena, &f->problem, &message),
+                  STATUS_OK);
+    struct putting putting = { .f = f, .message = &message };
+    put_task(task, &putting);
+    assert_status(putting.st, STATUS_OK);
+}
+
+static void test_what_another_process_put_is_found(void **state)
+{
+    static const enum identity__mail_verdict verdicts[] = { IDENTITY__MAIL_SENT };
+    struct fixture *f = *state;
+    begin(f, verdicts, 1);
+    assert_int_equal(f->mail->look_us, CLOCK_SECOND);
+    f->mail->retry_us = CLOCK_HOUR;
+    f->mail->look_us = 100 * CLOCK_MS;
+    script.stop_after = 1;
+    spawn(f->loop, quiet_task, f);
+    run_worker(f);
+    assert_int_equal(stats_of(f).sent, 1);
+}
+
 static void test_a_wake_is_not_waited_for(void **state)
 {
     static const enum identity__mail_verdict verdicts[] = { IDENTITY__MAIL_SENT };
     struct fixture *f = *state;
     begin(f, verdicts, 1);
-    f->mail->retry_us = CLOCK_HOUR; /* it looks every five seconds */
+    f->mail->retry_us = f->mail->look_us = CLOCK_HOUR;
     script.stop_after = 1;
     int64_t begun_us = clock_mono_us();
     spawn(f->loop, wake_task, f);
@@ -411,6 +440,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cuts_off_in_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_of_one_that_never_ran, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_wake_is_not_waited_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_another_process_put_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_keeps_the_newest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder_that_cannot_be_written, setup, teardown),
     };
