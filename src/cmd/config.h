@@ -146,7 +146,7 @@ struct config {
 
     struct slice auth_issuer;
     struct slice auth_audience;
-    struct slice auth_pages;
+    struct slice auth_pages, auth_passkey_origins;
     bool auth_sign_up;
     struct slice auth_verify_email; /* auto, on, off */
     struct slice auth_lost_keys;    /* refuse, replace */
@@ -321,6 +321,9 @@ bool config_date(struct slice text, int64_t *ret_us);
 /* What of the protective standards does not fit together; cmd/config_edge.c. */
 void config_check_edge(const struct config *config, struct slice file, int line, struct diag *diag);
 
+/* What of accounts does not fit together; cmd/config_auth.c. */
+void config_check_auth(const struct config *config, struct diag *diag);
+
 /* Whether mail can be written and sent as it says; cmd/config_mail.c. */
 void config_check_mail(const struct config *config, struct arena *arena, struct diag *diag);
 
@@ -335,6 +338,9 @@ struct config_oauth_reading {
 };
 void config_read_oauth(const struct config_oauth_reading *reading, const struct yaml_node *oauth,
                        struct config *config);
+/* Call fn for each of the lists that differs: they are taken over at a start only. */
+void config_oauth_needs_restart(const struct config *in_force, const struct config *next,
+                                void (*fn)(void *arg, const struct config_key *key), void *arg);
 /* Is this key, dotted, one of the lists? */
 bool config_is_oauth_list(struct slice name);
 void config_oauth_schema(struct json_out *o);

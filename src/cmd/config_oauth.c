@@ -17,6 +17,43 @@
 #define LIST_BYTES_MAX ((size_t)16 * 1024)
 #define SCOPE_LIST_MAX ((size_t)2048) /* of one scope's permissions */
 
+static bool clients_differ(const struct config *a, const struct config *b)
+{
+    if (a->oauth_clients_len != b->oauth_clients_len)
+        return true;
+    for (unsigned i = 0; i < a->oauth_clients_len; i++) {
+        const struct identity_client *x = &a->oauth_clients[i], *y = &b->oauth_clients[i];
+        if (!slice_eq(x->id, y->id) || !slice_eq(x->name, y->name) ||
+            !slice_eq(x->redirects, y->redirects) || !slice_eq(x->scopes, y->scopes) ||
+            x->grants != y->grants || x->is_trusted != y->is_trusted ||
+            x->is_confidential != y->is_confidential || !identity_digest_eq(&x->secret, &y->secret))
+            return true;
+    }
+    return false;
+}
+
+static bool scopes_differ(const struct config *a, const struct config *b)
+{
+    if (a->oauth_scopes_len != b->oauth_scopes_len)
+        return true;
+    for (unsigned i = 0; i < a->oauth_scopes_len; i++) {
+        const struct identity_scope *x = &a->oauth_scopes[i], *y = &b->oauth_scopes[i];
+        if (!slice_eq(x->name, y->name) || !slice_eq(x->text, y->text) ||
+            !slice_eq(x->permissions, y->permissions) || !slice_eq(x->roles, y->roles))
+            return true;
+    }
+    return false;
+}
+
+void config_oauth_needs_restart(const struct config *in_force, const struct config *next,
+                                void (*fn)(void *arg, const struct config_key *key), void *arg)
+{
+    if (clients_differ(in_force, next))
+        fn(arg, &(struct config_key){ .name = "oauth.clients" });
+    if (scopes_differ(in_force, next))
+        fn(arg, &(struct config_key){ .name = "oauth.scopes" });
+}
+
 bool config_is_oauth_list(struct slice name)
 {
     return slice_eq(name, SLICE("oauth.clients")) || slice_eq(name, SLICE("oauth.scopes"));

@@ -145,6 +145,7 @@ static enum status take_over(struct reload *r, struct app *next)
     if (log_level_parse(next->config.log_level, &level))
         log_level_set(level);
     config_needs_restart(&r->started, &next->config, log_needs_restart, NULL);
+    config_oauth_needs_restart(&r->started, &next->config, log_needs_restart, NULL);
     if (rights_differ(&r->started.rights, &next->config.rights))
         log_needs_restart(NULL, &(struct config_key){ .name = "roles" });
     resource_reload(r->app->engine, next->set);

@@ -117,6 +117,31 @@ it("keys that need a restart are named", async (t) => {
   assert.deepEqual(named.sort(), ["limits.headers", "limits.line_bytes"]);
 });
 
+it("what of OAuth is taken over at a start only is named, whatever of it changed", async (t) => {
+  const with_ = (enabled, client, scope) => `oauth:\n  enabled: ${enabled}\n  scopes: { ${scope} }\n  clients:\n    - { ${client} }\n`;
+  const client = "id: web, secret: web-secret-0123456789, redirect_uris: [\"https://a.example/cb\"], scopes: [openid, notes]";
+  const scope = 'notes: { description: Read, permissions: ["notes:read"] }';
+  const server = await start(t, with_("on", client, scope));
+  const rows = [
+    [with_("off", client, scope), ["oauth.enabled"]],
+    [with_("on", client.replace("a.example", "b.example"), scope), ["oauth.clients"]],
+    [with_("on", client.replace("0123456789", "9876543210"), scope), ["oauth.clients"]],
+    [with_("on", `${client}, trusted: true`, scope), ["oauth.clients"]],
+    [with_("on", `${client}, name: Web`, scope), ["oauth.clients"]],
+    [with_("on", `${client} }\n    - { id: more, redirect_uris: ["https://a.example/cb"]`, scope), ["oauth.clients"]],
+    [with_("on", client, scope.replace("notes:read", "notes:*")), ["oauth.scopes"]],
+    [with_("on", client, scope.replace("Read", "Look")), ["oauth.scopes"]],
+    [with_("on", client, `${scope}, more: { description: More, permissions: ["*:read"] }`), ["oauth.scopes"]],
+    [with_("on", client, scope), []],
+  ];
+  for (const [text, want] of rows) {
+    const before = server.log.length;
+    assert.ok(await server.reload(text), text);
+    const named = server.log.slice(before).filter((l) => l.msg === "reload.needs_restart").map((l) => l.key);
+    assert.deepEqual(named, want, text);
+  }
+});
+
 it("hosts, trusted proxies, the access log, routes and CSRF follow", async (t) => {
   const server = await start(t, "log: { access: on }\nserver: { hosts: \"*\" }\n");
   const ask = async (headers = {}) => (await server.get(notes, { headers })).status;
