@@ -18,6 +18,7 @@
 #include "fiber/task.h"
 #include "identity/api_keys.h"
 #include "identity/audit.h"
+#include "identity/identity.h"
 
 #define GRACE_DEFAULT_US CLOCK_DAY
 #define OUT_BYTES_MAX ((size_t)1 << 20)
@@ -112,6 +113,9 @@ static int create_task(struct task *task, struct app *app, void *arg)
     struct uuid id;
     CLEANUP(identity_secret_wipe) struct identity_secret secret = { .len = 0 };
     operator_event(task_arena(task), &call->by);
+    if (call->user_text.len &&
+        identity_account_named(task, app->store, call->user_text, &call->user) != STATUS_OK)
+        return cmd_print_problem("key", task_problem(task));
     if (rights_check_scopes(task, app, call->scopes, call->scopes_len) != STATUS_OK ||
         rights_check_roles(task, app, call->roles, call->roles_len) != STATUS_OK)
         return cmd_print_problem("key", task_problem(task));
@@ -129,7 +133,7 @@ static int read_create(struct key_call *call)
         return cmd_usage_error(call->verb, "a user's key has the user's roles: either --user or "
                                            "--role");
     if (!call->user_text.len && !call->roles_len)
-        return cmd_usage_error(call->verb, "whose it is, is missing: --user ID, or --role for a "
+        return cmd_usage_error(call->verb, "whose it is, is missing: --user, or --role for a "
                                            "service");
     if (call->expires.len &&
         (!operator_time(call->expires, call->now_us, 1, &call->order.expires_us) ||
@@ -153,6 +157,10 @@ static int read_create(struct key_call *call)
 static int list_task(struct task *task, struct app *app, void *arg)
 {
     struct key_call *call = arg;
+    /* Of somebody who is gone by id, too: their keys may be what one looks for. */
+    if (call->user_text.len && !uuid_parse(call->user_text, &call->user) &&
+        identity_account_named(task, app->store, call->user_text, &call->user) != STATUS_OK)
+        return cmd_print_problem("key", task_problem(task));
     struct uuid after;
     struct identity_api_keys_filter filter = { .user = call->user_text.len ? &call->user : NULL,
                                                .with_ended = call->all,
@@ -236,8 +244,6 @@ static int read_ids(struct key_call *call, bool has_id)
                                SLICE_ARG(call->id_text));
     if (!has_id && call->id_text.len)
         return cmd_usage_error(call->verb, "unexpected argument %.*s", SLICE_ARG(call->id_text));
-    if (call->user_text.len && !uuid_parse(call->user_text, &call->user))
-        return cmd_usage_error(call->verb, "--user must be the id of a user");
     return CMD_OK;
 }
 
@@ -262,6 +268,9 @@ static int run_call(struct key_call *call, struct slice what)
         code = app_open_contracts(&app);
     if (code == CMD_OK)
         code = security_open_tool(&app, call->verb->name, false);
+    if (code == CMD_OK && call->user_text.len &&
+        identity_accounts_make(app.store, app.arena, &app.problem) != STATUS_OK)
+        code = cmd_print_problem(call->verb->name, &app.problem);
     if (code == CMD_OK)
         code = app_run_task(&app, actions[i].run, call);
     app_close(&app);
@@ -278,9 +287,9 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
           .text = &call.name,
           .help = "create: what the key is for." },
         { .name = "--user",
-          .value = "ID",
+          .value = "WHO",
           .text = &call.user_text,
-          .help = "create: a key of this user; list: only this user's." },
+          .help = "create: a key of this user, by address or id; list: only this user's." },
         { .name = "--role",
           .value = "ROLE",
           .list = call.roles,
@@ -320,9 +329,9 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
 const struct cmd_verb cmd_key = {
     .name = "key",
     .summary = "Make, list, rotate and revoke API keys.",
-    .synopsis = "create --name TEXT (--user ID | --role ROLE...) [--scope SCOPE]... "
+    .synopsis = "create --name TEXT (--user WHO | --role ROLE...) [--scope SCOPE]... "
                 "[--address PREFIX]... [--expires TIME]\n"
-                "       purlin key list [--user ID] [--all]\n"
+                "       purlin key list [--user WHO] [--all]\n"
                 "       purlin key rotate ID [--grace DURATION]\n"
                 "       purlin key revoke ID",
     .details = "The secret is printed once, by create and rotate; only its digest is kept. A "

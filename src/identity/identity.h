@@ -74,8 +74,10 @@ struct identity_options {
     struct slice audience; /* of access tokens; empty: the issuer */
     struct slice pages;    /* URL under which the application has pages for links in mail; empty:
                               ours */
-    struct slice operator_name; /* of a tool: who calls it, for the log */
-    bool rs256;                 /* sign with RS256 instead of ES256 */
+    struct slice passkey_origins; /* whose pages may use passkeys beside our own; comma-separated,
+                                     checked by identity_passkey_origins_check */
+    struct slice operator_name;   /* of a tool: who calls it, for the log */
+    bool rs256;                   /* sign with RS256 instead of ES256 */
     bool replace_lost; /* signing keys that no secret opens go, and with them every token */
     bool sign_up;      /* anybody may have an account */
     enum identity_verify verify_email; /* an account signs in only after its address was verified;
@@ -159,6 +161,20 @@ struct identity_user_new {
  */
 enum status identity_user_create(struct task *task, struct identity *identity,
                                  const struct identity_user_new *user, struct uuid *ret_id);
+#define IDENTITY_PASSKEY_ORIGINS_MAX 32u
+/* Why these are no origins; NULL: they are. Constant. */
+const char *identity_passkey_origins_check(struct slice list);
+/* The tables of accounts, where a tool opens no room. Blocks. */
+enum status identity_accounts_make(struct store *store, struct arena *arena,
+                                   struct problem *problem);
+/*
+ * Whose account goes by this name: an address, or the id of a person.
+ *
+ * Errors   NOT_FOUND: nobody's, with the nearest address if one is near; CONFLICT: it is disabled,
+ *          or on its way out. The problem is set. Context  suspends.
+ */
+enum status identity_account_named(struct task *task, struct store *store, struct slice name,
+                                   struct uuid *ret_user);
 /* Is there an account with this role that can sign in? Suspends. */
 enum status identity_has_role(struct task *task, struct identity *identity, struct slice role,
                               bool *ret_has);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
+import { people } from "../support/auth.mjs";
 import { environment, runPurlin, startPurlin, temporaryFolder, writeContracts } from "../support/purlin.mjs";
 
 const contracts = { things: "resource: things\nfields:\n  name: { type: string }\nrules: { read: true, create: true }\n" };
@@ -9,8 +10,8 @@ const posts = "resource: posts\nfields:\n  title: { type: string }\nrules: { rea
 const secretForm = /^purlin_key_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}$/;
 const idForm = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-function machine(t, folder = temporaryFolder(t)) {
-  const env = environment(folder, writeContracts(folder, { posts }), { PURLIN_SECRET: "a-secret-of-the-tests-0123456789" });
+function machine(t, folder = temporaryFolder(t), more = {}) {
+  const env = environment(folder, writeContracts(folder, { posts, ...more }), { PURLIN_SECRET: "a-secret-of-the-tests-0123456789" });
   const run = (...args) => runPurlin(args, { env });
   const json = (...args) => {
     const result = run(...args, "--json");
@@ -72,13 +73,25 @@ test("a key is rotated with grace, then revoked", (t) => {
 });
 
 test("users' keys are listed apart", (t) => {
-  const { json } = machine(t);
-  const user = "0193a8f0-0000-7000-8000-000000000001";
+  const { json, run } = machine(t, undefined, { users: people.users });
+  const [{ id: user }] = json("user", "create", "ada@example.org", "--profile", '{"display_name":"Ada"}');
   json("key", "create", "--name", "service", "--role", "r");
   const [made] = json("key", "create", "--name", "mine", "--user", user, "--scope", "posts:read");
   const mine = json("key", "list", "--user", user);
   assert.deepEqual(mine.map((key) => [key.id, key.user, key.roles]), [[made.id, user, []]]);
   assert.equal(json("key", "list").length, 2);
+  const [by] = json("key", "create", "--name", "by address", "--user", "Ada@Example.org");
+  assert.deepEqual(json("key", "list", "--user", "ada@example.org").map((key) => key.id).sort(), [made.id, by.id].sort());
+
+  const nobody = run("key", "create", "--name", "n", "--user", "ada@example.com");
+  assert.deepEqual([nobody.code, nobody.stdout], [1, ""]);
+  assert.match(nobody.stderr, /There is no account ada@example\.com\. Did you mean `ada@example\.org`\?/);
+  const unknown = run("key", "create", "--name", "n", "--user", "0193a8f0-0000-7000-8000-000000000001");
+  assert.deepEqual([unknown.code, /There is no account 0193a8f0/.test(unknown.stderr)], [1, true]);
+  assert.equal(run("user", "disable", "ada@example.org").code, 0);
+  const disabled = run("key", "create", "--name", "n", "--user", user);
+  assert.deepEqual([disabled.code, /is disabled/.test(disabled.stderr)], [1, true], disabled.stderr);
+  assert.equal(json("key", "list", "--user", user).length, 2, "those that there are can be looked at");
 });
 
 test("what is done beside a running server reaches its log", async (t) => {
@@ -101,9 +114,9 @@ test("wrong calls say what is right", (t) => {
     [["key"], 2, /create, list, rotate, revoke/],
     [["key", "make"], 2, /there is no purlin key make/],
     [["key", "create", "--role", "r"], 2, /--name is missing/],
-    [["key", "create", "--name", "n"], 2, /--user ID, or --role/],
+    [["key", "create", "--name", "n"], 2, /--user, or --role/],
     [["key", "create", "--name", "n", "--role", "r", "--user", nobody], 2, /either --user or --role/],
-    [["key", "create", "--name", "n", "--user", "ada"], 2, /--user must be the id/],
+    [["key", "create", "--name", "n", "--user", "ada"], 1, /ada is neither an address nor the id of a person/],
     [["key", "create", "--name", "n", "--role", "r", "--expires", "2001-01-01"], 2, /a time to come/],
     [["key", "create", "--name", "n", "--role", "r", "--expires", "soon"], 2, /a time to come/],
     [["key", "create", "--name", "n", "--role", "r s"], 1, /\/roles: .*without spaces/],
