@@ -772,6 +772,7 @@ static void check_whole(struct loading *l)
     check_signatures(l);
     check_secret(l, "secret_previous", c->secret_previous);
     config_check_edge(c, SLICE("configuration"), 0, l->diag);
+    config_check_auth(c, l->diag);
     config_check_mail(c, l->arena, l->diag);
     for (unsigned i = 0; i < c->routes_len; i++)
         config_check_edge(c->routes[i].config, c->routes[i].file, c->routes[i].line, l->diag);

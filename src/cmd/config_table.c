@@ -388,6 +388,11 @@ const struct config_key config_keys[] = {
       "URL under which the application has pages for the links in mail (`verify`, `recover`, "
       "`magic`, `email`, `restore`, `invitation`, each with `?token=`; `login`, `sessions`). "
       "Empty: `/auth/` of the issuer." },
+    { "auth.passkey_origins", "PURLIN_AUTH_PASSKEY_ORIGINS", CONFIG_TEXT,
+      offsetof(struct config, auth_passkey_origins), "", NULL, 0, 8192, false, false,
+      "Further origins whose pages may use passkeys of the issuer's host, comma-separated: "
+      "`https://app.example.org`, `http://localhost:3000`, and apps by "
+      "`android:apk-key-hash:...`. Browsers find the pages at `/.well-known/webauthn`." },
     { "auth.delete_after", "PURLIN_AUTH_DELETE_AFTER", CONFIG_DURATION,
       offsetof(struct config, auth_delete_after_us), "14d", NULL, SECOND, 365 * DAY, false, false,
       "Between asking for the end of an account and its end; until then it can be restored." },

@@ -68,6 +68,7 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .rs256 = slice_eq(c->auth_algorithm, SLICE("RS256")),
         .replace_lost = slice_eq(c->auth_lost_keys, SLICE("replace")),
         .pages = c->auth_pages,
+        .passkey_origins = c->auth_passkey_origins,
         .sign_up = c->auth_sign_up,
         .verify_email = verify_of(c->auth_verify_email),
         .development = !config_is_production(c),

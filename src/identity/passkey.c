@@ -17,6 +17,7 @@
 #include "fiber/task.h"
 #include "identity/client_data.h"
 #include "identity/jose.h"
+#include "identity/related_origins.h"
 #include "identity/relying_party.h"
 #include "identity/room.h"
 
@@ -41,6 +42,7 @@ enum status identity_passkey_party(struct task *task, const struct identity *ide
                                    struct identity_relying_party *ret)
 {
     enum status st = identity_relying_party_of(task_arena(task), identity->issuer, ret);
+    ret->related = identity->options.passkey_origins;
     if (st != STATUS_INVALID)
         return st;
     return problem_set(task, STATUS_UNAVAILABLE, "identity/passkeys-off",
@@ -98,7 +100,9 @@ static enum status take_answer(struct task *task, const json_t *credential, bool
         return st;
     if (ret->client.is_creation != is_creation)
         return refuse(task, "it is the answer of another ceremony");
-    if (ret->client.is_cross_origin || !slice_eq(ret->client.origin, party->origin))
+    bool is_known = slice_eq(ret->client.origin, party->origin) ||
+                    identity_origin_is_related(party->related, ret->client.origin);
+    if (ret->client.is_cross_origin || !is_known)
         return refuse(task, "it was given to a page of another origin");
     return STATUS_OK;
 }

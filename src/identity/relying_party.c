@@ -71,6 +71,7 @@ enum status identity_relying_party_of(struct arena *arena, struct slice issuer,
     ret->origin =
         arena_printf(arena, "%.*s://%.*s%.*s", SLICE_ARG(scheme), SLICE_ARG(host), SLICE_ARG(port));
     ret->id = host;
+    ret->related = SLICE_NULL;
     ret->id_cstr = arena_cstr(arena, host);
     return ret->origin.data && ret->id_cstr ? STATUS_OK : STATUS_EXHAUSTED;
 }

@@ -14,6 +14,8 @@ struct identity_relying_party {
     struct slice id;     /* "example.org" */
     struct slice origin; /* "https://example.org", as browsers write it */
     const char *id_cstr;
+    struct slice related; /* further origins, as identity_origin_is_related takes them; set by
+                             identity_passkey_party */
 };
 
 /*

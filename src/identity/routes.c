@@ -9,6 +9,7 @@
 #include "identity/account_page.h"
 #include "identity/caller.h"
 #include "identity/form.h"
+#include "identity/related_origins.h"
 #include "identity/room.h"
 #include "identity/who.h"
 
@@ -233,6 +234,8 @@ enum status identity__routes_open(struct identity *identity)
         if (is_served(identity, &routes[i]))
             st = add(identity, &routes[i]);
     }
+    if (st == STATUS_OK && identity->has_people)
+        st = identity__related_origins_open(identity);
     if (st == STATUS_OK && identity->has_people)
         st = identity__pages_open(identity);
     if (st == STATUS_OK && identity->has_people)

@@ -350,3 +350,26 @@ describe("where the server has no name", () => {
     assert.equal((await loginWith(server, device)).status, 200);
   });
 });
+
+describe("pages of other origins", () => {
+  it("use passkeys when they are listed, and browsers find the list", async (t) => {
+    const app = "android:apk-key-hash:NLeaVWP1J4yMjoe0e0rtSEeYnhKtGvzxB4tIPT4cNtQ";
+    const server = await start(t, { PURLIN_AUTH_PASSKEY_ORIGINS: `https://app.example.org, ${app}` });
+    const found = await fetch(`${server.url}/.well-known/webauthn`, { headers: { Origin: "https://app.example.org" } });
+    assert.match(found.headers.get("content-type"), /^application\/json/);
+    assert.deepEqual(await found.json(), { origins: ["https://app.example.org"] });
+    for (const origin of ["https://app.example.org", app, originOf(server)]) {
+      const { device } = await add(server, await signUp(server), new Authenticator({ origin }));
+      assert.equal((await loginWith(server, device)).status, 200, origin);
+      assert.match(reason(await loginWith(server, device, { origin: "https://other.example.org" })), /^401 .*another origin/);
+    }
+  });
+
+  it("are nobody's where there is no list, and a list of something else is refused", async (t) => {
+    const server = await start(t);
+    assert.equal((await fetch(`${server.url}/.well-known/webauthn`)).status, 404);
+    const checked = runPurlin(["check"], { env: environment(server.folder, server.contractsFolder, { PURLIN_AUTH_PASSKEY_ORIGINS: "https://*.example.org" }) });
+    assert.equal(checked.code, 2, checked.stderr);
+    assert.match(checked.stderr + checked.stdout, /auth\.passkey_origins: has origins as browsers write them/);
+  });
+});
