@@ -38,6 +38,7 @@ static const struct page pages[] = {
     { IDENTITY_TOTP_PAGE, identity__view_totp, true, false },
     { IDENTITY_CODES_PAGE, identity__view_codes, true, false },
     { IDENTITY_PASSKEYS_PAGE, identity__view_passkeys, true, false },
+    { IDENTITY_PROVIDERS_PAGE, identity__view_providers, true, false },
     { IDENTITY_DELETE_PAGE, identity__view_delete, true, false },
 };
 
@@ -74,6 +75,10 @@ static const struct act acts[] = {
       IDENTITY_PASSKEYS_PAGE, "passkey", "The passkey has its new name.", false },
     { IDENTITY_PASSKEYS_PAGE "/{id}/remove", identity__passkey_remove, IDENTITY_PASSKEYS_PAGE,
       IDENTITY_PASSKEYS_PAGE, "passkey-removed", "The passkey is removed.", false },
+    { IDENTITY_PROVIDERS_PAGE "/{provider}", identity__link_add, IDENTITY_PROVIDERS_PAGE,
+      IDENTITY_PROVIDERS_PAGE, "provider", "It lets you in from now on.", false },
+    { IDENTITY_PROVIDERS_PAGE "/{provider}/remove", identity__link_remove, IDENTITY_PROVIDERS_PAGE,
+      IDENTITY_PROVIDERS_PAGE, "provider-removed", "It lets you in no more.", false },
     { IDENTITY_DELETE_PAGE, identity__account_delete, IDENTITY_DELETE_PAGE, "/auth/login",
       "deleted",
       "Your account will be deleted. You have a mail that says when; until then you can sign in "
@@ -396,14 +401,21 @@ static enum status add(struct identity *identity, const struct page *page, const
                           &reason);
 }
 
+static bool is_of_providers(const char *path)
+{
+    return slice_starts(slice_cstr(path), SLICE(IDENTITY_PROVIDERS_PAGE));
+}
+
 enum status identity__account_pages_open(struct identity *identity)
 {
     enum status st = STATUS_OK;
     for (size_t i = 0; i < ARRAY_LEN(pages) && st == STATUS_OK; i++)
-        if (identity->options.oauth || !pages[i].is_oauth)
+        if ((identity->options.oauth || !pages[i].is_oauth) &&
+            (identity->foreign || !is_of_providers(pages[i].path)))
             st = add(identity, &pages[i], NULL);
     for (size_t i = 0; i < ARRAY_LEN(acts) && st == STATUS_OK; i++)
-        if (identity->options.oauth || !acts[i].is_oauth)
+        if ((identity->options.oauth || !acts[i].is_oauth) &&
+            (identity->foreign || !is_of_providers(acts[i].path)))
             st = add(identity, NULL, &acts[i]);
     return st;
 }

@@ -30,6 +30,7 @@ struct task;
 #define IDENTITY_CODES_PAGE "/auth/account/recovery-codes"
 #define IDENTITY_PASSKEYS_PAGE "/auth/account/passkeys"
 #define IDENTITY_ACTING_PAGE "/auth/account/acting" /* has no page: its form is on all of them */
+#define IDENTITY_PROVIDERS_PAGE "/auth/account/providers"
 #define IDENTITY_DELETE_PAGE "/auth/account/delete"
 
 /* A page on its way. */
@@ -69,6 +70,9 @@ enum status identity__view_delete(struct identity_view *v);
 enum status identity__view_totp(struct identity_view *v);
 enum status identity__view_codes(struct identity_view *v);
 enum status identity__view_passkeys(struct identity_view *v);
+
+/* identity/page_providers.c */
+enum status identity__view_providers(struct identity_view *v);
 
 /* -- for the pages around them
  * ------------------------------------------------------------------------------------ */

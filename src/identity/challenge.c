@@ -17,6 +17,7 @@ static const char *const ceremony_names[IDENTITY_CEREMONIES] = {
     [IDENTITY_CEREMONY_ADD] = "passkey add",
     [IDENTITY_CEREMONY_LOGIN] = "passkey login",
     [IDENTITY_CEREMONY_PROVE] = "passkey prove",
+    [IDENTITY_CEREMONY_FOREIGN] = "sign in elsewhere",
 };
 
 static struct identity_digest hash(const struct identity_pepper *key,
@@ -40,7 +41,9 @@ struct identity_challenge identity_challenge_make(const struct identity *identit
                                                   struct slice occasion, int64_t now_us)
 {
     struct identity_challenge challenge;
-    uint64_t end = (uint64_t)(now_us + IDENTITY_CHALLENGE_LIFE_US);
+    int64_t life_us = ceremony == IDENTITY_CEREMONY_FOREIGN ? IDENTITY_CHALLENGE_FOREIGN_LIFE_US
+                                                            : IDENTITY_CHALLENGE_LIFE_US;
+    uint64_t end = (uint64_t)(now_us + life_us);
     random_bytes(challenge.bytes, NONCE_BYTES);
     for (size_t i = 0; i < END_BYTES; i++)
         challenge.bytes[NONCE_BYTES + i] = (uint8_t)(end >> (56 - 8 * i));

@@ -1,5 +1,6 @@
 /*
- * identity/challenge.h - What an authenticator is given to sign. Private to the room.
+ * identity/challenge.h - What an authenticator is given to sign, and a provider to send back.
+ * Private to the room.
  *
  * A challenge is made of random bytes, its end, and a keyed hash over both, the ceremony and whose
  * it is. So asking for one writes nothing, and anybody may ask; the one that was answered is kept
@@ -18,11 +19,13 @@ struct store_tx;
 
 #define IDENTITY_CHALLENGE_BYTES 56u
 #define IDENTITY_CHALLENGE_LIFE_US (5 * CLOCK_MINUTE)
+#define IDENTITY_CHALLENGE_FOREIGN_LIFE_US (10 * CLOCK_MINUTE) /* they may sign up there first */
 
 enum identity_ceremony {
-    IDENTITY_CEREMONY_ADD,   /* a passkey; of a session */
-    IDENTITY_CEREMONY_LOGIN, /* of nobody yet */
-    IDENTITY_CEREMONY_PROVE, /* a second factor; of a session, or of a first step */
+    IDENTITY_CEREMONY_ADD,     /* a passkey; of a session */
+    IDENTITY_CEREMONY_LOGIN,   /* of nobody yet */
+    IDENTITY_CEREMONY_PROVE,   /* a second factor; of a session, or of a first step */
+    IDENTITY_CEREMONY_FOREIGN, /* a sign-in with a provider, which is the occasion */
     IDENTITY_CEREMONIES
 };
 

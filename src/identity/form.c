@@ -5,6 +5,7 @@
 #include "base/problem.h"
 #include "fiber/task.h"
 #include "identity/account_page.h"
+#include "identity/foreign.h"
 #include "identity/input.h"
 #include "identity/page.h"
 #include "identity/secret.h"
@@ -76,15 +77,27 @@ static enum status send_done(struct task *task, struct http_request *req, int st
     return identity_page_send(task, req, status == 204 ? 200 : status, &b, SLICE_NULL);
 }
 
+/* A path of ours that a form carries to be gone to; SLICE_NULL: it has none. */
+static struct slice return_of(struct task *task, struct http_request *req)
+{
+    struct slice path = member_of(task, req, "return_to", IDENTITY_RETURN_MAX);
+    return identity_return_is_path(path) ? path : SLICE_NULL;
+}
+
+static struct slice next_of(struct task *task, struct http_request *req)
+{
+    return identity_account_page_of(member_of(task, req, "next", IDENTITY_PAGE_PATH_MAX));
+}
+
 enum status identity_form_done(struct task *task, struct http_request *req, int status)
 {
     enum status st;
     if (identity_account_answered(task, req, &st))
         return st;
-    if (is_sign_in(http_route_of(req)))
-        return identity_page_go(
-            req, identity_account_page_of(member_of(task, req, "next", IDENTITY_PAGE_PATH_MAX)));
-    return send_done(task, req, status);
+    if (!is_sign_in(http_route_of(req)))
+        return send_done(task, req, status);
+    struct slice back = return_of(task, req);
+    return identity_page_go(req, back.len ? back : next_of(task, req));
 }
 
 /* What the second step is asked with. */
@@ -92,20 +105,21 @@ struct second {
     struct slice mfa_token;
     bool has_passkey;
     const struct problem *problem; /* why it is asked again; NULL: it is not */
+    struct slice next, back;       /* a page of ours, and any path or empty: where it leads */
 };
 
 static enum status send_second(struct task *task, struct http_request *req,
                                const struct second *second, int status)
 {
-    struct slice next =
-        identity_account_page_of(member_of(task, req, "next", IDENTITY_PAGE_PATH_MAX));
     struct buf b;
     identity_page_begin(task, &b, SLICE("One step more"),
                         SLICE("This account has a second factor."));
     identity_page_problem(&b, second->problem);
     identity_page_form(&b, "/auth/mfa");
     identity_page_hidden(&b, "mfa_token", second->mfa_token);
-    identity_page_hidden(&b, "next", next);
+    identity_page_hidden(&b, "next", second->next);
+    if (second->back.len)
+        identity_page_hidden(&b, "return_to", second->back);
     if (second->has_passkey)
         identity_page_hidden(&b, "passkey", SLICE("1"));
     identity_page_input(&b, &(struct identity_page_input){
@@ -116,7 +130,7 @@ static enum status send_second(struct task *task, struct http_request *req,
                                 .hint = "Of your authenticator app, or a recovery code." });
     identity_page_button(&b, "Sign in", "");
     if (second->has_passkey)
-        identity_page_passkey(&b, "second", next);
+        identity_page_passkey(&b, "second", second->next);
     buf_put_lit(&b, "</form>\n");
     identity_page_link(&b, "/auth/login", "Begin again");
     if (second->has_passkey)
@@ -129,7 +143,18 @@ static enum status send_second(struct task *task, struct http_request *req,
 enum status identity_form_second(struct task *task, struct http_request *req,
                                  struct slice mfa_token, bool has_passkey)
 {
-    const struct second second = { mfa_token, has_passkey, NULL };
+    const struct second second = { mfa_token, has_passkey, NULL, next_of(task, req),
+                                   return_of(task, req) };
+    return send_second(task, req, &second, 200);
+}
+
+enum status identity_form_second_to(struct task *task, struct http_request *req,
+                                    struct slice mfa_token, bool has_passkey,
+                                    struct slice return_to)
+{
+    const struct second second = { mfa_token, has_passkey, NULL,
+                                   identity_account_page_of(SLICE_NULL),
+                                   identity_return_is_path(return_to) ? return_to : SLICE_NULL };
     return send_second(task, req, &second, 200);
 }
 
@@ -154,7 +179,8 @@ static bool second_again(struct task *task, struct http_request *req, const stru
     struct slice token = member_of(task, req, "mfa_token", IDENTITY_SECRET_TEXT_MAX);
     if (!token.len)
         return false;
-    const struct second second = { token, member_of(task, req, "passkey", 1).len > 0, problem };
+    const struct second second = { token, member_of(task, req, "passkey", 1).len > 0, problem,
+                                   next_of(task, req), return_of(task, req) };
     *ret_st = send_second(task, req, &second, status);
     return true;
 }

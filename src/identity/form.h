@@ -25,6 +25,11 @@ enum status identity_form_done(struct task *task, struct http_request *req, int 
 /* The page that asks for the second factor of a sign-in. */
 enum status identity_form_second(struct task *task, struct http_request *req,
                                  struct slice mfa_token, bool has_passkey);
+/* The same for a request that is no form of ours; afterwards it goes on to `return_to` if that is a
+ * path of this server. */
+enum status identity_form_second_to(struct task *task, struct http_request *req,
+                                    struct slice mfa_token, bool has_passkey,
+                                    struct slice return_to);
 /* What cannot be asked for again, and why. */
 enum status identity_form_wrong(struct task *task, struct http_request *req, int status,
                                 struct slice reason);

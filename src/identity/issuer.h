@@ -41,7 +41,8 @@ struct task;
 struct identity_issuer_doc {
     struct slice issuer; /* as it says; of Microsoft's common ones with "{tenantid}" in it */
     struct slice authorization, token, userinfo, jwks; /* endpoints; userinfo may be empty */
-    bool sends_iss; /* answers name the issuer (RFC 9207): one that does not is refused */
+    bool takes_post_only; /* client secrets in the body, not as Basic */
+    bool sends_iss;       /* answers name the issuer (RFC 9207): one that does not is refused */
 };
 /*
  * Read a discovery document. Endpoints must be https, or http where `allow_http`.

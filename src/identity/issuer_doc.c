@@ -67,6 +67,8 @@ static const char *read_doc(struct arena *arena, const json_t *doc, bool allow_h
     ret->issuer = json_slice(issuer);
     ret->sends_iss =
         json_is_true(json_object_get(doc, "authorization_response_iss_parameter_supported"));
+    ret->takes_post_only =
+        !lists(doc, "token_endpoint_auth_methods_supported", "client_secret_basic", true);
     if (!lists(doc, "response_types_supported", "code", true))
         return "it does not support the code flow";
     const char *wrong =

@@ -71,6 +71,11 @@ static void put_sign_in(struct identity_view *v, const struct facts *facts)
     put_row_end(out);
     put_count(out, IDENTITY_PASSKEYS_PAGE, "Passkeys", facts->factors.passkeys, "passkey",
               "passkeys", "None");
+    if (v->identity->foreign) {
+        put_row(out, IDENTITY_PROVIDERS_PAGE, "Sign in with");
+        buf_put_lit(out, "Accounts elsewhere");
+        put_row_end(out);
+    }
     if (has_factor)
         put_count(out, IDENTITY_CODES_PAGE, "Recovery codes", facts->factors.recovery_codes,
                   "is left", "are left", "None are left: make new ones");

@@ -14,6 +14,7 @@
 #include "identity/challenge.h"
 #include "identity/factors.h"
 #include "identity/feed.h"
+#include "identity/foreign.h"
 #include "identity/foreign_rows.h"
 #include "identity/foreign_tokens.h"
 #include "identity/keys.h"
@@ -144,6 +145,8 @@ static enum status open_all(struct identity *identity, struct arena *arena, stru
     if (st == STATUS_OK && identity->app)
         st = identity_foreign_tokens_open(identity);
     if (st == STATUS_OK && identity->app)
+        st = identity_foreign_open(identity);
+    if (st == STATUS_OK && identity->app)
         st = identity__caller_open(identity);
     if (st == STATUS_OK && identity->app)
         st = identity__routes_open(identity);
@@ -186,6 +189,7 @@ void identity_close(struct identity *identity)
     if (identity->owns_revocations)
         identity_revocations_free(identity->revocations);
     identity_foreign_tokens_close(identity->foreign_tokens);
+    identity_foreign_close(identity->foreign);
     identity_throttle_free(identity->throttle);
     identity_passwords_free(identity->passwords);
     if (identity->keys)

@@ -59,6 +59,7 @@ struct identity {
     struct slice issuer; /* of tokens */
     struct identity_pepper refresh_keys[2], code_keys[2]; /* of the secret and the one before */
     unsigned secrets_len;
+    struct identity_foreign *foreign;               /* NULL: no providers to sign in with */
     struct identity_foreign_tokens *foreign_tokens; /* NULL: no issuers but ourselves */
     struct identity_seal totp_seal;
     struct uuid reseal_cursor; /* of what is sealed with the secret before */

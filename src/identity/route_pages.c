@@ -14,6 +14,7 @@
 #include "http/http.h"
 #include "identity/account_page.h"
 #include "identity/answer.h"
+#include "identity/foreign_page.h"
 #include "identity/form.h"
 #include "identity/input.h"
 #include "identity/page.h"
@@ -162,6 +163,8 @@ static void put_fields(struct showing *s)
 static void put_links(struct showing *s)
 {
     struct slice path = slice_cstr(s->page->path);
+    if (slice_eq(path, SLICE("/auth/login")) || slice_eq(path, SLICE("/auth/signup")))
+        identity_foreign_put_buttons(s->identity, &s->out);
     if (slice_eq(path, SLICE("/auth/signup")))
         identity_page_link(&s->out, "/auth/login", "You have an account? Sign in");
     if (!(s->page->fields & FIELD_PASSWORD)) {

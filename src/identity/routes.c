@@ -129,6 +129,28 @@ static const struct route routes[] = {
       "Sign in with a passkey alone.", TOKENS_SCHEMA, true },
 };
 
+/* Where there are providers to sign in with. */
+static const struct route foreign_routes[] = {
+    { NET_METHOD_GET, "/auth/providers", identity__providers, "providers",
+      "Where one can sign in besides here.", NULL },
+    { NET_METHOD_GET, "/auth/providers/{provider}/start", identity__provider_start, "startProvider",
+      "Lead the browser to a provider, and back to `return_to`.", NULL },
+    { NET_METHOD_GET, "/auth/providers/{provider}/callback", identity__provider_callback,
+      "providerCallback", "Where a provider sends the browser back to.", NULL },
+    { NET_METHOD_POST, "/auth/providers/{provider}/callback", identity__provider_callback,
+      "providerFormCallback", "The same, by a form of the provider's page.", NULL, true },
+    { NET_METHOD_POST, "/auth/providers/complete", identity__provider_complete,
+      "completeProviderSignUp", "Give the `profile` that a provider could not, with the `token`.",
+      NULL, true },
+    { NET_METHOD_GET, "/auth/identities", identity__links_list, "identities",
+      "The providers that this account is linked with.", NULL, false, SELF },
+    { NET_METHOD_POST, "/auth/identities/{provider}", identity__link_add, "addIdentity",
+      "Begin to link this account with a provider: the URL to lead the browser to.", NULL, false,
+      SELF },
+    { NET_METHOD_DELETE, "/auth/identities/{provider}", identity__link_remove, "removeIdentity",
+      "Sign in with that provider no more.", NULL, false, SELF },
+};
+
 /* What else a route may answer, for documents. */
 static const char *answers_of(const struct route *route, bool has_body)
 {
@@ -234,6 +256,8 @@ enum status identity__routes_open(struct identity *identity)
         if (is_served(identity, &routes[i]))
             st = add(identity, &routes[i]);
     }
+    for (size_t i = 0; identity->foreign && i < ARRAY_LEN(foreign_routes) && st == STATUS_OK; i++)
+        st = add(identity, &foreign_routes[i]);
     if (st == STATUS_OK && identity->has_people)
         st = identity__related_origins_open(identity);
     if (st == STATUS_OK && identity->has_people)

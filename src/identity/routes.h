@@ -63,6 +63,14 @@ enum status identity__passkey_remove(struct task *task, struct http_request *req
 enum status identity__passkey_login_options(struct task *task, struct http_request *req, void *arg);
 enum status identity__passkey_login(struct task *task, struct http_request *req, void *arg);
 enum status identity__step_up_options(struct task *task, struct http_request *req, void *arg);
+/* identity/route_foreign.c, route_links.c */
+enum status identity__providers(struct task *task, struct http_request *req, void *arg);
+enum status identity__provider_start(struct task *task, struct http_request *req, void *arg);
+enum status identity__provider_callback(struct task *task, struct http_request *req, void *arg);
+enum status identity__provider_complete(struct task *task, struct http_request *req, void *arg);
+enum status identity__links_list(struct task *task, struct http_request *req, void *arg);
+enum status identity__link_add(struct task *task, struct http_request *req, void *arg);
+enum status identity__link_remove(struct task *task, struct http_request *req, void *arg);
 /* identity/route_me.c */
 enum status identity__me(struct task *task, struct http_request *req, void *arg);
 void identity__jwks(struct http_request *req, void *arg);

@@ -13,9 +13,15 @@ export async function makeKey(alg = "ES256", kid = `key-${Math.random().toString
 
 /* Runs until the test ends: { url, keys, asked, isDown, delay, document, sign(claims, options), token(...) }. */
 export async function startIssuer(t) {
-  const issuer = { keys: [await makeKey()], asked: { document: 0, keys: 0 }, isDown: false, document: {}, gate: null };
+  const issuer = { keys: [await makeKey()], asked: { document: 0, keys: 0 }, isDown: false, document: {}, gate: null, exchange: null };
   const server = createServer(async (request, response) => {
     const isKeys = request.url === "/jwks";
+    if (request.url === "/token" && issuer.exchange) {
+      let form = "";
+      for await (const chunk of request) form += chunk;
+      const { status, body } = await issuer.exchange(new URLSearchParams(form));
+      return response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
+    }
     issuer.asked[isKeys ? "keys" : "document"]++;
     if (issuer.gate) await issuer.gate;
     if (issuer.isDown) return response.writeHead(503).end();
