@@ -111,6 +111,31 @@ static void use(const struct expr *expr, const struct expr_context *context, str
     run(&sql);
 }
 
+static enum status ask(void *arg, const struct store_sql *sql, bool *ret_yes)
+{
+    (void)arg;
+    run(sql);
+    *ret_yes = false;
+    return STATUS_OK;
+}
+
+static void name(void *arg, enum expr_name kind, struct slice text, size_t offset)
+{
+    (void)kind;
+    must(text.len <= *(const size_t *)arg && offset < *(const size_t *)arg, "a name is elsewhere");
+}
+
+/* What is decided without the database, its parts say as well. */
+static void trace(const struct expr *expr, const struct expr_context *context, struct arena *arena)
+{
+    struct expr_step *steps;
+    unsigned len = 0;
+    must(expr_trace(expr, context, arena, ask, NULL, &steps, &len) == STATUS_OK && len > 0,
+         "no trace");
+    enum expr_answer answer = expr_decide(expr, context);
+    must(answer == EXPR_ASK || steps[0].answer == answer, "the parts say something else");
+}
+
 static void try(struct slice text, enum expr_use kind)
 {
     struct arena *arena = arena_new(NULL, 0);
@@ -126,6 +151,8 @@ static void try(struct slice text, enum expr_use kind)
         buf_init(&second, arena, 0, (size_t)1 << 20);
         use(expr, &(struct expr_context){ .now_us = 1 }, arena);
         use(expr, &(struct expr_context){ .now_us = 1, .caller = &caller }, arena);
+        trace(expr, &(struct expr_context){ .now_us = 1, .caller = &caller }, arena);
+        expr_names(expr, name, &text.len);
         expr_print(expr, &first);
         st = expr_compile(set, contract, buf_slice(&first), kind, arena, &again, &error);
         /* Printing may make a text longer (escapes, spaces, units), never wrong. */

@@ -157,6 +157,7 @@ struct config {
     int64_t auth_delete_after_us;
     int64_t auth_impersonate_us;
     bool auth_impersonate_admins;
+    bool auth_impersonate_mail;
     int64_t auth_password_bytes;
     int64_t auth_password_passes;
     int64_t auth_password_threads;

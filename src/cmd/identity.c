@@ -77,6 +77,7 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .refresh_grace_us = c->auth_refresh_grace_us,
         .delete_after_us = c->auth_delete_after_us,
         .impersonate_us = c->auth_impersonate_us,
+        .impersonate_mail = c->auth_impersonate_mail,
         .impersonate_admins = c->auth_impersonate_admins,
         .password_memory_kib = (uint32_t)(c->auth_password_bytes / KIB),
         .password_passes = (uint32_t)c->auth_password_passes,

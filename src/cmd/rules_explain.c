@@ -70,7 +70,7 @@ static enum status find_key(struct task *task, struct app *app, struct slice nam
 
 static enum status read_key(struct task *task, struct app *app, struct explaining *e)
 {
-    struct identity_api_key_info info;
+    struct identity_api_key_info info = { .has_user = false };
     struct task_caller *caller = &e->caller;
     char user[UUID_TEXT_LEN];
     enum status st = find_key(task, app, e->call->key, &info);

@@ -87,6 +87,7 @@ struct identity_options {
     int64_t session_us;       /* of a session; 0: 30 days */
     int64_t refresh_grace_us; /* for parallel tabs; 0: 30 s */
     int64_t impersonate_us;   /* of a session in which somebody acts as another; 0: 15 minutes */
+    bool impersonate_mail;    /* the person is told of it */
     bool impersonate_admins;  /* also as somebody who may act as others */
     int64_t delete_after_us;  /* between asking for the end of an account and it; 0: 14 days */
     uint32_t password_memory_kib, password_passes;

@@ -49,6 +49,7 @@ enum identity_mail_kind {
     IDENTITY_MAIL_FACTOR_ADDED,        /* factor, device, ip; link: to a reset */
     IDENTITY_MAIL_FACTOR_REMOVED,      /* the same */
     IDENTITY_MAIL_RECOVERY_CODES,      /* made anew; device, ip; link: to a reset */
+    IDENTITY_MAIL_ACTED_AS,            /* somebody acts as them; link: to the sessions */
     IDENTITY_MAIL_TEST,                /* `purlin mail test` */
     IDENTITY_MAIL_KINDS
 };

@@ -37,6 +37,7 @@ static const struct {
     [IDENTITY_MAIL_FACTOR_REMOVED] = { "factor_removed",
                                        BIT(LINK) | BIT(FACTOR) | BIT(DEVICE) | BIT(IP),
                                        BIT(FACTOR) },
+    [IDENTITY_MAIL_ACTED_AS] = { "acted_as", BIT(LINK), 0 },
     [IDENTITY_MAIL_RECOVERY_CODES] = { "recovery_codes", BIT(LINK) | BIT(DEVICE) | BIT(IP), 0 },
     [IDENTITY_MAIL_TEST] = { "test", 0, 0 },
 };

@@ -161,6 +161,18 @@ static const struct words words_of[IDENTITY_MAIL_KINDS] = {
         .ignore = "It was you? Then there is nothing to do.",
         .reason = "it is the address of an account",
     },
+    [IDENTITY_MAIL_ACTED_AS] = {
+        .subject = "Somebody acts in your name",
+        .heading = "Support acts in your name",
+        .intro = "Somebody who may do so has begun to use {{app}} in your name, to see what you "
+                 "see. They gave a reason, it is for a short while, and they can change neither "
+                 "your password nor how you sign in.",
+        .facts = "When: {{when}}",
+        .button = "See where I am signed in",
+        .end = "You can end it there at any time.",
+        .ignore = "You asked for help? Then there is nothing to do.",
+        .reason = "it is the address of an account",
+    },
     [IDENTITY_MAIL_RECOVERY_CODES] = {
         .subject = "New recovery codes",
         .heading = "New recovery codes",

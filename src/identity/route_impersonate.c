@@ -27,6 +27,7 @@
 #include "identity/form.h"
 #include "identity/input.h"
 #include "identity/note.h"
+#include "identity/notice.h"
 #include "identity/room.h"
 #include "identity/session.h"
 #include "identity/signin.h"
@@ -234,7 +235,15 @@ enum status identity__impersonate(struct task *task, struct http_request *req, v
     a.note.event.details = details_of(task_arena(task), &a);
     if (st == STATUS_OK)
         st = store_write(task, a.identity->store, write_acting, &a);
-    return st == STATUS_OK ? answer(task, req, &a) : st;
+    if (st != STATUS_OK)
+        return st;
+    if (a.identity->options.impersonate_mail)
+        identity_notice_send(task, a.identity, NULL,
+                             &(struct identity_notice){ .kind = IDENTITY_MAIL_ACTED_AS,
+                                                        .user = &a.account.user,
+                                                        .to = a.account.email,
+                                                        .path = "sessions" });
+    return answer(task, req, &a);
 }
 
 /* -- POST /auth/impersonate/end

@@ -2,6 +2,7 @@
  * Acting as another person: who may, as whom, for how long, what is forbidden meanwhile, and what tells of it.
  */
 import assert from "node:assert/strict";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { auth, bearer, get, password, people, signUp } from "../support/auth.mjs";
@@ -202,13 +203,17 @@ describe("acting as another person", () => {
 
 describe("acting as an administrator", () => {
   it("is possible only where it is configured, for a time that is", async (t) => {
-    const server = await start(t, { PURLIN_AUTH_IMPERSONATE_ADMINS: "on", PURLIN_AUTH_IMPERSONATE: "1m" });
+    const server = await start(t, { PURLIN_AUTH_IMPERSONATE_ADMINS: "on", PURLIN_AUTH_IMPERSONATE_MAIL: "on", PURLIN_AUTH_IMPERSONATE: "1m" });
     const [root, other, agent] = [await server.person("admin"), await server.person("admin"), await server.person("support")];
     const acting = await server.impersonate(root, { user: other.email, reason });
     assert.equal(acting.status, 201);
     assert.ok(acting.body.expires_in <= 60);
     assert.equal((await server.impersonate(acting.body, { user: agent.email, reason })).status, 403, "not onward");
     assert.equal((await get(server, "/api/v1/audit", bearer(acting.body))).status, 200, "what they may otherwise");
+    const box = path.join(server.folder, "mail");
+    const told = () => existsSync(box) && readdirSync(box).map((name) => readFileSync(path.join(box, name), "utf8")).filter((raw) => raw.includes(other.email) && /^Subject: Somebody acts in your name/m.test(raw));
+    await until(() => told()?.length === 1);
+    assert.match(told()[0], /\/auth\/sessions/);
     const more = await server.impersonate(agent, { user: other.email, reason });
     assert.deepEqual([more.status, more.body.type.split("/").pop()], [403, "more-rights"]);
   });
