@@ -9,6 +9,7 @@
 #include "base/problem.h"
 #include "fiber/task.h"
 #include "http/http.h"
+#include "identity/account.h"
 #include "identity/answer.h"
 #include "identity/caller.h"
 #include "identity/feed.h"
@@ -47,6 +48,20 @@ enum status identity__factors(struct task *task, struct http_request *req, void 
 
 /* -- shared with the routes that add a factor
  * ---------------------------------------------------------------------------------------- */
+
+enum status identity_factor_owner(struct task *task, struct identity *identity,
+                                  struct http_request *req, struct identity_who *ret_who,
+                                  struct identity_account *ret_account)
+{
+    enum status st =
+        identity_caller_require_self_fresh(task, identity, req, IDENTITY_FACTOR_FRESH_US, ret_who);
+    if (st != STATUS_OK)
+        return st;
+    st = identity_account_by_user(task, identity, &ret_who->user, ret_account);
+    return st == STATUS_NOT_FOUND
+               ? problem_set(task, st, "identity/no-account", "There is no account.")
+               : st;
+}
 
 void identity_put_codes(struct json_out *o, const struct identity_recovery *codes)
 {

@@ -17,12 +17,23 @@
 
 struct http_request;
 struct identity;
+struct identity_account;
 struct identity_who;
 struct store_tx;
 struct task;
 
 /* Who changes factors has proved within this time who they are. */
 #define IDENTITY_FACTOR_FRESH_US (10 * CLOCK_MINUTE)
+
+/*
+ * Who changes factors: the person themselves, who proved it a moment ago, and their account.
+ *
+ * Errors   as identity_caller_require_self_fresh; NOT_FOUND: there is no account. The problem is
+ *          set. Memory   in the task's arena. Context  suspends.
+ */
+enum status identity_factor_owner(struct task *task, struct identity *identity,
+                                  struct http_request *req, struct identity_who *ret_who,
+                                  struct identity_account *ret_account);
 
 /* A factor on its way to an account. */
 struct identity_factor_added {

@@ -57,12 +57,7 @@ enum status identity__passkey_options(struct task *task, struct http_request *re
     struct identity *identity = arg;
     struct identity_who who;
     struct identity_account account;
-    enum status st =
-        identity_caller_require_self_fresh(task, identity, req, IDENTITY_FACTOR_FRESH_US, &who);
-    if (st == STATUS_OK)
-        st = identity_account_by_user(task, identity, &who.user, &account);
-    if (st == STATUS_NOT_FOUND)
-        return problem_set(task, st, "identity/no-account", "There is no account.");
+    enum status st = identity_factor_owner(task, identity, req, &who, &account);
     if (st != STATUS_OK)
         return st;
     return identity_passkey_answer_creation(task, identity, req, &account, id_text(&who.session));

@@ -9,12 +9,12 @@
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/answer.h"
+#include "identity/attempt.h"
 #include "identity/caller.h"
 #include "identity/input.h"
 #include "identity/password.h"
 #include "identity/password_change.h"
 #include "identity/room.h"
-#include "identity/throttle.h"
 
 #define FRESH_US (10 * CLOCK_MINUTE)
 
@@ -23,33 +23,33 @@ static enum status write_change(struct store_tx *tx, void *arg)
     return identity_password_change_put(tx, arg);
 }
 
+static void note_refusal(struct identity *identity, struct http_request *req,
+                         const struct uuid *user)
+{
+    struct identity_note note;
+    identity__count_login(identity, IDENTITY__OUTCOME_WRONG);
+    identity_note_init(&note, identity, req, IDENTITY_AUDIT_LOGIN_FAILED, user);
+    note.event.outcome = IDENTITY_AUDIT_REFUSED;
+    note.event.details = SLICE("{\"at\":\"password\"}");
+    identity_note_later(&note);
+}
+
 /* Trying passwords here is guessing as at the door. */
 static enum status prove_current(struct task *task, struct identity *identity,
-                                 const struct identity_account *account, struct slice current)
+                                 struct http_request *req, const struct identity_account *account,
+                                 struct slice current)
 {
     struct identity_password_verdict verdict;
-    const struct identity_throttle_key key = {
-        IDENTITY_THROTTLE_DEVICE,
-        identity_throttle_hash(identity->throttle, slice_of((const char *)account->user.bytes, 16)),
-    };
-    int64_t wait_us = identity_throttle_begin(identity->throttle, &key, 1, clock_mono_us());
-    if (wait_us > 0) {
-        enum status st = problem_set(task, STATUS_EXHAUSTED, "identity/throttled",
-                                     "Too many attempts have failed. Wait before the next one.");
-        task_problem(task)->http_status = 429;
-        task_problem(task)->retry_after_us = wait_us;
+    struct identity_attempt attempt;
+    enum status st = identity_attempt_begin(task, identity, req, &account->user, &attempt);
+    if (st != STATUS_OK)
         return st;
-    }
-    enum status st =
-        identity_password_verify(task, identity->passwords, current, account->password, &verdict);
-    if (st != STATUS_OK) {
-        identity_throttle_undo(identity->throttle, &key, 1, clock_mono_us());
+    st = identity_password_verify(task, identity->passwords, current, account->password, &verdict);
+    bool is_wrong = st == STATUS_OK && !verdict.matched;
+    identity_attempt_end(&attempt, is_wrong ? STATUS_UNAUTHENTICATED : st);
+    if (!is_wrong)
         return st;
-    }
-    if (verdict.matched) {
-        identity_throttle_succeeded(identity->throttle, &key, 1, clock_mono_us());
-        return STATUS_OK;
-    }
+    note_refusal(identity, req, &account->user);
     problem_field_add(task_problem(task), task_arena(task), SLICE("/current"), "wrong",
                       "Is not the current password.");
     return STATUS_INVALID;
@@ -70,7 +70,7 @@ static enum status allow(struct task *task, struct identity *identity, struct ht
     if (st == STATUS_OK)
         st = identity_account_by_user(task, identity, &who->user, account);
     if (st == STATUS_OK && current.len)
-        st = prove_current(task, identity, account, current);
+        st = prove_current(task, identity, req, account, current);
     return st;
 }
 

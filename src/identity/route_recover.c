@@ -11,7 +11,6 @@
 #include "identity/answer.h"
 #include "identity/claim.h"
 #include "identity/feed.h"
-#include "identity/letter.h"
 #include "identity/note.h"
 #include "identity/password.h"
 #include "identity/password_change.h"
@@ -22,18 +21,10 @@
 
 static enum status send_link(struct task *task, const struct identity_job *job)
 {
-    struct identity_account account;
-    CLEANUP(identity_letter_wipe) struct identity_letter letter = { 0 };
-    enum status st = identity_account_by_email(task, job->identity, job->email_key, &account);
-    if (st != STATUS_OK || account.disabled_us || !account.has_person)
-        return st == STATUS_NOT_FOUND ? STATUS_OK : st;
-    if (!identity_letter_is_due(job->identity, IDENTITY_FOR_RECOVER, job->email_key))
-        return STATUS_OK;
-    struct identity_mail_letter mail = { .kind = IDENTITY_MAIL_RESET_PASSWORD,
-                                         .to = account.email };
-    st = identity_letter_write(task, job->identity, IDENTITY_FOR_RECOVER, &account.user, SLICE_NULL,
-                               LIFE_US, "recover", &mail, &letter);
-    return st == STATUS_OK ? identity_letter_send(task, &letter) : st;
+    static const struct identity_asked_link link = { IDENTITY_FOR_RECOVER,
+                                                     IDENTITY_MAIL_RESET_PASSWORD, "recover",
+                                                     LIFE_US };
+    return identity_send_asked_link(task, job, &link);
 }
 
 enum status identity__recover(struct task *task, struct http_request *req, void *arg)

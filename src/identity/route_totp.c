@@ -70,12 +70,7 @@ enum status identity__totp(struct task *task, struct http_request *req, void *ar
     struct identity_who who;
     struct identity_account account;
     struct identity_otp otp;
-    enum status st =
-        identity_caller_require_self_fresh(task, identity, req, IDENTITY_FACTOR_FRESH_US, &who);
-    if (st == STATUS_OK)
-        st = identity_account_by_user(task, identity, &who.user, &account);
-    if (st == STATUS_NOT_FOUND)
-        return problem_set(task, st, "identity/no-account", "There is no account.");
+    enum status st = identity_factor_owner(task, identity, req, &who, &account);
     if (st != STATUS_OK)
         return st;
     struct pending p = { .user = who.user };
@@ -192,11 +187,8 @@ static enum status read_removal(struct task *task, struct identity *identity,
     struct identity_who who;
     struct identity_account account;
     struct identity_input in;
-    enum status st =
-        identity_caller_require_self_fresh(task, identity, req, IDENTITY_FACTOR_FRESH_US, &who);
-    if (st == STATUS_OK)
-        st = identity_account_by_user(task, identity, &who.user, &account);
-    if (st == STATUS_NOT_FOUND || (st == STATUS_OK && !account.totp.len))
+    enum status st = identity_factor_owner(task, identity, req, &who, &account);
+    if (st == STATUS_OK && !account.totp.len)
         return problem_set(task, STATUS_NOT_FOUND, "identity/no-factor",
                            "This account has no authenticator app.");
     if (st == STATUS_OK)

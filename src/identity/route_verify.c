@@ -107,6 +107,24 @@ enum status identity__verify_resend(struct task *task, struct http_request *req,
     return identity_ask_for_mail(task, req, arg, "verify", resend);
 }
 
+enum status identity_send_asked_link(struct task *task, const struct identity_job *job,
+                                     const struct identity_asked_link *link)
+{
+    struct identity_account account;
+    CLEANUP(identity_letter_wipe) struct identity_letter letter = { 0 };
+    enum status st = identity_account_by_email(task, job->identity, job->email_key, &account);
+    if (st != STATUS_OK || account.disabled_us || !account.has_person)
+        return st == STATUS_NOT_FOUND ? STATUS_OK : st;
+    if (!identity_letter_is_due(job->identity, link->purpose, job->email_key))
+        return STATUS_OK;
+    struct identity_mail_letter mail = {
+        .kind = link->kind, .to = account.email, .device = job->agent, .ip = job->address
+    };
+    st = identity_letter_write(task, job->identity, link->purpose, &account.user, SLICE_NULL,
+                               link->life_us, link->path, &mail, &letter);
+    return st == STATUS_OK ? identity_letter_send(task, &letter) : st;
+}
+
 enum status identity_ask_for_mail(struct task *task, struct http_request *req,
                                   struct identity *identity, const char *name, identity_job_fn fn)
 {
