@@ -1,10 +1,13 @@
 #include "cmd/identity.h"
 
+#include <stdio.h>
+
 #include "base/arena.h"
 #include "base/log.h"
 #include "cmd/app.h"
 #include "cmd/config.h"
 #include "cmd/operator.h"
+#include "cmd/security.h"
 #include "contract/contract.h"
 #include "fiber/loop.h"
 #include "identity/identity.h"
@@ -96,6 +99,41 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .rights = &c->rights,
     };
     return identity_open(http, &options, app->arena, &app->problem, &app->identity);
+}
+
+static int open_store(struct app *app, const struct app_common *common, const char *verb,
+                      bool is_writer)
+{
+    int code = app_open_config(app, common);
+    if (code == CMD_OK)
+        code = app_open_contracts(app);
+    if (code == CMD_OK)
+        code = app_open_store(app, verb, is_writer, false);
+    return code == CMD_OK && is_writer ? app_migrate(app, verb) : code;
+}
+
+int identity_tool_run(struct app *app, const struct app_common *common, const char *verb,
+                      bool is_writer, int (*fn)(struct task *task, struct app *app, void *arg),
+                      void *arg)
+{
+    int code = open_store(app, common, verb, is_writer);
+    if (code != CMD_OK)
+        return code;
+    enum status st = app_settle_secret(app);
+    if (st == STATUS_OK)
+        st = security_open(app);
+    if (st == STATUS_OK)
+        st = identity_compose(app, NULL, NULL, 0);
+    if (st != STATUS_OK)
+        return cmd_print_problem(verb, &app->problem);
+    if (is_writer && !identity_has_people(app->identity)) {
+        (void)fprintf(stderr,
+                      "purlin %s: accounts need a contract \"" IDENTITY_PEOPLE
+                      "\" for the people they belong to.\n",
+                      verb);
+        return CMD_FAILED;
+    }
+    return app_run_task(app, fn, arg);
 }
 
 /* The first name that the server answers to and that is one name. */

@@ -171,30 +171,6 @@ static int act(struct task *task, struct app *app, void *arg)
     return st == STATUS_OK ? CMD_OK : cmd_print_problem("client", task_problem(task));
 }
 
-static int open_and_act(struct app *app, struct asked *a)
-{
-    int code = app_open_config(app, &a->common);
-    if (code == CMD_OK)
-        code = app_open_contracts(app);
-    if (code == CMD_OK)
-        code = app_open_store(app, "client", true, false);
-    if (code == CMD_OK)
-        code = app_migrate(app, "client");
-    if (code != CMD_OK)
-        return code;
-    enum status st = app_settle_secret(app);
-    if (st == STATUS_OK)
-        st = identity_compose(app, NULL, NULL, 0);
-    if (st != STATUS_OK)
-        return cmd_print_problem("client", &app->problem);
-    if (!identity_has_people(app->identity)) {
-        (void)fprintf(stderr, "purlin client: OAuth needs a contract \"" IDENTITY_PEOPLE
-                              "\" for the people that clients act for.\n");
-        return CMD_FAILED;
-    }
-    return app_run_task(app, act, a);
-}
-
 static bool is_asked_well(const struct cmd_args *args)
 {
     static const char *const acts[] = { "create", "secret", "remove" };
@@ -249,7 +225,7 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
                                      "client create|secret|remove ID");
     a.act = args.words[0];
     a.client.id = args.words_len > 1 ? args.words[1] : SLICE_NULL;
-    code = open_and_act(&app, &a);
+    code = identity_tool_run(&app, &a.common, "client", true, act, &a);
     app_close(&app);
     return code;
 }

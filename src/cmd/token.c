@@ -10,8 +10,6 @@
 #include "base/macros.h"
 #include "cmd/app.h"
 #include "cmd/identity.h"
-#include "cmd/security.h"
-#include "contract/contract.h"
 #include "fiber/task.h"
 #include "identity/identity.h"
 
@@ -24,26 +22,6 @@ struct call {
     bool at_once;
     struct slice token;
 };
-
-static int open_and_run(struct app *app, struct call *call,
-                        int (*fn)(struct task *task, struct app *app, void *arg))
-{
-    int code = app_open_config(app, &call->common);
-    if (code == CMD_OK)
-        code = app_open_contracts(app);
-    if (code == CMD_OK)
-        code = app_open_store(app, call->verb, false, false);
-    if (code != CMD_OK)
-        return code;
-    enum status st = app_settle_secret(app);
-    if (st == STATUS_OK)
-        st = security_open(app);
-    if (st == STATUS_OK)
-        st = identity_compose(app, NULL, NULL, 0);
-    if (st != STATUS_OK)
-        return cmd_print_problem(call->verb, &app->problem);
-    return app_run_task(app, fn, call);
-}
 
 /* -- purlin keys rotate
  * -------------------------------------------------------------------------------- */
@@ -75,7 +53,7 @@ static int run_keys(const struct cmd_verb *verb, int argc, char **argv)
         return code;
     if (args.words_len != 1 || !slice_eq(args.words[0], SLICE("rotate")))
         return cmd_usage_error(verb, "say what to do: purlin keys rotate [--now]");
-    code = open_and_run(&app, &call, rotate);
+    code = identity_tool_run(&app, &call.common, verb->name, false, rotate, &call);
     app_close(&app);
     return code;
 }
@@ -120,7 +98,7 @@ static int run_token(const struct cmd_verb *verb, int argc, char **argv)
         call.token = args.words[1];
     else if (fgets(text, sizeof(text), stdin))
         call.token = slice_of(text, strcspn(text, "\r\n"));
-    code = open_and_run(&app, &call, inspect);
+    code = identity_tool_run(&app, &call.common, verb->name, false, inspect, &call);
     app_close(&app);
     return code;
 }

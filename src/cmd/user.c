@@ -14,8 +14,6 @@
 #include "cmd/app.h"
 #include "cmd/identity.h"
 #include "cmd/rights.h"
-#include "cmd/security.h"
-#include "contract/contract.h"
 #include "fiber/task.h"
 #include "identity/identity.h"
 
@@ -144,32 +142,6 @@ static int act(struct task *task, struct app *app, void *arg)
     return st == STATUS_OK ? CMD_OK : cmd_print_problem("user", task_problem(task));
 }
 
-static int open_and_act(struct app *app, struct user *u)
-{
-    int code = app_open_config(app, &u->common);
-    if (code == CMD_OK)
-        code = app_open_contracts(app);
-    if (code == CMD_OK)
-        code = app_open_store(app, "user", true, false);
-    if (code == CMD_OK)
-        code = app_migrate(app, "user");
-    if (code != CMD_OK)
-        return code;
-    enum status st = app_settle_secret(app);
-    if (st == STATUS_OK)
-        st = security_open(app);
-    if (st == STATUS_OK)
-        st = identity_compose(app, NULL, NULL, 0);
-    if (st != STATUS_OK)
-        return cmd_print_problem("user", &app->problem);
-    if (!identity_has_people(app->identity)) {
-        (void)fprintf(stderr, "purlin user: accounts need a contract \"" IDENTITY_PEOPLE
-                              "\" for the people they belong to.\n");
-        return CMD_FAILED;
-    }
-    return app_run_task(app, act, u);
-}
-
 static bool is_act(struct slice word)
 {
     static const char *const acts[] = { "create", "role",     "disable",
@@ -219,7 +191,7 @@ static int run(const struct cmd_verb *verb, int argc, char **argv)
     u.email = args.words[1];
     if (slice_eq(u.act, SLICE("role")) && !u.added_len && !u.removed_len)
         return cmd_usage_error(verb, "say which roles: --role ROLE, --remove ROLE");
-    code = open_and_act(&app, &u);
+    code = identity_tool_run(&app, &u.common, "user", true, act, &u);
     app_close(&app);
     return code;
 }

@@ -3,11 +3,12 @@
  * say what was done or what was wrong.
  */
 import assert from "node:assert/strict";
+import path from "node:path";
 import { describe, it } from "node:test";
 import { auth, bearer, freshEmail, get, login, password, signUp } from "../support/auth.mjs";
 import { Browser, request, startOauth, tokensOf } from "../support/oauth.mjs";
 import { sql, totp, wrongCode } from "../support/otp.mjs";
-import { adminKey, temporaryFolder } from "../support/purlin.mjs";
+import { adminKey, environment, runPurlin, temporaryFolder } from "../support/purlin.mjs";
 
 const title = (page) => /<h1>(.*?)<\/h1>/.exec(page.text)?.[1];
 const alert = (page) => /<(p|div) class="alert" role="alert">([\s\S]*?)<\/\1>/.exec(page.text)?.[2].replace(/<[^>]*>/g, "").trim();
@@ -299,5 +300,19 @@ describe("connected apps", () => {
       'purlin_oauth_consents_total{result="declined"} 1',
       'purlin_oauth_consents_total{result="withdrawn"} 1',
     ]) assert.ok(metrics.includes(line), line);
+  });
+
+  it("clients that an operator makes and changes are in the log", async (t) => {
+    const folder = temporaryFolder(t), server = await startOauth(t, { folder });
+    const tool = (...args) => {
+      const run = runPurlin([...args, "--config", path.join(folder, "purlin.yaml")], { env: environment(folder, server.contractsFolder) });
+      assert.equal(run.code, 0, run.stderr);
+    };
+    tool("client", "create", "made", "--redirect", "https://made.example.org/cb", "--scope", "openid");
+    tool("client", "secret", "made");
+    tool("client", "remove", "made");
+    const rows = (await acts(server)).filter((row) => row.act.startsWith("client."));
+    assert.deepEqual(rows.map((row) => [row.act, row.actor.kind, row.subject.kind, row.subject.id]), ["client.deleted", "client.changed", "client.created"].map((act) => [act, "operator", "client", "made"]));
+    assert.deepEqual(rows[1].details, { secret: "rotated" });
   });
 });
