@@ -422,6 +422,8 @@ static void read_map(struct loading *l, const struct yaml_node *map, struct slic
             continue; /* config_read_oauth does */
         } else if (!l->route && config_is_foreign_list(name)) {
             continue; /* config_read_foreign does */
+        } else if (!l->route && slice_eq(name, SLICE("auth.certificates"))) {
+            continue; /* config_read_certificates does */
         } else if (!l->route && config_is_rights_map(name)) {
             continue; /* config_read_rights does */
         } else if (l->route && key && !key->per_route) {
@@ -575,6 +577,7 @@ static void read_file(struct loading *l, const struct yaml_node **ret_routes)
     config_read_rights(&oauth, root, &l->config);
     config_read_oauth(&oauth, yaml_get(root, SLICE("oauth")), &l->config);
     config_read_foreign(&oauth, yaml_get(root, SLICE("auth")), &l->config);
+    config_read_certificates(&oauth, yaml_get(root, SLICE("auth")), &l->config);
 }
 
 /* -- what belongs together
@@ -704,6 +707,9 @@ static unsigned parts_of(struct slice list)
 static void check_tls(struct loading *l)
 {
     struct config *c = &l->config;
+    if (c->certificates_len && (!config_has_tls(c) || slice_eq(c->tls_client_auth, SLICE("off"))))
+        refuse(l, "auth.certificates",
+               "is about certificates that no client is asked for: say tls.client_auth: optional");
     if (!config_has_tls(c))
         return;
     unsigned certs = parts_of(c->tls_cert), staples = parts_of(c->tls_ocsp);

@@ -176,6 +176,8 @@ struct config {
     unsigned auth_providers_len;
     const struct identity_token_issuer *auth_token_issuers;
     unsigned auth_token_issuers_len;
+    const struct identity_certificate *certificates; /* auth.certificates, in the file's order */
+    unsigned certificates_len;
     struct rights rights;       /* `roles` and `permissions` of the file */
     struct config_named *named; /* permissions that it names, in roles and scopes */
     unsigned named_len;
@@ -345,6 +347,13 @@ void config_oauth_needs_restart(const struct config *in_force, const struct conf
 /* Is this key, dotted, one of the lists? */
 bool config_is_oauth_list(struct slice name);
 void config_oauth_schema(struct json_out *o);
+
+/* The list auth.certificates, once roles are known; cmd/config_certificates.c. */
+void config_read_certificates(const struct config_oauth_reading *reading,
+                              const struct yaml_node *auth, struct config *config);
+void config_certificates_schema(struct json_out *o);
+/* Would another process treat somebody's certificate otherwise? */
+bool config_certificates_differ(const struct config *a, const struct config *b);
 
 /* Documents made from the table. */
 void config_print_reference(struct buf *out);   /* Markdown */

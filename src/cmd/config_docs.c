@@ -159,8 +159,10 @@ static void schema_keys(struct json_out *o, bool per_route)
         if (group.len && !slice_eq(group, own)) {
             if (slice_eq(group, SLICE("oauth")))
                 config_oauth_schema(o);
-            if (slice_eq(group, SLICE("auth")) && !per_route)
+            if (slice_eq(group, SLICE("auth")) && !per_route) {
                 config_foreign_schema(o);
+                config_certificates_schema(o);
+            }
             json_out_end(o);
             json_out_end(o);
             group = SLICE_NULL;

@@ -97,6 +97,8 @@ enum status identity_compose(struct app *app, struct http_app *http, struct loop
         .token_issuers = c->auth_token_issuers,
         .token_issuers_len = c->auth_token_issuers_len,
         .rights = &c->rights,
+        .certificates = c->certificates,
+        .certificates_len = c->certificates_len,
     };
     return identity_open(http, &options, app->arena, &app->problem, &app->identity);
 }

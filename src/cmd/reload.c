@@ -148,6 +148,8 @@ static enum status take_over(struct reload *r, struct app *next)
     config_oauth_needs_restart(&r->started, &next->config, log_needs_restart, NULL);
     if (rights_differ(&r->started.rights, &next->config.rights))
         log_needs_restart(NULL, &(struct config_key){ .name = "roles" });
+    if (config_certificates_differ(&r->started, &next->config))
+        log_needs_restart(NULL, &(struct config_key){ .name = "auth.certificates" });
     resource_reload(r->app->engine, next->set);
     next->set = NULL;
     __atomic_store_n(&r->app->config.grace_us, next->config.grace_us, __ATOMIC_RELAXED);

@@ -104,10 +104,11 @@ void security_note_export(void *arg, struct task *task, struct http_request *req
                           struct slice resource)
 {
     struct app *app = arg;
+    (void)task;
     struct identity_audit_event event = { .act = IDENTITY_AUDIT_DATA_EXPORTED,
                                           .subject_kind = SLICE("resource"),
                                           .subject_id = resource };
-    identity_audit_from_caller(task, app->identity, req, &event);
+    identity_audit_from_request(req, &event);
     identity_audit_note(app->audit, &event);
 }
 

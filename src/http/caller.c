@@ -61,6 +61,16 @@ void http_caller_key_set(struct http_request *req, uint64_t key_id)
     req->key_id = key_id;
 }
 
+void http_program_set(struct http_request *req, struct http_program program)
+{
+    req->program = program;
+}
+
+struct http_program http_program(const struct http_request *req)
+{
+    return req->program;
+}
+
 void http_caller_failed(struct http_request *req)
 {
     req->key_presented = req->key_failed = true;

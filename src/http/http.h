@@ -404,6 +404,19 @@ enum status http_step_add(struct http_app *app, const char *name, http_step_fn f
 void http_caller_set(struct http_request *req, const struct task_caller *caller);
 /* By which API key, as a number that names it and is no secret: limits by key count under it. */
 void http_caller_key_set(struct http_request *req, uint64_t key_id);
+/* What asks by itself, no person: for the audit log. */
+enum http_program_kind {
+    HTTP_PROGRAM_NONE, /* a person, nobody, or whoever has the bootstrap key */
+    HTTP_PROGRAM_KEY,
+    HTTP_PROGRAM_CLIENT,
+    HTTP_PROGRAM_CERTIFICATE,
+};
+struct http_program {
+    enum http_program_kind kind;
+    struct slice id; /* lives as long as the request */
+};
+void http_program_set(struct http_request *req, struct http_program program);
+struct http_program http_program(const struct http_request *req);
 /* Credentials were presented and are wrong: charged to the policies for that. */
 void http_caller_failed(struct http_request *req);
 /* The same, and the request is refused with 401 once it has been charged: who guesses too often

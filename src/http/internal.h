@@ -215,6 +215,7 @@ struct http_request {
     struct slice tenant;
     uint64_t key_id;
     bool has_key; /* an API key was accepted; key_id names it */
+    struct http_program program;
     bool key_presented;
     bool key_failed;
     const char *caller_refusal[2]; /* type and words of the problem; NULL: is not refused */

@@ -138,14 +138,10 @@ bool identity_audit_act_find(struct slice name, enum identity_audit_act *ret);
 const char *identity_audit_outcome_name(enum identity_audit_outcome outcome);
 const char *identity_audit_actor_name(enum identity_audit_actor actor);
 
-/* Fill actor, address, agent and request id from a request and its caller. Memory: the request's.
- */
+/* Fill actor, address, agent and request id from a request and its caller: a person, or the API
+ * key, OAuth client or certificate of a program by itself; a person's key is that person. Memory:
+ * the request's. */
 void identity_audit_from_request(struct http_request *req, struct identity_audit_event *event);
-
-/* The same, and names the API key of a service: to that a request's caller does not point. A user's
- * key is that user. Suspends. */
-void identity_audit_from_caller(struct task *task, struct identity *identity,
-                                struct http_request *req, struct identity_audit_event *event);
 
 /* -- the log
  * ------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 /*
  * identity/caller.c - The step that finds out who asks.
  *
- * A credential is looked for in this order: Authorization: Bearer, X-API-Key, the session cookie. A
- * warm one costs a digest and a look into the loop's cache. A wrong one in a header is refused, so
- * that a client knows to refresh it; a cookie that is over makes its bearer anonymous, so that the
- * page to sign in can be shown.
+ * A credential is looked for in this order: Authorization: Bearer, X-API-Key, the session cookie,
+ * the client's certificate. A warm one costs a digest and a look into the loop's cache. A wrong one
+ * in a header is refused, so that a client knows to refresh it; a cookie that is over makes its
+ * bearer anonymous, so that the page to sign in can be shown.
  */
 #include "identity/caller.h"
 
@@ -21,6 +21,7 @@
 #include "identity/account.h"
 #include "identity/api_keys.h"
 #include "identity/authorization.h"
+#include "identity/certificates.h"
 #include "identity/foreign_tokens.h"
 #include "identity/oauth.h"
 #include "identity/room.h"
@@ -28,24 +29,32 @@
 #include "identity/session.h"
 #include "identity/token_cache.h"
 
-enum kind { NONE, TOKEN, COOKIE };
+enum kind { NONE, TOKEN, COOKIE, CERTIFICATE };
+
+#define CERTIFICATE_KEYS (UINT64_C(1) << 63) /* numbers for limits, beside those of API keys */
 
 struct credential {
     enum kind kind;
     struct slice text;
 };
 
-static struct credential credential_of(const struct http_request *req)
+/* A certificate that stands for nobody is none; `key` gets what names it. */
+static struct credential credential_of(const struct identity *identity, struct http_request *req,
+                                       char key[IDENTITY_CERTIFICATE_KEY_LEN])
 {
     const struct net_header *header = net_header_get(http_net(req), NET_HEADER_AUTHORIZATION);
     struct slice bearer = header ? identity_bearer_of(header->value) : SLICE_NULL;
     if (bearer.len)
         return (struct credential){ TOKEN, bearer };
-    const struct net_header *key = net_header_get(http_net(req), NET_HEADER_X_API_KEY);
-    if (key && key->value.len)
-        return (struct credential){ TOKEN, key->value };
+    const struct net_header *api_key = net_header_get(http_net(req), NET_HEADER_X_API_KEY);
+    if (api_key && api_key->value.len)
+        return (struct credential){ TOKEN, api_key->value };
     struct slice cookie = http_cookie(req, SLICE(HTTP_SESSION_COOKIE));
-    return (struct credential){ cookie.len ? COOKIE : NONE, cookie };
+    if (cookie.len)
+        return (struct credential){ COOKIE, cookie };
+    if (identity->options.certificates_len && identity_certificate_key(req, key))
+        return (struct credential){ CERTIFICATE, slice_of(key, IDENTITY_CERTIFICATE_KEY_LEN) };
+    return (struct credential){ NONE, SLICE_NULL };
 }
 
 /* -- what is cached
@@ -56,6 +65,8 @@ static bool use_key(const struct identity *identity, const struct http_request *
                     const struct identity_who *who)
 {
     const struct address *address = http_client_address(req);
+    if (who->is_certificate)
+        return true;
     if (!identity_api_key_allows(who->key_addresses, address))
         return false;
     identity_api_key_used(identity->options.api_keys, &who->session, address, clock_wall_us());
@@ -96,7 +107,26 @@ static const struct slice withheld[] = { SLICE_INIT(IDENTITY_PEOPLE ":delete"),
                                          SLICE_INIT(RIGHTS_IMPERSONATE),
                                          SLICE_INIT(RIGHTS_INVITE) };
 
-static void tell(struct http_request *req, const struct identity_who *who)
+/* Who asks when it is no person. */
+static struct http_program program_of(const struct identity *identity, struct arena *arena,
+                                      const struct identity_who *who)
+{
+    if (who->is_certificate) {
+        const struct identity_certificate *all = identity->options.certificates;
+        return (struct http_program){ HTTP_PROGRAM_CERTIFICATE,
+                                      all[who->key_id - CERTIFICATE_KEYS].name };
+    }
+    if (who->is_client)
+        return (struct http_program){ HTTP_PROGRAM_CLIENT, who->client_id };
+    char *text = who->is_key ? arena_alloc(arena, UUID_TEXT_LEN) : NULL;
+    if (!text)
+        return (struct http_program){ HTTP_PROGRAM_NONE, SLICE_NULL };
+    uuid_format(&who->session, text);
+    return (struct http_program){ HTTP_PROGRAM_KEY, slice_of(text, UUID_TEXT_LEN) };
+}
+
+static void tell(const struct identity *identity, struct http_request *req,
+                 const struct identity_who *who)
 {
     struct task_caller caller = { .has_user = who->has_user && !who->is_limited,
                                   .user = who->user,
@@ -111,6 +141,8 @@ static void tell(struct http_request *req, const struct identity_who *who)
     }
     set_scopes(http_arena(req), who, &caller);
     http_caller_set(req, &caller);
+    if (!who->has_user)
+        http_program_set(req, program_of(identity, http_arena(req), who));
     if (who->is_key)
         http_caller_key_set(req, who->key_id);
 }
@@ -131,7 +163,7 @@ static enum status keep(struct identity *identity, struct task *task,
 {
     struct identity_token_entry entry = { .digest = *digest, .expires_us = expires_us };
     char key_id[UUID_TEXT_LEN]; /* by which keys are revoked */
-    if (who->is_key) {
+    if (who->is_key && !who->is_certificate) {
         uuid_format(&who->session, key_id);
         entry.session_id = slice_of(key_id, sizeof(key_id));
     } else if (who->has_session || who->is_client)
@@ -201,14 +233,57 @@ static enum status look_up_token(struct task *task, struct identity *identity, s
     return identity_oauth_narrow_by_id(task, identity, ret);
 }
 
-/* A user's key has that user's roles while their account is in order; a service's has its own. */
+/* A user's key or certificate has that user's roles while their account is in order. */
+static enum status take_owner(struct task *task, struct identity *identity,
+                              struct identity_who *who)
+{
+    struct identity_account account;
+    enum status st = identity_account_by_user(task, identity, &who->user, &account);
+    bool is_in_order =
+        st == STATUS_OK && !account.disabled_us && !account.delete_us && account.has_person;
+    if (st == STATUS_NOT_FOUND || (st == STATUS_OK && !is_in_order))
+        return STATUS_UNAUTHENTICATED;
+    who->roles = account.roles;
+    who->roles_len = account.roles_len;
+    return st;
+}
+
+/* NOT_FOUND: whom the certificate stands for is not configured. */
+static enum status look_up_certificate(struct task *task, struct http_request *req,
+                                       struct identity *identity, int64_t now_us,
+                                       struct identity_who *ret, int64_t *ret_expires_us)
+{
+    const struct identity_options *options = &identity->options;
+    const struct identity_certificate *found =
+        identity_certificate_find(req, options->certificates, options->certificates_len);
+    if (!found)
+        return STATUS_NOT_FOUND;
+    *ret_expires_us = net_tls_client_until_us(http_exchange(req));
+    if (*ret_expires_us <= now_us) /* it ended while the connection stood */
+        return STATUS_UNAUTHENTICATED;
+    *ret = (struct identity_who){
+        .has_session = true, /* of a kind: as a key has */
+        .is_key = true,
+        .is_certificate = true,
+        .key_id = CERTIFICATE_KEYS + (uint64_t)(found - options->certificates),
+        .has_user = found->has_user,
+        .user = found->user,
+        .generation = -1,
+        .roles = found->roles,
+        .roles_len = found->roles_len,
+        .scope = found->scopes,
+        .permissions = found->scopes,
+        .is_scoped = found->scopes.len > 0,
+    };
+    return found->has_user ? take_owner(task, identity, ret) : STATUS_OK;
+}
+
 static enum status look_up_key(struct task *task, struct http_request *req,
                                struct identity *identity, struct slice text, int64_t now_us,
                                struct identity_who *ret, int64_t *ret_expires_us)
 {
     struct identity_api_key_asker asker = asker_of(req);
     struct identity_api_key_found found;
-    struct identity_account account;
     enum status st =
         identity_api_key_find(task, identity->options.api_keys, text, &asker, now_us, &found, NULL);
     if (st != STATUS_OK)
@@ -227,16 +302,7 @@ static enum status look_up_key(struct task *task, struct http_request *req,
     st = scopes_of(task_arena(task), &found, &ret->scope);
     ret->permissions = ret->scope; /* the same words */
     ret->is_scoped = ret->scope.len > 0;
-    if (st != STATUS_OK || !found.has_user)
-        return st;
-    st = identity_account_by_user(task, identity, &found.user, &account);
-    bool is_in_order =
-        st == STATUS_OK && !account.disabled_us && !account.delete_us && account.has_person;
-    if (st == STATUS_NOT_FOUND || (st == STATUS_OK && !is_in_order))
-        return STATUS_UNAUTHENTICATED;
-    ret->roles = account.roles;
-    ret->roles_len = account.roles_len;
-    return st;
+    return st == STATUS_OK && found.has_user ? take_owner(task, identity, ret) : st;
 }
 
 static enum status look_up(struct task *task, struct http_request *req, struct identity *identity,
@@ -249,6 +315,8 @@ static enum status look_up(struct task *task, struct http_request *req, struct i
         return look_up_key(task, req, identity, credential->text, now_us, ret, ret_expires_us);
     if (credential->kind == TOKEN)
         return look_up_token(task, identity, credential->text, now_us, ret, ret_expires_us);
+    if (credential->kind == CERTIFICATE)
+        return look_up_certificate(task, req, identity, now_us, ret, ret_expires_us);
     struct identity_digest digest;
     if (identity_secret_read(credential->text, SLICE(IDENTITY_COOKIE_PREFIX), &digest) != STATUS_OK)
         return STATUS_UNAUTHENTICATED;
@@ -261,7 +329,8 @@ static enum status look_up(struct task *task, struct http_request *req, struct i
 enum status identity_caller_find(struct task *task, struct identity *identity,
                                  struct http_request *req, struct identity_who *ret)
 {
-    struct credential credential = credential_of(req);
+    char key[IDENTITY_CERTIFICATE_KEY_LEN];
+    struct credential credential = credential_of(identity, req, key);
     struct identity_token_digest digest;
     if (credential.kind == NONE)
         return STATUS_NOT_FOUND;
@@ -298,10 +367,18 @@ static bool is_health(const struct http_request *req)
     return route && route->priority == HTTP_PRIORITY_HEALTH && route->audience == HTTP_PUBLIC;
 }
 
+/* A cookie that is over, or a certificate that stands for nobody. */
+static bool is_nobody(enum status st, enum kind kind)
+{
+    return (st == STATUS_UNAUTHENTICATED && kind == COOKIE) ||
+           (st == STATUS_NOT_FOUND && kind == CERTIFICATE);
+}
+
 static enum http_verdict step(struct task *task, struct http_request *req, void *arg)
 {
     struct identity *identity = arg;
-    struct credential credential = credential_of(req);
+    char key[IDENTITY_CERTIFICATE_KEY_LEN];
+    struct credential credential = credential_of(identity, req, key);
     struct identity_who who;
     if (credential.kind == NONE || http_caller(req)->roles_len > 0 || is_health(req))
         return HTTP_STEP_NEXT; /* nobody, or the bootstrap key */
@@ -311,7 +388,7 @@ static enum http_verdict step(struct task *task, struct http_request *req, void 
         if (find_cached(identity, req, &digest, &who) != STATUS_OK ||
             (who.is_key && !use_key(identity, req, &who)))
             return HTTP_STEP_WAIT;
-        tell(req, &who);
+        tell(identity, req, &who);
         return HTTP_STEP_NEXT;
     }
     enum status st = identity_caller_find(task, identity, req, &who);
@@ -321,8 +398,8 @@ static enum http_verdict step(struct task *task, struct http_request *req, void 
                                      IDENTITY_API_KEY_ADDRESS);
     }
     if (st == STATUS_OK)
-        tell(req, &who);
-    else if (st != STATUS_UNAUTHENTICATED || credential.kind != COOKIE)
+        tell(identity, req, &who);
+    else if (!is_nobody(st, credential.kind))
         return refuse(req, st, task_problem(task));
     return HTTP_STEP_NEXT;
 }
@@ -342,8 +419,9 @@ enum status identity_caller_require(struct task *task, struct identity *identity
     bool is_nobody = st == STATUS_NOT_FOUND || st == STATUS_UNAUTHENTICATED ||
                      (st == STATUS_OK && !ret->has_user);
     if (st == STATUS_OK && ret->is_key && ret->scope.len)
-        return problem_set(task, STATUS_DENIED, "identity/scope",
-                           "The scopes of this key do not reach its owner's account.");
+        return problem_set(
+            task, STATUS_DENIED, "identity/scope",
+            "The scopes of this key or certificate do not reach its owner's account.");
     if (is_nobody)
         return problem_set(task, STATUS_UNAUTHENTICATED, "identity/sign-in", "Sign in first.");
     /* Lending a program some rights is not lending it the account. */

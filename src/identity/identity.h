@@ -106,6 +106,8 @@ struct identity_options {
                                     them */
     const struct identity_token_issuer *token_issuers;
     unsigned token_issuers_len;
+    const struct identity_certificate *certificates; /* identity/certificates.h; outlive the room */
+    unsigned certificates_len;
 };
 
 /*

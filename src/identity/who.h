@@ -36,8 +36,9 @@ struct identity_who {
     struct slice client_id, scope;
     bool has_impersonator;
     struct uuid impersonator;
-    bool is_key;     /* an API key: `session` is its id, and nothing else is a session's */
-    uint64_t key_id; /* its number, for limits */
+    bool is_key;         /* an API key: `session` is its id, and nothing else is a session's */
+    bool is_certificate; /* of a client, configured: a key without a row; `session` is nothing */
+    uint64_t key_id;     /* its number, for limits */
     struct slice key_addresses;
     const struct slice *roles;
     unsigned roles_len;

@@ -366,6 +366,20 @@ struct net_tls_info {
 };
 /* False when the exchange is not secure. Texts are in its arena. */
 bool net_tls_info(struct net_exchange *x, struct net_tls_info *ret);
+
+/* The certificate that the client showed, verified. Own thread; some microseconds. */
+#define NET_TLS_FINGERPRINT_BYTES 32u
+enum net_tls_name { NET_TLS_NAME_DNS, NET_TLS_NAME_URI, NET_TLS_NAME_EMAIL, NET_TLS_NAME_SUBJECT };
+/* SHA-256 of the whole. False: none was shown. */
+bool net_tls_client_fingerprint(const struct net_exchange *x,
+                                uint8_t ret[NET_TLS_FINGERPRINT_BYTES]);
+/* When it ends, wall clock; a connection may outlast it. 0: none was shown. */
+int64_t net_tls_client_until_us(const struct net_exchange *x);
+/*
+ * Is `value` one of its names (subjectAltName), or its subject as net_tls_info shows it? The whole
+ * of a name, byte for byte, but DNS names in any case; wildcards mean nothing.
+ */
+bool net_tls_client_is(struct net_exchange *x, enum net_tls_name kind, struct slice value);
 /* A PROXY header says that the proxy had it over TLS. */
 bool net_was_secure(const struct net_exchange *x);
 struct loop *net_loop(struct net_exchange *x);

@@ -14,7 +14,6 @@
 #include "net/h2.h"
 
 #include <assert.h>
-#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -427,76 +426,4 @@ void net__secure_sweep(struct net_conn *c, int64_t now_us)
 bool net_is_secure(const struct net_exchange *x)
 {
     return x->conn->secure != NULL;
-}
-
-/* What a memory BIO holds, in the arena. */
-static struct slice text_of(BIO *bio, struct arena *arena)
-{
-    char *data = NULL;
-    long len = BIO_get_mem_data(bio, &data);
-    struct slice text = SLICE_NULL;
-    if (len > 0 && arena_copy(arena, slice_of(data, (size_t)len), &text) != STATUS_OK)
-        return SLICE_NULL;
-    return text;
-}
-
-static struct slice subject_of(X509 *cert, struct arena *arena)
-{
-    BIO *bio = BIO_new(BIO_s_mem());
-    struct slice text = SLICE_NULL;
-    if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(cert), 0,
-                                  XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0)
-        text = text_of(bio, arena);
-    BIO_free(bio);
-    return text;
-}
-
-static struct slice names_of(X509 *cert, struct arena *arena)
-{
-    GENERAL_NAMES *all = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    BIO *bio = BIO_new(BIO_s_mem());
-    struct slice text = SLICE_NULL;
-    for (int i = 0; bio && i < sk_GENERAL_NAME_num(all); i++) {
-        if (i > 0)
-            (void)BIO_puts(bio, ", ");
-        (void)GENERAL_NAME_print(bio, sk_GENERAL_NAME_value(all, i));
-    }
-    if (bio)
-        text = text_of(bio, arena);
-    BIO_free(bio);
-    GENERAL_NAMES_free(all);
-    return text;
-}
-
-static struct slice fingerprint_of(X509 *cert, struct arena *arena)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    if (X509_digest(cert, EVP_sha256(), digest, &len) != 1)
-        return SLICE_NULL;
-    struct buf hex;
-    buf_init(&hex, arena, 2 * (size_t)len, 2 * (size_t)len);
-    buf_put_hex(&hex, digest, len);
-    return buf_slice(&hex);
-}
-
-bool net_tls_info(struct net_exchange *x, struct net_tls_info *ret)
-{
-    struct net_conn *c = x->conn;
-    if (!c->secure || !c->secure->engine.ssl)
-        return false;
-    SSL *ssl = c->secure->engine.ssl;
-    X509 *cert = SSL_get0_peer_certificate(ssl); /* verified, else there were no connection */
-    *ret = (struct net_tls_info){
-        .version = slice_cstr(SSL_get_version(ssl)),
-        .cipher = slice_cstr(SSL_get_cipher_name(ssl)),
-        .sni = net__tls_sni(&c->secure->engine),
-        .resumed = SSL_session_reused(ssl) == 1,
-    };
-    if (cert) {
-        ret->client_subject = subject_of(cert, x->arena);
-        ret->client_names = names_of(cert, x->arena);
-        ret->client_fingerprint = fingerprint_of(cert, x->arena);
-    }
-    return true;
 }
