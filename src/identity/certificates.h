@@ -1,6 +1,6 @@
 /*
  * identity/certificates.h - Programs that show a client certificate (mutual TLS): whom each stands
- * for, as the configuration says. Private to the room, but for the options.
+ * for, as the configuration says. For whoever reads that, and the room.
  *
  * A certificate counts only when nothing else names a caller: no token, no key, no session. And
  * not when a page of another site has the browser send it, for a browser does so unasked.
