@@ -322,7 +322,7 @@ describe("documents of the program", () => {
     assert.deepEqual(JSON.parse(printed.stdout), (await server.get("/openapi.json")).body);
     const routes = runPurlin(["routes"], { env });
     assert.equal(routes.code, 0, routes.stderr);
-    for (const route of [/^GET +\/health\/live +public/m, /^GET +\/health\/detailed +admin/m, /things/]) assert.match(routes.stdout, route);
+    for (const route of [/^GET +\/health\/live +public/m, /^GET +\/health\/detailed +purlin:health/m, /things/]) assert.match(routes.stdout, route);
   });
 });
 

@@ -14,7 +14,7 @@ import { parseRule, ruleHolds } from "./rule_oracle.mjs";
 export function readContracts(from) {
   const texts =
     typeof from === "string"
-      ? readdirSync(from).filter((f) => f.endsWith(".yaml")).map((f) => readFileSync(path.join(from, f), "utf8"))
+      ? readdirSync(from).filter((f) => f.endsWith(".yaml") && !f.endsWith(".test.yaml")).map((f) => readFileSync(path.join(from, f), "utf8"))
       : Object.values(from);
   return Object.fromEntries(texts.map((text) => yaml.load(text)).map((c) => [c.resource, c]));
 }
