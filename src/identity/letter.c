@@ -26,6 +26,8 @@ static struct slice link_of(struct task *task, const struct identity *identity, 
     } else {
         buf_put_slice(&b, identity->issuer);
         buf_put_lit(&b, "/auth/");
+        if (slice_eq(slice_cstr(path), SLICE("sessions")))
+            buf_put_lit(&b, "account/"); /* /auth/sessions is for programs */
     }
     buf_put_cstr(&b, path);
     if (token.len) {

@@ -68,7 +68,7 @@ static enum status write_letters(struct task *task, struct asking *a,
                  : identity_letter_write(task, a->identity, IDENTITY_FOR_EMAIL, &account->user,
                                          buf_slice(&data), LIFE_US, "email", &change, &a->to_new);
     return st == STATUS_OK
-               ? identity_letter_notice(task, a->identity, "recover", &notice, &a->to_old)
+               ? identity_letter_notice(task, a->identity, "sessions", &notice, &a->to_old)
                : st;
 }
 

@@ -270,7 +270,7 @@ static enum status write_letter(struct task *task, struct identity *identity, st
                                            .device = identity_agent_words(task_arena(task),
                                                                           b->wanted->agent),
                                            .ip = b->wanted->address };
-    st = identity_letter_notice(task, identity, "recover", &letter, &b->letter);
+    st = identity_letter_notice(task, identity, "sessions", &letter, &b->letter);
     b->has_letter = st == STATUS_OK;
     if (st == STATUS_OK || st == STATUS_EXHAUSTED)
         return st;

@@ -100,6 +100,29 @@ describe("the pages of an account", () => {
     assert.equal((await person.go("/auth/account")).status, 303);
   });
 
+  it("hold as many devices and apps as there are to be shown", async (t) => {
+    const folder = temporaryFolder(t), server = await startOauth(t, { folder });
+    const { person } = await signedIn(server);
+    const agent = `${"<&\"'>".repeat(50)}`.slice(0, 250).replaceAll("'", "''");
+    sql(folder, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250)
+      INSERT INTO purlin_sessions (id, user_id, kind, methods, auth_at, created_at, seen_at, expires_at, cookie_digest, refresh_salt, address, agent, client_id)
+      SELECT randomblob(16), user_id, 'tokens', 1, auth_at, created_at - i, seen_at, expires_at, NULL, randomblob(16), '2001:db8:ffff:ffff:ffff:ffff:ffff:ffff', '${agent}', NULL FROM purlin_sessions, n WHERE kind = 'cookie'`);
+    const page = await person.go("/auth/account/sessions");
+    assert.equal(page.status, 200);
+    assert.equal(page.text.match(/<li>/g).length, 200);
+    assert.ok((await person.go("/auth/account")).text.includes("200 are signed in"));
+    const scopes = Array.from({ length: 32 }, (_, i) => `a.rather.long.name.of.a.scope.that.is.gone.${i}`).join(" ");
+    sql(folder, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250)
+      INSERT INTO purlin_oauth_consents (user_id, client_id, scope, granted_at)
+      SELECT user_id, printf('%064d', i), '${scopes}', created_at FROM purlin_accounts, n`);
+    const apps = await person.go("/auth/account/apps");
+    assert.equal(apps.status, 200);
+    assert.equal(apps.text.match(/>Disconnect</g).length, 200);
+    const cookie = { Cookie: [...person.jar].map(([name, value]) => `${name}=${value}`).join("; ") };
+    assert.equal((await get(server, "/auth/consents", cookie)).body.data.length, 200);
+    assert.equal((await get(server, "/auth/sessions", cookie)).body.data.length, 200);
+  });
+
   it("do nothing for a form that is not theirs", async (t) => {
     const server = await startOauth(t);
     const { person } = await signedIn(server), other = (await signedIn(server)).person;

@@ -281,10 +281,18 @@ describe("a new device", () => {
     const mail = await server.mail(ada.email);
     assert.match(mail.text, /Device: Firefox on Linux/);
     assert.match(mail.text, /Address: 127\.0\.0\.1/);
+    assert.ok(mail.text.includes(`See your devices:\r\n\r\n${server.url}/auth/account/sessions\r\n`), mail.text);
   });
 });
 
 describe("the owner is told", () => {
+  it("on the application's own pages, where it has some", async (t) => {
+    const server = await start(t, { PURLIN_AUTH_PAGES: "https://app.example.org/account" });
+    const ada = await signUp(server);
+    assert.equal((await login(server, ada.email)).status, 200);
+    assert.ok((await server.mail(ada.email)).text.includes("https://app.example.org/account/sessions"));
+  });
+
   it("of an authenticator app, new recovery codes, and their removal", async (t) => {
     const server = await start(t);
     const ada = await signUp(server);
