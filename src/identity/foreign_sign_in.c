@@ -78,6 +78,7 @@ static enum status begin(struct task *task, const struct identity_arrival *a,
                                          .as_cookie = true,
                                          .device = a->device,
                                          .is_new = is_new,
+                                         .provider = a->person.provider,
                                          .also = also,
                                          .also_arg = l };
     struct identity_who who;

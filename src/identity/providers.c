@@ -174,6 +174,9 @@ bool identity_provider_issued(const struct identity_provider *p, struct slice is
 {
     struct slice before = SLICE(MICROSOFT), after = SLICE("/v2.0");
     struct slice want = p->expects.len ? p->expects : p->issuer;
+    /* Of old, and still allowed by their documentation. */
+    if (p->preset == IDENTITY_PRESET_GOOGLE && slice_eq(issuer, SLICE("accounts.google.com")))
+        return true;
     if (p->preset != IDENTITY_PRESET_MICROSOFT || !is_shared(p->tenant))
         return slice_eq(issuer, want);
     /* "{tenantid}" stands for the claim, which has to be the id of a directory and no path. */

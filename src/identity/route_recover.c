@@ -11,6 +11,7 @@
 #include "identity/answer.h"
 #include "identity/claim.h"
 #include "identity/feed.h"
+#include "identity/foreign_rows.h"
 #include "identity/note.h"
 #include "identity/password.h"
 #include "identity/password_change.h"
@@ -58,6 +59,9 @@ static enum status write_recovered(struct store_tx *tx, void *arg)
     r->change.user = r->account.user;
     /* The link came to the address, so it is theirs. */
     st = identity_verified_put(tx, &r->account.user, r->change.now_us, &changed);
+    /* Until now it may have been somebody else's account, who linked a way in of their own. */
+    if (st == STATUS_OK && changed)
+        st = identity_foreign_forget(tx, &r->account.user);
     identity_note_init(&r->change.note, r->identity, r->req, IDENTITY_AUDIT_PASSWORD_RESET,
                        &r->account.user);
     identity_note_by_user(&r->change.note, &r->account.user);

@@ -320,6 +320,9 @@ static enum status make_session(struct task *task, struct identity *identity,
     struct beginning b = { .in = in, .wanted = wanted, .session = session };
     identity_note_init(&b.note, identity, req, IDENTITY_AUDIT_LOGIN_SUCCEEDED, &wanted->user);
     identity_note_by_user(&b.note, &wanted->user);
+    if (in->provider.len)
+        b.note.event.details =
+            arena_printf(task_arena(task), "{\"provider\":\"%.*s\"}", SLICE_ARG(in->provider));
     if (st == STATUS_OK)
         st = write_letter(task, identity, &b);
     if (st == STATUS_OK)

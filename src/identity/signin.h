@@ -41,7 +41,8 @@ struct identity_sign_in {
     uint32_t methods; /* what was proved */
     bool as_cookie;   /* a browser session instead of tokens */
     struct identity_device device;
-    bool is_new; /* the account is being made: answered with 201 */
+    bool is_new;           /* the account is being made: answered with 201 */
+    struct slice provider; /* that said who it is; empty: none did */
     /* Written in the same transaction, first; may be NULL. */
     enum status (*also)(struct store_tx *tx, void *arg);
     void *also_arg;

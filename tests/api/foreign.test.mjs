@@ -3,6 +3,8 @@
  * browser does, and what somebody tries in between.
  */
 import assert from "node:assert/strict";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import * as jose from "jose";
 import { auth, bearer, freshEmail, get, password, people, signUp } from "../support/auth.mjs";
@@ -11,7 +13,7 @@ import { clientId, clientSecret, startProvider } from "../support/foreign.mjs";
 import { startGithub } from "../support/github.mjs";
 import { makeKey, reachLoopback, startIssuer } from "../support/issuer.mjs";
 import { aMinuteLater, sql, totp } from "../support/otp.mjs";
-import { startPurlin } from "../support/purlin.mjs";
+import { environment, runPurlin, startPurlin, temporaryFolder } from "../support/purlin.mjs";
 
 const cheap = { PURLIN_AUTH_PASSWORD_MEMORY: "8MiB", PURLIN_AUTH_PASSWORD_PASSES: "1" };
 const configOf = (providers, more = "") =>
@@ -29,6 +31,18 @@ const me = async (server, browser) => {
 };
 const account = (server, email) => JSON.parse(sql(server.folder, `SELECT json_group_array(json_object('user', hex(user_id), 'verified', verified_at IS NOT NULL)) FROM purlin_accounts WHERE email = '${email}'`));
 const links = (server) => Number(sql(server.folder, "SELECT count(*) FROM purlin_foreign_identities"));
+/* The first match in a mail to somebody, waited for. */
+async function mailTo(server, to, pattern) {
+  const box = path.join(server.folder, "mail"), deadline = Date.now() + 10_000;
+  const decode = (text) => text.replace(/=\r?\n/g, "").replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+  while (Date.now() < deadline) {
+    const names = existsSync(box) ? readdirSync(box).filter((name) => name.endsWith(".eml")) : [];
+    for (const text of names.map((name) => decode(readFileSync(path.join(box, name), "latin1"))))
+      if (text.includes(to) && pattern.test(text)) return pattern.exec(text);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.fail(`no mail to ${to} says ${pattern}`);
+}
 const suite = () => {
   const ends = [];
   return { t: { after: (fn) => ends.push(fn) }, end: async () => { for (const fn of ends.reverse()) await fn(); } };
@@ -193,8 +207,26 @@ describe("a provider of OpenID Connect", () => {
     const browser = new Browser();
     await browser.walk(begin(server, "trusted"));
     assert.equal((await me(server, browser)).body.id, ada.user_id, "both sides have, and it is trusted");
-    const mail = sql(server.folder, "SELECT count(*) FROM purlin_audit WHERE act = 'provider.linked'");
-    assert.equal(Number(mail) >= 1, true);
+    await mailTo(server, ada.email, /Signing in with Example was added/);
+    const { body } = await server.get("/api/v1/audit?act=provider.linked", { admin: true });
+    assert.deepEqual(body.data.map(({ subject, details }) => [subject.id, details]), [[ada.user_id, { provider: "trusted" }]]);
+  });
+
+  it("does not stay linked to an account whose address turns out to be somebody else's", async () => {
+    const victim = await signUp(server), browser = new Browser(); // made by somebody who only knows the address
+    person();
+    const begun = await fetch(`${server.url}/auth/identities/example`, { method: "POST", body: "{}", headers: { ...bearer(victim), "Content-Type": "application/json" } });
+    const pair = begun.headers.getSetCookie()[0].split(";")[0];
+    browser.jar(server.url).set(pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1));
+    await browser.walk((await begun.json()).url, (url) => url.pathname.startsWith("/auth/account"));
+    const before = links(server);
+    assert.equal((await auth(server, "recover", { email: victim.email })).status, 202);
+    const link = await mailTo(server, victim.email, /\/auth\/recover\?token=([\w]+)/);
+    assert.equal((await auth(server, "recover/confirm", { token: link[1], password: "another good password" })).status, 204);
+    assert.equal(links(server), before - 1);
+    const again = new Browser();
+    await again.walk(begin(server, "example"));
+    assert.notEqual((await me(server, again)).body.id, victim.user_id);
   });
 
   it("asks for what a profile needs and it has not told", async () => {
@@ -525,5 +557,43 @@ describe("where addresses are verified", () => {
     }
     assert.equal(pages[0], pages[1]);
     assert.equal(links(server), 2, "c's, and not b's");
+  });
+});
+
+describe("the configuration of providers", () => {
+  const id = { client_id: "c", client_secret: "s" };
+  const rows = [
+    ["no client_id", "example", { issuer: "https://a.example" }, /needs its `client_id`/],
+    ["no issuer", "example", id, /needs its `issuer`/],
+    ["an issuer in clear", "example", { issuer: "http://a.example", ...id }, /needs its `issuer`/],
+    ["a name that is none", "Example", { issuer: "https://a.example", ...id }, /lower-case letters/],
+    ["a preset that is none", "example", { preset: "facebook", ...id }, /preset is oidc, google/],
+    ["Google without a secret", "google", { client_id: "c" }, /client_secret/],
+    ["a tenant that is none", "microsoft", { tenant: "contoso", ...id }, /tenant/],
+    ["Apple without a key", "apple", { client_id: "c" }, /private_key/],
+    ["Apple with a key that is none", "apple", { client_id: "c", team_id: "t", key_id: "k", private_key: "x" }, /P-256/],
+    ["Apple with a secret", "apple", { ...id, team_id: "t", key_id: "k", private_key: "x" }, /client_secret/],
+    ["scopes without openid", "example", { issuer: "https://a.example", scopes: ["email"], ...id }, /openid/],
+    ["a role that is no name", "example", { issuer: "https://a.example", roles: ["No"], ...id }, /role/],
+    ["a url of GitHub's elsewhere", "example", { issuer: "https://a.example", url: "https://b.example", ...id }, /preset github/],
+    ["a member that is none", "example", { issuer: "https://a.example", secret: "x", ...id }, /a provider has preset/],
+  ];
+  for (const [name, provider, text, why] of rows)
+    it(`is refused with ${name}`, (t) => {
+      const folder = temporaryFolder(t), file = path.join(folder, "purlin.yaml");
+      writeFileSync(file, configOf({ [provider]: text }));
+      const { code, stderr, stdout } = runPurlin(["config", "--config", file], { env: environment(folder, path.join(folder, "contracts")) });
+      assert.notEqual(code, 0);
+      assert.match(stderr + stdout, why);
+      assert.match(stderr + stdout, /purlin\.yaml:5/, "with its line");
+      assert.doesNotMatch(stderr + stdout, /Sanitizer/);
+    });
+
+  it("takes Google, Microsoft and GitHub with little to say, and tells no secret", (t) => {
+    const folder = temporaryFolder(t), file = path.join(folder, "purlin.yaml");
+    writeFileSync(file, configOf({ google: { client_id: "c", client_secret: "kept-to-ourselves" }, microsoft: id, github: id }));
+    const { code, stdout, stderr } = runPurlin(["config", "--config", file], { env: environment(folder, path.join(folder, "contracts")) });
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stdout + stderr, /kept-to-ourselves/);
   });
 });
