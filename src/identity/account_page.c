@@ -14,6 +14,7 @@
 #include "fiber/task.h"
 #include "http/http.h"
 #include "identity/caller.h"
+#include "identity/foreign_page.h"
 #include "identity/form.h"
 #include "identity/input.h"
 #include "identity/room.h"
@@ -241,9 +242,20 @@ static bool is_fresh(const struct identity_view *v)
     return clock_wall_us() - v->who.auth_us <= IDENTITY_FACTOR_FRESH_US;
 }
 
+/* Who has neither password nor factor has come by a provider, and comes by it again. */
+static enum status ask_for_provider(struct identity_view *v, struct slice next, int status)
+{
+    identity_view_begin(v, SLICE("Is it still you?"),
+                        SLICE("What comes next is only for you, so sign in once more."));
+    identity_foreign_put_buttons(v->identity, identity_account_page_of(next).data, &v->out);
+    return send_view(v, status);
+}
+
 static enum status ask_for_proof(struct identity_view *v, struct slice next, int status)
 {
     bool has_factor = v->account.totp.len > 0 || v->account.has_passkey;
+    if (!has_factor && !v->account.password.len && v->identity->foreign)
+        return ask_for_provider(v, next, status);
     identity_view_begin(v, SLICE("Is it still you?"),
                         SLICE("What comes next is only for you, so prove it once more."));
     identity_view_form(v, SLICE(PROOF_PATH));

@@ -75,7 +75,7 @@ static enum status exchange(struct task *task, const struct identity_source *sou
     struct buf form;
     struct slice body;
     json_t *json;
-    int http;
+    int http = 0;
     buf_init(&form, arena, 1024, (size_t)32 * 1024);
     put_param(&form, "grant_type=authorization_code&client_id=", p->client_id);
     put_param(&form, "&client_secret=", p->client_secret);
@@ -111,7 +111,7 @@ static enum status get(struct task *task, const struct identity_source *source, 
         .authorization = authorization,
         .bytes_max = ANSWER_BYTES_MAX,
     };
-    int http;
+    int http = 0;
     enum status st =
         call.url.data ? identity_issuer_call(task, &call, &http, ret) : STATUS_EXHAUSTED;
     if (st == STATUS_CANCELLED || st == STATUS_EXHAUSTED || (st == STATUS_OK && http == 200))

@@ -182,7 +182,7 @@ static enum status post(struct task *task, const struct identity_source *source,
     struct identity_issuer_call call = { .url = doc->token, .bytes_max = ANSWER_BYTES_MAX };
     struct slice secret;
     struct buf form;
-    int http;
+    int http = 0;
     enum status st = secret_of(task, p, &secret);
     if (st != STATUS_OK)
         return st;
@@ -221,7 +221,7 @@ static enum status ask_userinfo(struct task *task, const struct identity_source 
     };
     struct slice text;
     json_t *json;
-    int http;
+    int http = 0;
     enum status st = identity_issuer_call(task, &call, &http, &text);
     if (st == STATUS_CANCELLED)
         return st;

@@ -28,7 +28,8 @@ bool identity_foreign_wants_json(const struct http_request *req)
 /* -- where to begin
  * ------------------------------------------------------------------------------------- */
 
-void identity_foreign_put_buttons(const struct identity *identity, struct buf *out)
+void identity_foreign_put_buttons(const struct identity *identity, const char *return_to,
+                                  struct buf *out)
 {
     const struct identity_foreign *foreign = identity->foreign;
     if (!foreign)
@@ -38,7 +39,10 @@ void identity_foreign_put_buttons(const struct identity *identity, struct buf *o
         const struct identity_provider *p = foreign->sources[i].config;
         buf_put_lit(out, "<li><a class=\"button other\" href=\"/auth/providers/");
         identity_page_text(out, p->name);
-        buf_put_lit(out, "/start\">Go on with ");
+        buf_put_lit(out, "/start");
+        if (return_to)
+            buf_printf(out, "?return_to=%s", return_to);
+        buf_put_lit(out, "\">Go on with ");
         identity_page_text(out, p->label);
         buf_put_lit(out, "</a></li>\n");
     }

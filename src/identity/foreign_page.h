@@ -22,9 +22,10 @@ enum status identity_foreign_finish(struct task *task, struct http_request *req,
                                     const struct identity_arrived_result *result);
 /* The page of a failure, with the problem of the task; to a program the status as it is. */
 enum status identity_foreign_fail(struct task *task, struct http_request *req, enum status st);
-/* Links to begin with each provider, for the pages to sign in and up. Nothing when there are none.
- */
-void identity_foreign_put_buttons(const struct identity *identity, struct buf *out);
+/* Links to begin with each provider, and to come back to a path (constant; NULL: the account).
+ * Nothing when there are none. */
+void identity_foreign_put_buttons(const struct identity *identity, const char *return_to,
+                                  struct buf *out);
 /* The page that leads on to a provider, for who links it to their account. */
 enum status identity_foreign_send_leave(struct task *task, struct http_request *req,
                                         const struct identity_source *source, struct slice url);

@@ -79,7 +79,7 @@ static enum status get(struct task *task, const struct identity_issuer_options *
                        struct slice url, size_t bytes_max, struct slice *ret)
 {
     const struct identity_issuer_call call = { .url = url, .bytes_max = bytes_max };
-    int http;
+    int http = 0;
     enum status st = identity_issuer_call(task, &call, &http, ret);
     if (st == STATUS_CANCELLED || (st == STATUS_OK && http == 200))
         return st;

@@ -164,7 +164,7 @@ static void put_links(struct showing *s)
 {
     struct slice path = slice_cstr(s->page->path);
     if (slice_eq(path, SLICE("/auth/login")) || slice_eq(path, SLICE("/auth/signup")))
-        identity_foreign_put_buttons(s->identity, &s->out);
+        identity_foreign_put_buttons(s->identity, NULL, &s->out);
     if (slice_eq(path, SLICE("/auth/signup")))
         identity_page_link(&s->out, "/auth/login", "You have an account? Sign in");
     if (!(s->page->fields & FIELD_PASSWORD)) {

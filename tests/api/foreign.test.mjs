@@ -338,6 +338,23 @@ describe("a provider of OpenID Connect", () => {
     assert.equal(removed.status, 303, removed.text);
   });
 
+  it("is how somebody proves once more who they are who has nothing else", async () => {
+    person();
+    const browser = new Browser();
+    await browser.walk(begin(server, "example"));
+    assert.match((await browser.fetch(`${server.url}/auth/account/providers`)).text, /Remove/);
+    const { id } = (await me(server, browser)).body;
+    sql(server.folder, `UPDATE purlin_sessions SET auth_at = 1; INSERT INTO purlin_revocations (kind, id, at) VALUES ('user', (SELECT user_id FROM purlin_accounts WHERE lower(hex(user_id)) = '${id.replaceAll("-", "")}'), 1)`);
+    let page, deadline = Date.now() + 10_000; // the feed is read every second
+    do page = await browser.fetch(`${server.url}/auth/account/providers`);
+    while (!/Is it still you/.test(page.text) && Date.now() < deadline);
+    const onward = page.text.match(/href="(\/auth\/providers\/example\/start\?return_to=[^"]+)"/);
+    assert.ok(onward, page.text);
+    const done = await browser.walk(server.url + onward[1]);
+    assert.equal(new URL(done.url).pathname, "/auth/account/providers");
+    assert.match(done.text, /Remove/);
+  });
+
   it("is forgotten with the account's person", async () => {
     person();
     const browser = new Browser();
