@@ -49,7 +49,7 @@ static void test_agent_is_said_in_words(void **state)
 static void test_agent_is_bounded_whatever_is_sent(void **state)
 {
     (void)state;
-    char text[70000];
+    static char text[70000];
     struct arena *arena = arena_new(NULL, 0);
     memset(text, 'a', sizeof(text));
     struct slice words = identity_agent_words(arena, slice_of(text, sizeof(text)));
