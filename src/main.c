@@ -51,8 +51,23 @@ static int unknown_verb(struct slice name)
     return CMD_USAGE;
 }
 
+/* What the parser of HTTP is built for: meson.build. */
+static bool is_processor_too_old(void)
+{
+#ifdef __x86_64__
+    return !__builtin_cpu_supports("sse4.2");
+#else
+    return false;
+#endif
+}
+
 int main(int argc, char **argv)
 {
+    if (is_processor_too_old()) {
+        (void)fprintf(stderr,
+                      "purlin: this processor has no SSE 4.2 (x86-64-v2), which is needed.\n");
+        return CMD_FAILED;
+    }
     if (argc < 2) {
         (void)print_overview(stderr);
         return CMD_USAGE;
