@@ -181,15 +181,20 @@ static void reload_work(void *arg)
 static void reload_task(struct task *task, void *arg)
 {
     struct reload *r = arg;
-    if (task_offload(task, reload_work, r) != STATUS_OK) {
-        metric_add(r->app->metrics, r->results[RELOAD_REFUSED], 1);
-        log_error("server.reload_refused", LOG_CSTR("kept", "the offload pool is full, try again"));
-    }
+    do {
+        r->is_asked_again = false;
+        if (task_offload(task, reload_work, r) != STATUS_OK) {
+            metric_add(r->app->metrics, r->results[RELOAD_REFUSED], 1);
+            log_error("server.reload_refused",
+                      LOG_CSTR("kept", "the offload pool is full, try again"));
+        }
+    } while (r->is_asked_again && !task_is_cancelled(task));
     r->is_running = false;
 }
 
 void reload_start(struct reload *r)
 {
+    r->is_asked_again = r->is_running;
     if (r->is_running)
         return;
     r->is_running = true;

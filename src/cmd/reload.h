@@ -25,6 +25,7 @@ struct reload {
     unsigned loops_len;
     struct listen *listen;
     bool is_running;      /* first loop's alone */
+    bool is_asked_again;  /* while one runs, which may have read the files already */
     int64_t succeeded_us; /* atomic; wall clock */
     metric_series results[RELOAD_RESULTS];
 };

@@ -18,7 +18,7 @@ async function start(t, env = {}) {
       let names = [];
       try { names = readdirSync(box).filter((n) => n.endsWith(".eml")).sort(); } catch { /* none yet */ }
       const mails = names.map((n) => readFileSync(path.join(box, n), "utf8")).filter((raw) => raw.includes(to));
-      const text = mails.at(-1)?.replace(/=\r?\n/g, "").replace(/=3D/g, "=");
+      const text = mails.at(-1)?.replace(/=\r?\n/g, "").replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16))); // a line that begins with F, too
       const link = /https?:\/\/[^\s"<>]+\?token=[A-Za-z0-9_%]+/.exec(text ?? "");
       if (link) return link[0];
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -213,7 +213,7 @@ describe("acting as an administrator", () => {
     const box = path.join(server.folder, "mail");
     const told = () => existsSync(box) && readdirSync(box).map((name) => readFileSync(path.join(box, name), "utf8")).filter((raw) => raw.includes(other.email) && /^Subject: Somebody acts in your name/m.test(raw));
     await until(() => told()?.length === 1);
-    assert.match(told()[0], /\/auth\/sessions/);
+    assert.match(told()[0], /\/auth\/account\/sessions/);
     const more = await server.impersonate(agent, { user: other.email, reason });
     assert.deepEqual([more.status, more.body.type.split("/").pop()], [403, "more-rights"]);
   });

@@ -23,7 +23,7 @@ oauth:
 `;
 const first = "correct horse battery staple", second = "a whole new passphrase", third = "and yet another passphrase";
 
-const decode = (text) => text.replace(/=\r?\n/g, "").replace(/=3D/g, "=");
+const decode = (text) => text.replace(/=\r?\n/g, "").replace(/=([0-9A-F]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
 async function linkTo(box, email, subject) {
   for (let i = 0; i < 500; i++) {
     let names = [];

@@ -127,6 +127,7 @@ class Person {
 export async function sitDown(t, url, { scripts = true } = {}) {
   const page = await openPage(t, "about:blank"), person = new Person(page);
   for (const domain of ["Page", "Log", "Runtime"]) await page.send(`${domain}.enable`);
+  await page.send("Emulation.setFocusEmulationEnabled", { enabled: true }); // as the window in front is, also while others run
   await page.send("Emulation.setScriptExecutionDisabled", { value: !scripts });
   await person.view();
   await person.go(url);
