@@ -1,4 +1,6 @@
 """Servers pinned to one core, load from the other, and what can be counted about them."""
+import atexit
+import functools
 import http.client
 import json
 import os
@@ -8,6 +10,7 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -130,6 +133,15 @@ def seconds_of(text):
     return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}[unit]
 
 
+@functools.cache
+def keep_awake():
+    """Something for the load generator's core to do when nothing else has: where it may sleep, whoever answers it first has to
+    wake it, which costs the server some microseconds a request, and those of a faster one more of them."""
+    spin = "import os\nos.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile True: pass"
+    child = subprocess.Popen(["taskset", "-c", LOAD_CORE, sys.executable, "-c", spin], stdin=subprocess.DEVNULL)
+    atexit.register(child.kill)
+
+
 def wrk(server, seconds, script=None, args=(), path="/", connections=64, headers=None):
     """One run of load. CPU is the server's, over the requests that wrk saw answered."""
     argv = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
@@ -142,6 +154,7 @@ def wrk(server, seconds, script=None, args=(), path="/", connections=64, headers
     argv += [f"http{'s' if secure else ''}://127.0.0.1:{server.secure_port if secure else server.port}{path}"]
     if args:
         argv += ["--", *[str(a) for a in args]]
+    keep_awake()
     before = server.cpu_seconds()
     out = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 60)
     cpu = server.cpu_seconds() - before
