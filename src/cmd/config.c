@@ -571,13 +571,13 @@ static void read_file(struct loading *l, const struct yaml_node **ret_routes)
     read_map(l, root, SLICE_NULL, path, 0);
     *ret_routes = yaml_get(root, SLICE("routes"));
     struct expanding expanding = { l, path };
-    const struct config_oauth_reading oauth = {
+    const struct config_reading reading = {
         .arena = l->arena, .diag = l->diag, .file = path, .expand = expand, .arg = &expanding
     };
-    config_read_rights(&oauth, root, &l->config);
-    config_read_oauth(&oauth, yaml_get(root, SLICE("oauth")), &l->config);
-    config_read_foreign(&oauth, yaml_get(root, SLICE("auth")), &l->config);
-    config_read_certificates(&oauth, yaml_get(root, SLICE("auth")), &l->config);
+    config_read_rights(&reading, root, &l->config);
+    config_read_oauth(&reading, yaml_get(root, SLICE("oauth")), &l->config);
+    config_read_foreign(&reading, yaml_get(root, SLICE("auth")), &l->config);
+    config_read_certificates(&reading, yaml_get(root, SLICE("auth")), &l->config);
 }
 
 /* -- what belongs together

@@ -330,16 +330,16 @@ void config_check_auth(const struct config *config, struct diag *diag);
 /* Whether mail can be written and sent as it says; cmd/config_mail.c. */
 void config_check_mail(const struct config *config, struct arena *arena, struct diag *diag);
 
-/* Read the lists oauth.clients and oauth.scopes of the file; cmd/config_oauth.c. `expand` replaces
- * ${NAME} in a text. */
-struct config_oauth_reading {
+/* Where a part of the file is read that is no single value. `expand` replaces ${NAME} in a text. */
+struct config_reading {
     struct arena *arena;
     struct diag *diag;
     struct slice file;
     struct slice (*expand)(void *arg, const struct yaml_node *value);
     void *arg;
 };
-void config_read_oauth(const struct config_oauth_reading *reading, const struct yaml_node *oauth,
+/* Read the lists oauth.clients and oauth.scopes of the file; cmd/config_oauth.c. */
+void config_read_oauth(const struct config_reading *reading, const struct yaml_node *oauth,
                        struct config *config);
 /* Call fn for each of the lists that differs: they are taken over at a start only. */
 void config_oauth_needs_restart(const struct config *in_force, const struct config *next,
@@ -349,8 +349,8 @@ bool config_is_oauth_list(struct slice name);
 void config_oauth_schema(struct json_out *o);
 
 /* The list auth.certificates, once roles are known; cmd/config_certificates.c. */
-void config_read_certificates(const struct config_oauth_reading *reading,
-                              const struct yaml_node *auth, struct config *config);
+void config_read_certificates(const struct config_reading *reading, const struct yaml_node *auth,
+                              struct config *config);
 void config_certificates_schema(struct json_out *o);
 /* Would another process treat somebody's certificate otherwise? */
 bool config_certificates_differ(const struct config *a, const struct config *b);

@@ -25,7 +25,7 @@ static const char *const by_names[IDENTITY_CERTIFICATE_BYS] = {
 };
 
 struct reading {
-    const struct config_oauth_reading *of;
+    const struct config_reading *of;
     struct config *config;
     struct identity_certificate *item;
     struct slice *roles; /* the item's */
@@ -184,8 +184,8 @@ static void read_item(struct reading *r, const struct yaml_node *node)
         complain(r, node, SLICE_NULL, wrong);
 }
 
-void config_read_certificates(const struct config_oauth_reading *reading,
-                              const struct yaml_node *auth, struct config *config)
+void config_read_certificates(const struct config_reading *reading, const struct yaml_node *auth,
+                              struct config *config)
 {
     const struct yaml_node *list =
         auth && auth->kind == YAML_MAP ? yaml_get(auth, SLICE("certificates")) : NULL;

@@ -20,14 +20,14 @@ bool config_is_foreign_list(struct slice name)
     return slice_eq(name, slice_cstr(providers_key)) || slice_eq(name, slice_cstr(issuers_key));
 }
 
-static void complain(const struct config_oauth_reading *r, const struct yaml_node *at,
-                     const char *key, const char *why)
+static void complain(const struct config_reading *r, const struct yaml_node *at, const char *key,
+                     const char *why)
 {
     diag_add(r->diag, r->file, at->line, at->column, slice_cstr(key), SLICE_NULL, "%s", why);
 }
 
 /* A list of texts without spaces, or one such text. NULL: it was read. */
-static const char *read_words(const struct config_oauth_reading *r, const struct yaml_node *value,
+static const char *read_words(const struct config_reading *r, const struct yaml_node *value,
                               unsigned max, const struct slice **ret, unsigned *ret_len)
 {
     struct slice *words = arena_array_of(r->arena, struct slice, max);
@@ -55,7 +55,7 @@ struct text_member {
 };
 
 /* false: there is none of that name. */
-static bool take_text(const struct config_oauth_reading *r, const struct yaml_node *value,
+static bool take_text(const struct config_reading *r, const struct yaml_node *value,
                       const struct text_member *members, size_t len, const char **ret_wrong)
 {
     for (size_t i = 0; i < len; i++) {
@@ -70,8 +70,8 @@ static bool take_text(const struct config_oauth_reading *r, const struct yaml_no
 }
 
 /* A role that the file declares, where it declares any. */
-static void check_role(const struct config_oauth_reading *r, const struct yaml_node *at,
-                       const char *key, const struct rights *rights, struct slice role)
+static void check_role(const struct config_reading *r, const struct yaml_node *at, const char *key,
+                       const struct rights *rights, struct slice role)
 {
     if (rights->roles_len && !rights_has_role(rights, role))
         diag_add(r->diag, r->file, at->line, at->column, slice_cstr(key), SLICE_NULL,
@@ -95,7 +95,7 @@ static const char *join(struct arena *arena, const struct slice *words, unsigned
 }
 
 /* NULL: it was read. */
-static const char *read_provider_member(const struct config_oauth_reading *r,
+static const char *read_provider_member(const struct config_reading *r,
                                         const struct yaml_node *value, const struct config *config,
                                         struct identity_provider *p)
 {
@@ -146,7 +146,7 @@ static const char *read_provider_member(const struct config_oauth_reading *r,
            "team_id, key_id, private_key, scopes, roles, sign_up and links_verified_email";
 }
 
-static void read_provider(const struct config_oauth_reading *r, const struct yaml_node *map,
+static void read_provider(const struct config_reading *r, const struct yaml_node *map,
                           const struct config *config, struct identity_provider *p)
 {
     *p = (struct identity_provider){ .name = map->key->text };
@@ -169,7 +169,7 @@ static void read_provider(const struct config_oauth_reading *r, const struct yam
                  SLICE_NULL, "the provider %.*s %s", SLICE_ARG(p->name), wrong);
 }
 
-static void read_providers(const struct config_oauth_reading *r, const struct yaml_node *map,
+static void read_providers(const struct config_reading *r, const struct yaml_node *map,
                            struct config *config)
 {
     struct identity_provider *list =
@@ -191,8 +191,8 @@ static void read_providers(const struct config_oauth_reading *r, const struct ya
 /* -- issuers of tokens
  * -------------------------------------------------------------------------------- */
 
-static const char *read_algorithms(const struct config_oauth_reading *r,
-                                   const struct yaml_node *value, uint32_t *ret)
+static const char *read_algorithms(const struct config_reading *r, const struct yaml_node *value,
+                                   uint32_t *ret)
 {
     static const char why[] = "algorithms are ES256, RS256, EdDSA and their kin, or HS256 alone";
     const struct slice *words;
@@ -207,7 +207,7 @@ static const char *read_algorithms(const struct config_oauth_reading *r,
 }
 
 /* "theirs: ours". */
-static const char *read_role_map(const struct config_oauth_reading *r, const struct yaml_node *map,
+static const char *read_role_map(const struct config_reading *r, const struct yaml_node *map,
                                  const struct config *config, struct identity_token_issuer *issuer)
 {
     struct identity_token_role *roles =
@@ -228,8 +228,8 @@ static const char *read_role_map(const struct config_oauth_reading *r, const str
     return NULL;
 }
 
-static const char *read_issuer_member(const struct config_oauth_reading *r,
-                                      const struct yaml_node *value, const struct config *config,
+static const char *read_issuer_member(const struct config_reading *r, const struct yaml_node *value,
+                                      const struct config *config,
                                       struct identity_token_issuer *issuer)
 {
     const struct text_member members[] = {
@@ -257,7 +257,7 @@ static bool has_provider(const struct config *config, struct slice name)
     return false;
 }
 
-static const char *check_issuer(const struct config_oauth_reading *r, const struct config *config,
+static const char *check_issuer(const struct config_reading *r, const struct config *config,
                                 const struct identity_token_issuer *issuer)
 {
     for (const struct identity_token_issuer *other = config->auth_token_issuers; other != issuer;
@@ -269,7 +269,7 @@ static const char *check_issuer(const struct config_oauth_reading *r, const stru
     return identity_token_issuer_check(issuer, r->arena);
 }
 
-static void read_issuers(const struct config_oauth_reading *r, const struct yaml_node *list,
+static void read_issuers(const struct config_reading *r, const struct yaml_node *list,
                          struct config *config)
 {
     struct identity_token_issuer *issuers =
@@ -300,7 +300,7 @@ static void read_issuers(const struct config_oauth_reading *r, const struct yaml
     }
 }
 
-void config_read_foreign(const struct config_oauth_reading *reading, const struct yaml_node *auth,
+void config_read_foreign(const struct config_reading *reading, const struct yaml_node *auth,
                          struct config *config)
 {
     if (!auth || auth->kind != YAML_MAP)

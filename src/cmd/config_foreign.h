@@ -8,13 +8,13 @@
 #include "base/slice.h"
 
 struct config;
-struct config_oauth_reading;
+struct config_reading;
 struct json_out;
 struct yaml_node;
 
 /* Is this key, dotted, one of them? */
 bool config_is_foreign_list(struct slice name);
 /* `auth` is the group of the file, or NULL. */
-void config_read_foreign(const struct config_oauth_reading *reading, const struct yaml_node *auth,
+void config_read_foreign(const struct config_reading *reading, const struct yaml_node *auth,
                          struct config *config);
 void config_foreign_schema(struct json_out *o);

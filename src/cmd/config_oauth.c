@@ -59,14 +59,14 @@ bool config_is_oauth_list(struct slice name)
     return slice_eq(name, SLICE("oauth.clients")) || slice_eq(name, SLICE("oauth.scopes"));
 }
 
-static void complain(const struct config_oauth_reading *r, const struct yaml_node *at,
-                     const char *key, const char *why)
+static void complain(const struct config_reading *r, const struct yaml_node *at, const char *key,
+                     const char *why)
 {
     diag_add(r->diag, r->file, at->line, at->column, slice_cstr(key), SLICE_NULL, "%s", why);
 }
 
 /* A list, or one text, as texts with spaces between them. */
-static bool read_list(const struct config_oauth_reading *r, const struct yaml_node *value,
+static bool read_list(const struct config_reading *r, const struct yaml_node *value,
                       struct slice *ret)
 {
     struct buf out;
@@ -124,7 +124,7 @@ static bool put_word(struct buf *list, struct slice word)
 }
 
 struct scope_reading {
-    const struct config_oauth_reading *of;
+    const struct config_reading *of;
     struct config *config;
     struct buf roles, permissions;
 };
@@ -200,7 +200,7 @@ static void settle_scope(struct scope_reading *s, const struct yaml_node *value,
                  "[posts:read]`, or [\"*\"] for all that the person may");
 }
 
-static void read_scope(const struct config_oauth_reading *r, const struct yaml_node *value,
+static void read_scope(const struct config_reading *r, const struct yaml_node *value,
                        struct config *config, struct identity_scope *ret)
 {
     static const char key[] = "oauth.scopes";
@@ -227,7 +227,7 @@ static void read_scope(const struct config_oauth_reading *r, const struct yaml_n
         settle_scope(&s, value, ret);
 }
 
-static void read_scopes(const struct config_oauth_reading *r, const struct yaml_node *map,
+static void read_scopes(const struct config_reading *r, const struct yaml_node *map,
                         struct config *config)
 {
     static const char key[] = "oauth.scopes";
@@ -262,7 +262,7 @@ static bool read_grants(struct slice list, uint32_t *ret)
     return true;
 }
 
-static bool read_secret(const struct config_oauth_reading *r, const struct yaml_node *value,
+static bool read_secret(const struct config_reading *r, const struct yaml_node *value,
                         struct identity_client *client)
 {
     struct slice secret = value->kind == YAML_SCALAR ? r->expand(r->arg, value) : SLICE_NULL;
@@ -274,7 +274,7 @@ static bool read_secret(const struct config_oauth_reading *r, const struct yaml_
 }
 
 /* NULL: it was read. */
-static const char *read_member(const struct config_oauth_reading *r, const struct yaml_node *value,
+static const char *read_member(const struct config_reading *r, const struct yaml_node *value,
                                struct identity_client *client)
 {
     struct slice name = value->key->text, list;
@@ -299,7 +299,7 @@ static const char *read_member(const struct config_oauth_reading *r, const struc
     return "a client has id, name, secret, redirect_uris, grants, scopes and trusted";
 }
 
-static void read_client(const struct config_oauth_reading *r, const struct yaml_node *item,
+static void read_client(const struct config_reading *r, const struct yaml_node *item,
                         struct config *config, struct identity_client *client)
 {
     static const char key[] = "oauth.clients";
@@ -325,7 +325,7 @@ static void read_client(const struct config_oauth_reading *r, const struct yaml_
                  "the client %s", wrong);
 }
 
-static void read_clients(const struct config_oauth_reading *r, const struct yaml_node *list,
+static void read_clients(const struct config_reading *r, const struct yaml_node *list,
                          struct config *config)
 {
     static const char key[] = "oauth.clients";
@@ -346,7 +346,7 @@ static void read_clients(const struct config_oauth_reading *r, const struct yaml
     }
 }
 
-void config_read_oauth(const struct config_oauth_reading *reading, const struct yaml_node *oauth,
+void config_read_oauth(const struct config_reading *reading, const struct yaml_node *oauth,
                        struct config *config)
 {
     if (!oauth || oauth->kind != YAML_MAP)

@@ -29,7 +29,7 @@ struct draft {
 };
 
 struct reading {
-    const struct config_oauth_reading *of;
+    const struct config_reading *of;
     struct config *config;
     struct rights_role *roles;
     struct draft *drafts;
@@ -41,8 +41,8 @@ bool config_is_rights_map(struct slice name)
     return slice_eq(name, SLICE("roles")) || slice_eq(name, SLICE("permissions"));
 }
 
-static void complain(const struct config_oauth_reading *r, const struct yaml_node *at,
-                     struct slice key, struct slice hint, const char *why)
+static void complain(const struct config_reading *r, const struct yaml_node *at, struct slice key,
+                     struct slice hint, const char *why)
 {
     diag_add(r->diag, r->file, at->line, at->column, key, hint, "%s", why);
 }
@@ -64,7 +64,7 @@ static const struct yaml_node *item_next(const struct yaml_node *list, const str
     return list->kind == YAML_LIST ? item->next : NULL;
 }
 
-bool config_name_permission(const struct config_oauth_reading *r, const struct yaml_node *at,
+bool config_name_permission(const struct config_reading *r, const struct yaml_node *at,
                             struct slice pattern, struct slice key, struct config *config)
 {
     if (at->kind != YAML_SCALAR || !rights_is_pattern(pattern)) {
@@ -103,7 +103,7 @@ static const char *wrong_permission(const struct config *config, unsigned len,
     return NULL;
 }
 
-static void read_permissions(const struct config_oauth_reading *r, const struct yaml_node *map,
+static void read_permissions(const struct config_reading *r, const struct yaml_node *map,
                              struct config *config)
 {
     static const struct slice key = SLICE_INIT("permissions");
@@ -297,7 +297,7 @@ static bool begin_role(struct reading *r, const struct yaml_node *value)
     return true;
 }
 
-static void read_roles(const struct config_oauth_reading *of, const struct yaml_node *map,
+static void read_roles(const struct config_reading *of, const struct yaml_node *map,
                        struct config *config)
 {
     struct reading r = { .of = of, .config = config };
@@ -324,7 +324,7 @@ static void read_roles(const struct config_oauth_reading *of, const struct yaml_
     }
 }
 
-void config_read_rights(const struct config_oauth_reading *reading, const struct yaml_node *root,
+void config_read_rights(const struct config_reading *reading, const struct yaml_node *root,
                         struct config *config)
 {
     const struct yaml_node *permissions = yaml_get(root, SLICE("permissions"));

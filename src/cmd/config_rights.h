@@ -11,7 +11,7 @@
 
 struct arena;
 struct config;
-struct config_oauth_reading;
+struct config_reading;
 struct json_out;
 struct yaml_node;
 
@@ -24,11 +24,11 @@ struct config_named {
 /* Is this key, dotted, one of the maps? */
 bool config_is_rights_map(struct slice name);
 /* Before the lists of oauth, which name roles. */
-void config_read_rights(const struct config_oauth_reading *reading, const struct yaml_node *root,
+void config_read_rights(const struct config_reading *reading, const struct yaml_node *root,
                         struct config *config);
 /* Remember that `at` names a permission or pattern. False: it is none, and that is complained of.
  */
-bool config_name_permission(const struct config_oauth_reading *r, const struct yaml_node *at,
+bool config_name_permission(const struct config_reading *r, const struct yaml_node *at,
                             struct slice pattern, struct slice key, struct config *config);
 /* "Did you mean `moderator`?" */
 struct slice config_suggest_role(struct arena *arena, const struct rights *rights,

@@ -3,18 +3,16 @@
  * server.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/macros.h"
 #include "cmd/app.h"
+#include "cmd/scratch.h"
 #include "contract/contract.h"
 #include "http/http.h"
 #include "resource/resource.h"
 #include "site/site.h"
-#include "store/store.h"
 
 #define DOCUMENT_BYTES_MAX ((size_t)16 << 20)
 
@@ -23,32 +21,22 @@
 static int with_edge(const struct app_common *common, const char *verb, int (*fn)(struct app *app))
 {
     struct app app;
-    char folder[] = "/tmp/purlin-XXXXXX";
+    struct scratch scratch;
     int code = app_open_config(&app, common);
     if (code == CMD_OK)
         code = app_open_contracts(&app);
-    if (code == CMD_OK && !mkdtemp(folder)) {
-        (void)fprintf(stderr, "purlin %s: no temporary folder can be made\n", verb);
-        code = CMD_FAILED;
-    }
+    if (code == CMD_OK)
+        code = scratch_begin(&scratch, &app, verb);
     if (code != CMD_OK) {
         app_close(&app);
         return code;
     }
-    app.config.database_url = arena_printf(app.arena, "sqlite:%s/purlin.db", folder);
     code = app_open_store(&app, verb, true, false);
     if (code == CMD_OK)
         code = app_open_http(&app, verb, NULL, 0);
     if (code == CMD_OK)
         code = fn(&app);
-    app_close(&app);
-    static const char *const files[] = { "purlin.db", "purlin.db-wal", "purlin.db-shm" };
-    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        char path[64];
-        (void)snprintf(path, sizeof(path), "%s/%s", folder, files[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(folder);
+    scratch_end(&scratch, &app);
     return code;
 }
 

@@ -4,14 +4,13 @@
  * case and caller, and behind what fails, where it is said and why it came out otherwise.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/macros.h"
 #include "cmd/rules.h"
 #include "cmd/rules_file.h"
+#include "cmd/scratch.h"
 #include "contract/sql.h"
 #include "store/store.h"
 
@@ -154,27 +153,10 @@ static int open_database(struct app *app, const char *verb)
     return CMD_OK;
 }
 
-static int run_in(struct app *app, struct rules_call *call, struct testing *t, const char *folder)
-{
-    static const char *const files[] = { "rules.db", "rules.db-wal", "rules.db-shm" };
-    app->config.database_url = arena_printf(app->arena, "sqlite:%s/rules.db", folder);
-    int code = open_database(app, call->verb->name);
-    if (code == CMD_OK)
-        code = app_run_task(app, test_task, t);
-    app_close(app);
-    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        char path[64];
-        (void)snprintf(path, sizeof(path), "%s/%s", folder, files[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(folder);
-    return code;
-}
-
 int rules_test(struct app *app, struct rules_call *call)
 {
     struct testing t = { .number = 0 };
-    char folder[] = "/tmp/purlin-XXXXXX";
+    struct scratch scratch;
     if (call->words_len > 1)
         return cmd_usage_error(call->verb, "one file at a time");
     int code = app_open_config(app, &call->common);
@@ -187,9 +169,12 @@ int rules_test(struct app *app, struct rules_call *call)
                                                        SLICE_ARG(app->config.contracts));
     if (!rules_file_read(app, path, &t.file))
         return cmd_print_diag(&app->diag);
-    if (!mkdtemp(folder)) {
-        (void)fprintf(stderr, "purlin rules: no temporary folder can be made\n");
-        return CMD_FAILED;
-    }
-    return run_in(app, call, &t, folder);
+    code = scratch_begin(&scratch, app, call->verb->name);
+    if (code != CMD_OK)
+        return code;
+    code = open_database(app, call->verb->name);
+    if (code == CMD_OK)
+        code = app_run_task(app, test_task, &t);
+    scratch_end(&scratch, app);
+    return code;
 }

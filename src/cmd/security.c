@@ -100,11 +100,9 @@ void security_finish(struct app *app)
     (void)app_run_task(app, finish_task, NULL);
 }
 
-void security_note_export(void *arg, struct task *task, struct http_request *req,
-                          struct slice resource)
+void security_note_export(void *arg, struct http_request *req, struct slice resource)
 {
     struct app *app = arg;
-    (void)task;
     struct identity_audit_event event = { .act = IDENTITY_AUDIT_DATA_EXPORTED,
                                           .subject_kind = SLICE("resource"),
                                           .subject_id = resource };

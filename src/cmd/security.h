@@ -26,9 +26,8 @@ void security_stop(struct app *app, void (*ended)(void *arg), void *arg);
 /* When no loop runs any more: what was noted up to the last request. */
 void security_finish(struct app *app);
 
-/* Rows of a resource leave by the API: `arg` is the app. Any loop's thread; suspends. */
-void security_note_export(void *arg, struct task *task, struct http_request *req,
-                          struct slice resource);
+/* Rows of a resource leave by the API: `arg` is the app. Any loop's thread; never suspends. */
+void security_note_export(void *arg, struct http_request *req, struct slice resource);
 
 /* For tools: the database that the configuration names, its secret, the log, and the keys unless it
  * is read only. An exit status, having said what is wrong. */

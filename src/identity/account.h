@@ -41,6 +41,12 @@ struct identity_account {
     bool has_person; /* the row of the contract is there */
 };
 
+/* May somebody act as this account: it is not disabled, is not about to go, and has its person? */
+static inline bool identity_account_is_in_use(const struct identity_account *account)
+{
+    return !account->disabled_us && !account->delete_us && account->has_person;
+}
+
 /*
  * The form under which one address is one account: without spaces around it, lower case. RFC 5321
  * lets the part before the @ tell case apart; nobody's mail server does, and people type both.

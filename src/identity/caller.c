@@ -233,19 +233,18 @@ static enum status look_up_token(struct task *task, struct identity *identity, s
     return identity_oauth_narrow_by_id(task, identity, ret);
 }
 
-/* A user's key or certificate has that user's roles while their account is in order. */
-static enum status take_owner(struct task *task, struct identity *identity,
-                              struct identity_who *who)
+enum status identity_caller_take_owner(struct task *task, struct identity *identity,
+                                       struct identity_who *who)
 {
     struct identity_account account;
     enum status st = identity_account_by_user(task, identity, &who->user, &account);
-    bool is_in_order =
-        st == STATUS_OK && !account.disabled_us && !account.delete_us && account.has_person;
-    if (st == STATUS_NOT_FOUND || (st == STATUS_OK && !is_in_order))
+    if (st == STATUS_NOT_FOUND || (st == STATUS_OK && !identity_account_is_in_use(&account)))
         return STATUS_UNAUTHENTICATED;
+    if (st != STATUS_OK)
+        return st;
     who->roles = account.roles;
     who->roles_len = account.roles_len;
-    return st;
+    return STATUS_OK;
 }
 
 /* NOT_FOUND: whom the certificate stands for is not configured. */
@@ -275,7 +274,7 @@ static enum status look_up_certificate(struct task *task, struct http_request *r
         .permissions = found->scopes,
         .is_scoped = found->scopes.len > 0,
     };
-    return found->has_user ? take_owner(task, identity, ret) : STATUS_OK;
+    return found->has_user ? identity_caller_take_owner(task, identity, ret) : STATUS_OK;
 }
 
 static enum status look_up_key(struct task *task, struct http_request *req,
@@ -302,7 +301,7 @@ static enum status look_up_key(struct task *task, struct http_request *req,
     st = scopes_of(task_arena(task), &found, &ret->scope);
     ret->permissions = ret->scope; /* the same words */
     ret->is_scoped = ret->scope.len > 0;
-    return st == STATUS_OK && found.has_user ? take_owner(task, identity, ret) : st;
+    return st == STATUS_OK && found.has_user ? identity_caller_take_owner(task, identity, ret) : st;
 }
 
 static enum status look_up(struct task *task, struct http_request *req, struct identity *identity,

@@ -20,7 +20,11 @@ enum status identity__caller_open(struct identity *identity);
  */
 enum status identity_caller_find(struct task *task, struct identity *identity,
                                  struct http_request *req, struct identity_who *ret);
-/* The same where somebody has to: UNAUTHENTICATED with the problem set. */
+/* Give `who` the roles of the account `who->user`. UNAUTHENTICATED: it is not in use. Memory   in
+ * the task's arena. Context  suspends. */
+enum status identity_caller_take_owner(struct task *task, struct identity *identity,
+                                       struct identity_who *who);
+/* As identity_caller_find where somebody has to be: UNAUTHENTICATED with the problem set. */
 enum status identity_caller_require(struct task *task, struct identity *identity,
                                     struct http_request *req, struct identity_who *ret);
 /* ... and to have proved it within `fresh_us`: DENIED with the problem "identity/step-up", which

@@ -11,6 +11,7 @@
 #include "base/problem.h"
 #include "fiber/task.h"
 #include "identity/account.h"
+#include "identity/caller.h"
 #include "identity/foreign_claims.h"
 #include "identity/foreign_rows.h"
 #include "identity/issuer.h"
@@ -172,20 +173,13 @@ static enum status verify(struct task *task, const struct source *source, struct
 static enum status as_user(struct task *task, struct identity *identity, struct slice provider,
                            struct slice subject, struct identity_who *who)
 {
-    struct identity_account account;
     enum status st = identity_foreign_find(task, identity, provider, subject, &who->user);
-    if (st == STATUS_OK)
-        st = identity_account_by_user(task, identity, &who->user, &account);
     if (st == STATUS_NOT_FOUND)
         return STATUS_UNAUTHENTICATED;
     if (st != STATUS_OK)
         return st;
-    if (account.disabled_us || account.delete_us || !account.has_person)
-        return STATUS_UNAUTHENTICATED;
     who->has_user = true;
-    who->roles = account.roles;
-    who->roles_len = account.roles_len;
-    return STATUS_OK;
+    return identity_caller_take_owner(task, identity, who);
 }
 
 static enum status read_who(struct task *task, struct identity *identity,

@@ -80,7 +80,7 @@ static enum status check_target(struct task *task, const struct identity *identi
 {
     if (is_same(&who->user, &account->user))
         return problem_set(task, STATUS_CONFLICT, "identity/yourself", "That is you already.");
-    if (account->disabled_us || account->delete_us || !account->has_person)
+    if (!identity_account_is_in_use(account))
         return problem_set(task, STATUS_CONFLICT, "identity/disabled",
                            "This account is not in use: nobody can act as that person.");
     if (is_powerful(identity, account) && !identity->options.impersonate_admins)

@@ -142,8 +142,7 @@ static enum status begin(struct export *e)
     struct resource_call *call = e->call;
     bool csv = e->plan->format == RESOURCE_FORMAT_CSV;
     if (call->engine->on_export)
-        call->engine->on_export(call->engine->on_export_arg, call->task, call->req,
-                                call->info->contract->name);
+        call->engine->on_export(call->engine->on_export_arg, call->req, call->info->contract->name);
     http_header_add(call->req, SLICE("Content-Disposition"),
                     arena_printf(call->arena, "attachment; filename=\"%.*s.%s\"",
                                  SLICE_ARG(call->info->contract->name), csv ? "csv" : "ndjson"));

@@ -37,9 +37,8 @@ struct resource_options {
     unsigned expand_depth_max;  /* 0: 3 */
     int64_t idempotency_ttl_us; /* 0: 24 h */
     bool require_if_match;      /* PUT, PATCH, DELETE without If-Match: 428 */
-    /* Told when an export of rows begins to be sent; may suspend. May be NULL. */
-    void (*on_export)(void *arg, struct task *task, struct http_request *req,
-                      struct slice resource);
+    /* Told when an export of rows begins to be sent; does not suspend. May be NULL. */
+    void (*on_export)(void *arg, struct http_request *req, struct slice resource);
     void *on_export_arg;
     /* A row was deleted for its readers (also where it can be restored): what hangs on it beside
      * the contracts goes in the same write. What it returns is the write's. May be NULL. */

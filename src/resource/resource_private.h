@@ -173,8 +173,7 @@ struct resource_engine {
     unsigned limit_default, limit_max, batch_max, expand_depth_max;
     int64_t idempotency_ttl_us;
     bool require_if_match;
-    void (*on_export)(void *arg, struct task *task, struct http_request *req,
-                      struct slice resource);
+    void (*on_export)(void *arg, struct http_request *req, struct slice resource);
     void *on_export_arg;
     enum status (*on_delete)(void *arg, struct store_tx *tx, const struct contract *contract,
                              const struct uuid *id);
