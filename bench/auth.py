@@ -9,11 +9,12 @@ import threading
 import time
 
 from contenders import copy_of_db, prepared, purlin_server
-from harness import LOAD_CORE, ROOT, WORK, interleave, wrk
+from harness import LOAD_CORE, ROOT, WORK, instructions, interleave, wrk
 from report import keep, row, title, verdict
 import report
 
 PASSWORD = "correct horse battery staple"
+ISSUER = {"PURLIN_AUTH_ISSUER": "http://bench.test"}  # of servers on different ports: a token of one is good at the next
 PEOPLE = """resource: users
 fields:
   display_name: { type: string, min: 1, max: 60, required: true }
@@ -75,10 +76,24 @@ def parallel_logins(server, people, rounds, seconds):
     return found
 
 
+def count_instructions(db, token, paths):
+    """CPU of two runs differs by what else the machine does; instructions do not."""
+    requests = [("GET", path, None) for path in paths[:500]]
+    cost = {}
+    for name, headers in (("without", {}), ("with", token)):
+        cost[name] = instructions(lambda: purlin_server("purlin-callgrind", db, contracts(), ISSUER), requests, headers=headers)
+        if cost[name] is None:
+            return
+        print(f"  {name + ' a token':34}{cost[name]:12,.0f} instructions", flush=True)
+    keep("auth", {"instructions": cost})
+    verdict("auth", "instructions, with / without", cost["with"] / cost["without"], 1.1, True)
+
+
 def bench_auth():
     title("auth", "GET /api/v1/posts/{id} with a bearer token beside the same without, 64 connections")
-    files, _, _ = prepared()
-    with purlin_server(db=copy_of_db("auth"), contracts=contracts()) as server:
+    files, paths, _ = prepared()
+    db = copy_of_db("auth")
+    with purlin_server(db=db, contracts=contracts(), env=ISSUER) as server:
         tokens = sign_up(server, "reader")
         bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
         seconds = report.options.seconds
@@ -117,3 +132,5 @@ def bench_auth():
         verdict("auth", "p99 of reads beside logins", beside["p99_ms"], 20, True, " ms")
         verdict("auth", "refusals without Retry-After", sum(not told for _, told, _ in found), 0, True)
     keep("auth", results)
+    if not report.options.no_counts:
+        count_instructions(db, bearer, paths["row"])

@@ -222,12 +222,12 @@ def interleave(rounds, contenders):
 
 # -- what does not depend on the machine -------------------------------------------------------------------
 
-def repeat_requests(server, n, requests):
+def repeat_requests(server, n, requests, headers=None):
     """n requests on one connection, from a list of (method, path, body)."""
     conn = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     for i in range(n):
         method, path, body = requests[i % len(requests)]
-        conn.request(method, path, body=body, headers={"Content-Type": "application/json"} if body else {})
+        conn.request(method, path, body=body, headers={**({"Content-Type": "application/json"} if body else {}), **(headers or {})})
         response = conn.getresponse()
         response.read()
         if response.status >= 300:
@@ -235,7 +235,7 @@ def repeat_requests(server, n, requests):
     conn.close()
 
 
-def instructions(make_server, requests, few=200, many=1200):
+def instructions(make_server, requests, few=200, many=1200, headers=None):
     """Per request: the difference between a short and a long life under callgrind, start and stop cancelling out."""
     if shutil.which("valgrind") is None:
         return None
@@ -246,7 +246,7 @@ def instructions(make_server, requests, few=200, many=1200):
             server = make_server()
             server.prefix = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "-q")
             server.start(timeout=180)
-            repeat_requests(server, n, requests)
+            repeat_requests(server, n, requests, headers)
             server.stop()
             total = 0
             for name in os.listdir(folder):
