@@ -2,8 +2,6 @@
  * What SQL can say of a contract's constraints, as named CHECKs and DEFAULTs. A CHECK passes when
  * it is NULL, so few of them need to speak of null.
  */
-#include <stdio.h>
-
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/macros.h"
@@ -108,16 +106,42 @@ static void check_values(const struct checks *k, const char *kind)
     buf_put_lit(k->out, " IS NULL END)");
 }
 
-/* `head` and `tail` around the column make what is bounded. */
-static void check_range(const struct checks *k, const char *head, const char *tail)
+static void check_range(const struct checks *k)
 {
-    char least[16], most[16];
-    (void)snprintf(least, sizeof(least), "%s >= ", tail);
-    (void)snprintf(most, sizeof(most), "%s <= ", tail);
     if (k->field->has_min)
-        check_i64(k, "min", head, least, k->field->min_i64);
+        check_i64(k, "min", "", " >= ", k->field->min_i64);
     if (k->field->has_max)
-        check_i64(k, "max", head, most, k->field->max_i64);
+        check_i64(k, "max", "", " <= ", k->field->max_i64);
+}
+
+/* SQLite knows a text's bytes but counts its characters one by one: they are only asked for where
+ * the bytes leave it open. */
+static void check_length(const struct checks *k, const char *kind, const char *op, int64_t bytes,
+                         int64_t characters)
+{
+    check_open(k, kind);
+    buf_put_lit(k->out, "length(CAST(");
+    put_column(k);
+    buf_printf(k->out, " AS BLOB)) %s ", op);
+    buf_put_i64(k->out, bytes);
+    buf_put_lit(k->out, " OR length(");
+    put_column(k);
+    buf_printf(k->out, ") %s ", op);
+    buf_put_i64(k->out, characters);
+    buf_putc(k->out, ')');
+}
+
+#define CHARACTER_BYTES_MAX 4
+
+static void check_text(const struct checks *k)
+{
+    const struct contract_field *f = k->field;
+    if (f->has_min && f->min_i64 == 1)
+        check(k, "min", "", " <> ''");
+    else if (f->has_min)
+        check_length(k, "min", ">=", f->min_i64 * CHARACTER_BYTES_MAX, f->min_i64);
+    if (f->has_max)
+        check_length(k, "max", "<=", f->max_i64, f->max_i64);
 }
 
 /* json_valid of null is false in some versions of SQLite, so here null is spoken of. */
@@ -199,7 +223,7 @@ void sql__checks(struct buf *out, const struct contract *c, const struct contrac
     switch (f->type) {
     case CONTRACT_INTEGER:
     case CONTRACT_TIME:
-        check_range(&k, "", "");
+        check_range(&k);
         return;
     case CONTRACT_NUMBER:
         check_number(&k);
@@ -228,14 +252,14 @@ void sql__checks(struct buf *out, const struct contract *c, const struct contrac
         return;
     case CONTRACT_MONEY:
         if (col == &c->columns[f->column])
-            check_range(&k, "", "");
+            check_range(&k);
         else
             check_money(&k);
         return;
     case CONTRACT_COUNT:
         return;
     default:
-        check_range(&k, "length(", ")");
+        check_text(&k);
     }
 }
 

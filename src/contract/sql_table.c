@@ -255,8 +255,8 @@ static void placeholder_text(struct buf *out, const struct sql_column *column)
         struct slice least = between(column->definition, " >= '", '\'');
         sql__text(out, least.len ? least : SLICE("1970-01-01"));
     } else {
-        struct slice least = between(column->definition, ") >= ", ')');
-        struct slice exact = between(column->definition, ") = ", ')');
+        struct slice least = between(column->definition, "\") >= ", ')');
+        struct slice exact = between(column->definition, "\") = ", ')');
         least = least.len ? least : exact;
         buf_printf(out, "printf('%%0%.*sd', \"" CONTRACT_SQL_ROW "\")",
                    (int)(least.len ? least.len : 1), least.len ? least.data : "1");

@@ -58,6 +58,7 @@ struct loop {
 
     struct loop_post *posted; /* atomic; newest first */
     bool stopping;            /* atomic */
+    struct loop_post *later;  /* of loop_later, the last one asked for first */
 
     uv_loop_t uv;
     uv_async_t async;     /* something was posted, or stop */

@@ -180,6 +180,32 @@ static void on_async(uv_async_t *handle)
         uv_stop(&loop->uv);
 }
 
+void loop_later(struct loop *loop, struct loop_post *post)
+{
+    post->next = loop->later;
+    loop->later = post;
+}
+
+void loop_later_stop(struct loop *loop, struct loop_post *post)
+{
+    for (struct loop_post **at = &loop->later; *at; at = &(*at)->next) {
+        if (*at == post) {
+            *at = post->next;
+            return;
+        }
+    }
+}
+
+/* What is asked for meanwhile runs too. */
+static void run_later(struct loop *loop)
+{
+    while (loop->later) {
+        struct loop_post *post = loop->later;
+        loop->later = post->next;
+        post->fn(post);
+    }
+}
+
 /* -- the turn ---------------------------------------------------------------------------------- */
 
 static void on_idle(uv_idle_t *handle)
@@ -192,6 +218,7 @@ static void on_prepare(uv_prepare_t *handle)
     struct loop *loop = handle->data;
     COUNT_ADD(loop->counts.iterations, 1);
     task__run_ready(loop);
+    run_later(loop);
     for (unsigned i = 0; i < loop->hooks_len; i++)
         loop->hooks[i].fn(loop->hooks[i].arg);
     /* Still ready: tasks that yielded, or that a hook woke. Look for I/O without waiting, then go
@@ -211,6 +238,7 @@ static void on_check(uv_check_t *handle)
 {
     struct loop *loop = handle->data;
     loop->polled_us = loop_now_us(loop);
+    run_later(loop);
     task__run_ready(loop);
 }
 

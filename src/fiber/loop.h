@@ -65,6 +65,15 @@ struct loop_post {
 void loop_post(struct loop *loop, struct loop_post *post);
 
 /*
+ * Have fn(post) run once, still in this turn: when the callbacks of the poll have returned, before
+ * any task that they made ready; asked for by a task or a timer, when all ready tasks have run. For
+ * what is cheaper done for many at once. The node is the caller's until fn runs; asking again
+ * meanwhile is not allowed. Own thread.
+ */
+void loop_later(struct loop *loop, struct loop_post *post);
+void loop_later_stop(struct loop *loop, struct loop_post *post); /* harmless when not asked for */
+
+/*
  * Hooks of one loop: `before_poll` runs when the loop has done all ready work and is about to wait
  * (end read snapshots, flush), and each turn too while some task does nothing but yield. Register
  * before loop_run or on the own thread; at most 8.

@@ -138,7 +138,7 @@ void net__conn_close(struct net_conn *c)
         return;
     c->state = NET__CLOSED;
     struct net_exchange *x = c->x;
-    if (x && (c->out_first || s->writer == c))
+    if (x && (c->out_first || s->writer == c || c->held))
         x->cut = true;
     net__write_drop(c);
     net__secure_end(c);
@@ -444,6 +444,8 @@ void net__conn_run(struct net_conn *c)
     if (c->state == NET__HEAD) {
         c->running = true;
         int64_t now_us = clock_mono_us();
+        if (s->held.len > 0 && now_us - s->held.since_us > NET__HELD_US)
+            net__held_send(s);
         /* A peer that does not take its answers gets no more of them for now. */
         while (c->state == NET__HEAD && c->out_bytes <= s->limits.send_bytes_max) {
             struct slice unread = net__conn_unread(c);
@@ -451,13 +453,16 @@ void net__conn_run(struct net_conn *c)
                 break;
             /* Several answers leave in one write; the last one leaves before its log line is
              * written. */
-            if (net__conn_unread(c).len == 0)
+            bool is_last = net__conn_unread(c).len == 0;
+            bool is_whole = c->x->answer == NET__ANSWER_DONE;
+            if (is_last && !(is_whole && net__hold(c)))
                 net__flush(c);
             if (!net__exchange_settle(c->x))
                 break;
         }
         c->running = false;
-        net__flush(c);
+        if (!c->held)
+            net__flush(c);
         if (c->state == NET__H2)
             net__conn_resume(c); /* what it asked for while this was on the stack */
     }

@@ -113,6 +113,7 @@ struct net_conn {
     struct loop_post resume;
     enum net__state state;
     bool resuming;      /* resume is posted */
+    bool held;          /* its answer waits among the server's held ones */
     bool running;       /* net__conn_run is on the stack */
     bool stopped;       /* reading is */
     bool close_after;   /* the answer in hand is the last one */
@@ -194,6 +195,28 @@ struct net__listener {
 
 struct net__greeting; /* net/greeting.c */
 
+/*
+ * Whole answers that wait for the end of the turn, to leave one right after the other. A peer on
+ * this machine is woken by the first and takes the rest without being woken again, which costs more
+ * than all else about a write.
+ */
+#define NET__HELD_MAX 16u
+#define NET__HELD_BYTES ((size_t)32 * 1024)
+/* None waits longer than this while requests go on being taken up. */
+#define NET__HELD_US ((int64_t)500)
+
+struct net__held {
+    char *bytes;
+    struct {
+        struct net_conn *conn; /* NULL: it was closed */
+        uint32_t end;          /* of its answer in `bytes` */
+    } answers[NET__HELD_MAX];
+    unsigned len;
+    int64_t since_us; /* when the first came to wait */
+    bool is_sending;
+    struct loop_post later;
+};
+
 struct net_server {
     struct loop *loop;
     struct net_server_options options;
@@ -222,6 +245,7 @@ struct net_server {
     char *write_buffer; /* answers of `writer`, not yet given to the kernel */
     size_t write_len;
     struct net_conn *writer;
+    struct net__held held;
     struct net__h2_server *h2; /* NULL until somebody speaks it */
     int64_t date_until_us;
     char date[40]; /* "Date: ...\r\n" */
@@ -307,7 +331,11 @@ void net__put(struct net_conn *c, const char *data, size_t len);
 /* Room for `len` contiguous bytes (at most NET__BUFFER_BYTES), NULL when the connection is closed;
  * add what was used to server->write_len. */
 char *net__reserve(struct net_conn *c, size_t len);
+/* Send what was gathered, and before it what is held. */
 void net__flush(struct net_conn *c);
+/* Keep the gathered answer, a whole one, for the end of the turn. False: it must be flushed. */
+bool net__hold(struct net_conn *c);
+void net__held_send(struct net_server *s); /* all of them, now */
 /* Send bytes as they are, after what is queued. */
 void net__write_raw(struct net_conn *c, const char *data, size_t len);
 /* Flush with `body` (of the exchange's answer) behind what was gathered, without copying it. */

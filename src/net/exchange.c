@@ -50,7 +50,7 @@ void net__exchange_refuse(struct net_exchange *x, const struct net_refusal *refu
 bool net__exchange_settle(struct net_exchange *x)
 {
     struct net_conn *c = x->conn;
-    if (x->answer != NET__ANSWER_DONE || x->holds > 0 || x->body_in_queue)
+    if (x->answer != NET__ANSWER_DONE || x->holds > 0 || x->body_in_queue || c->held)
         return false;
     const struct net_server_options *o = &c->server->options;
     o->on_done(x, o->arg);
@@ -86,7 +86,8 @@ static void answered(struct net_exchange *x)
     if (c->running)
         return; /* net__conn_run flushes and settles */
     x->holds++; /* a failing flush closes the connection, and that would settle it under us */
-    net__flush(c);
+    if (!net__hold(c))
+        net__flush(c);
     x->holds--;
     (void)net__exchange_settle(x); /* else the last hold or the last byte does it */
 }

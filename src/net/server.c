@@ -146,6 +146,7 @@ static struct net_http2 http2_of(const struct net_http2 *given)
 
 static void server_free(struct net_server *s)
 {
+    loop_later_stop(s->loop, &s->held.later);
     for (struct net_conn *c = s->free_conns, *next; c; c = next) {
         next = c->next;
         free(c);
@@ -161,6 +162,7 @@ static void server_free(struct net_server *s)
     net__h2_server_free(s->h2);
     free(s->read_buffer);
     free(s->write_buffer);
+    free(s->held.bytes);
     free(s);
 }
 
@@ -192,12 +194,13 @@ static struct net_server *server_new(struct loop *loop, const struct net_server_
     s->read_bytes = MIN(NET__BUFFER_BYTES, s->block_bytes);
     s->read_buffer = malloc(s->read_bytes);
     s->write_buffer = malloc(NET__BUFFER_BYTES);
+    s->held.bytes = malloc(NET__HELD_BYTES);
     s->gate = options->gate;
     const struct net_gate_options own = { .connections_max = s->limits.connections_max };
     if (!s->gate)
         s->owns_gate = net_gate_new(&own, &s->gate) == STATUS_OK;
     bool has_tls = !options->tls || net__secure_server_init(s);
-    if (!s->read_buffer || !s->write_buffer || !s->gate || !has_tls) {
+    if (!s->read_buffer || !s->write_buffer || !s->held.bytes || !s->gate || !has_tls) {
         server_free(s);
         return NULL;
     }

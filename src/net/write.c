@@ -152,6 +152,11 @@ void net__write_drop(struct net_conn *c)
         s->writer = NULL;
         s->write_len = 0;
     }
+    for (unsigned i = 0; c->held && i < s->held.len; i++) {
+        if (s->held.answers[i].conn == c)
+            s->held.answers[i].conn = NULL;
+    }
+    c->held = false;
     for (struct net__block *b = c->out_first, *next; b; b = next) {
         next = b->next;
         if (!b->in_flight) /* else libuv's, until it calls back */
@@ -176,6 +181,14 @@ static ssize_t try_write(struct net_conn *c, uv_buf_t *bufs, unsigned n)
     return rc;
 }
 
+/* Bytes of an answer are lost, and with them the connection. */
+static void lose(struct net_conn *c)
+{
+    if (c->x)
+        c->x->cut = true;
+    net__conn_close(c);
+}
+
 void net__write_raw(struct net_conn *c, const char *data, size_t len)
 {
     union {
@@ -185,7 +198,7 @@ void net__write_raw(struct net_conn *c, const char *data, size_t len)
     uv_buf_t buf = uv_buf_init(from.base, (unsigned)len);
     ssize_t n = c->state == NET__CLOSED ? -1 : try_write(c, &buf, 1);
     if (n < 0) {
-        net__conn_close(c);
+        lose(c);
     } else if ((size_t)n < len) {
         queue_copy(c, data + n, len - (size_t)n);
         write_start(c);
@@ -205,57 +218,50 @@ static void queue_body(struct net_conn *c, struct slice rest)
     write_start(c);
 }
 
-/* Seal what was gathered and a body behind it, and send it: as much of it as the kernel takes, and
- * no more than one buffer beyond that. */
-static void flush_sealed(struct net_conn *c, struct slice body)
+/* Seal some bytes and a body behind them, and send it: as much of it as the kernel takes, and no
+ * more than one buffer beyond that. False: the connection is lost. */
+static bool send_sealed(struct net_conn *c, struct slice bytes, struct slice body)
 {
     struct net_server *s = c->server;
-    struct slice parts[2] = { slice_of(s->write_buffer, s->write_len), body };
+    struct slice parts[2] = { bytes, body };
     do {
         struct net__tls_sink sink = net__secure_sink(s);
         enum net__tls_result result = NET__TLS_DONE;
         for (unsigned i = 0; i < 2 && result == NET__TLS_DONE; i++)
             result = net__tls_seal(&c->secure->engine, &parts[i], &sink);
         if (result == NET__TLS_FAILED) {
-            net__conn_close(c);
-            return;
+            lose(c);
+            return false;
         }
         net__write_raw(c, sink.data, sink.len);
         if (c->state == NET__CLOSED)
-            return;
+            return false;
     } while (parts[0].len > 0 || (parts[1].len > 0 && !c->out_first));
-    s->writer = NULL;
-    s->write_len = 0;
     if (parts[1].len > 0)
         queue_body(c, parts[1]);
+    return true;
+}
+
+static void send_bytes(struct net_conn *c, struct slice bytes)
+{
+    if (c->secure)
+        (void)send_sealed(c, bytes, SLICE_NULL); /* lost: it is closed */
+    else
+        net__write_raw(c, bytes.data, bytes.len);
 }
 
 void net__flush(struct net_conn *c)
 {
     struct net_server *s = c->server;
+    if (c->held)
+        net__held_send(s);
     if (s->writer != c)
         return;
     size_t len = s->write_len;
-    if (len == 0) {
-        s->writer = NULL;
-        return;
-    }
-    if (c->secure) {
-        flush_sealed(c, SLICE_NULL);
-        return;
-    }
-    uv_buf_t buf = uv_buf_init(s->write_buffer, (unsigned)len);
-    ssize_t n = try_write(c, &buf, 1);
-    if (n < 0) {
-        net__conn_close(c);
-        return;
-    }
     s->writer = NULL;
     s->write_len = 0;
-    if (UNLIKELY((size_t)n < len)) {
-        queue_copy(c, s->write_buffer + n, len - (size_t)n);
-        write_start(c);
-    }
+    if (len > 0)
+        send_bytes(c, slice_of(s->write_buffer, len));
 }
 
 char *net__reserve(struct net_conn *c, size_t len)
@@ -291,27 +297,84 @@ void net__flush_with(struct net_conn *c, struct slice body)
     struct net_server *s = c->server;
     if (c->state == NET__CLOSED || !net__reserve(c, 0))
         return;
+    size_t head_len = s->write_len;
+    s->writer = NULL;
+    s->write_len = 0;
     if (c->secure) {
-        flush_sealed(c, body);
+        (void)send_sealed(c, slice_of(s->write_buffer, head_len), body); /* lost: it is closed */
         return;
     }
     union {
         const char *constant;
         char *base;
     } data = { .constant = body.data }; /* as in write_start */
-    uv_buf_t bufs[2] = { uv_buf_init(s->write_buffer, (unsigned)s->write_len),
+    uv_buf_t bufs[2] = { uv_buf_init(s->write_buffer, (unsigned)head_len),
                          uv_buf_init(data.base, (unsigned)body.len) };
     ssize_t n = try_write(c, bufs, 2);
     if (n < 0) {
-        net__conn_close(c);
+        lose(c);
         return;
     }
-    size_t sent = (size_t)n, head_len = s->write_len;
-    s->writer = NULL;
-    s->write_len = 0;
+    size_t sent = (size_t)n;
     if (sent == head_len + body.len)
         return;
     if (sent < head_len)
         queue_copy(c, s->write_buffer + sent, head_len - sent);
     queue_body(c, slice_from(body, sent > head_len ? sent - head_len : 0));
+}
+
+/* -- held answers
+ * ---------------------------------------------------------------------------------------- */
+
+static void on_later(struct loop_post *post)
+{
+    net__held_send(CONTAINER_OF(post, struct net_server, held.later));
+}
+
+bool net__hold(struct net_conn *c)
+{
+    struct net_server *s = c->server;
+    struct net__held *h = &s->held;
+    uint32_t at = h->len > 0 ? h->answers[h->len - 1].end : 0;
+    /* What goes on while they are sent would wait behind the last of them. */
+    if (s->writer != c || s->write_len > NET__HELD_BYTES - at || c->out_first || h->is_sending)
+        return false;
+    if (h->len == 0) {
+        h->since_us = clock_mono_us();
+        h->later.fn = on_later;
+        loop_later(s->loop, &h->later);
+    }
+    memcpy(h->bytes + at, s->write_buffer, s->write_len);
+    h->answers[h->len].conn = c;
+    h->answers[h->len++].end = at + (uint32_t)s->write_len;
+    s->writer = NULL;
+    s->write_len = 0;
+    c->held = true;
+    if (h->len == NET__HELD_MAX)
+        net__held_send(s);
+    return true;
+}
+
+void net__held_send(struct net_server *s)
+{
+    struct net__held *h = &s->held;
+    if (h->is_sending || h->len == 0)
+        return;
+    h->is_sending = true;
+    loop_later_stop(s->loop, &h->later);
+    uint32_t start = 0;
+    for (unsigned i = 0; i < h->len; i++) {
+        struct net_conn *c = h->answers[i].conn;
+        uint32_t end = h->answers[i].end;
+        if (c) {
+            h->answers[i].conn = NULL;
+            c->held = false;
+            send_bytes(c, slice_of(h->bytes + start, end - start));
+            if (c->state != NET__CLOSED && c->x && !c->running)
+                (void)net__exchange_settle(c->x); /* else the last hold or the last byte does it */
+        }
+        start = end;
+    }
+    h->len = 0;
+    h->is_sending = false;
 }

@@ -279,10 +279,7 @@ static void prepare(struct batch *b, struct item *item)
         item->failure = st;
     if (item->op.verb != RESOURCE_CREATE)
         return;
-    char id[UUID_TEXT_LEN];
-    uuid_format(&item->op.id, id);
-    item->location = arena_printf(b->call->arena, "%.*s/%.*s", SLICE_ARG(item->op.info->path),
-                                  (int)UUID_TEXT_LEN, id);
+    item->location = resource__location(item->op.info, &item->op.id, b->call->arena);
 }
 
 static enum status read_operations(struct batch *b, const json_t *body)

@@ -142,10 +142,7 @@ enum status resource__create(struct resource_call *call)
     struct write w = { 0 };
     op_init(call, RESOURCE_CREATE, &w.op);
     w.op.id = uuid_v7();
-    char id[UUID_TEXT_LEN];
-    uuid_format(&w.op.id, id);
-    w.location =
-        arena_printf(call->arena, "%.*s/%.*s", SLICE_ARG(call->info->path), (int)UUID_TEXT_LEN, id);
+    w.location = resource__location(call->info, &w.op.id, call->arena);
     bool replayed;
     st = resource__idempotency_begin(call, body, &w.idempotency, &replayed);
     if (st == STATUS_OK && !replayed)

@@ -361,6 +361,9 @@ void resource__row_write_values(const struct resource_shape *shape,
                                 const struct store_value *values, struct buf *out);
 /* `"12-89abcdef01234567"` */
 struct slice resource__etag(int64_t version, struct slice representation, struct arena *arena);
+/* Where a row is found: `/api/v1/posts/01890a5d-...`; empty when the arena is full. */
+struct slice resource__location(const struct resource_info *info, const struct uuid *id,
+                                struct arena *arena);
 /* Does If-Match (RFC 9110 13.1.1) allow a row of this version? Only the part before the dash is
  * compared. */
 bool resource__if_match_allows(struct slice header, int64_t version);

@@ -40,6 +40,19 @@ struct slice resource__etag(int64_t version, struct slice representation, struct
     return buf_slice(&b);
 }
 
+struct slice resource__location(const struct resource_info *info, const struct uuid *id,
+                                struct arena *arena)
+{
+    char text[UUID_TEXT_LEN];
+    uuid_format(id, text);
+    struct buf b;
+    buf_init(&b, arena, info->path.len + 1 + sizeof(text), info->path.len + 1 + sizeof(text));
+    buf_put_slice(&b, info->path);
+    buf_putc(&b, '/');
+    buf_put(&b, text, sizeof(text));
+    return buf_status(&b) == STATUS_OK ? buf_slice(&b) : SLICE_NULL;
+}
+
 /* Take one entity tag off the list; false at its end. What is no entity tag is passed over up to
  * the next comma. */
 static bool next_tag(struct slice *rest, bool *ret_weak, struct slice *ret_opaque)

@@ -29,7 +29,7 @@
  * loop has become idle; when none had, after twice as long: each look takes the processor from a
  * loop. */
 #define PACE_FROM 4u
-#define PACE_US (9 * CLOCK_MS)
+#define PACE_US (12 * CLOCK_MS)
 #define PACE_REST_US (4 * CLOCK_MS)
 #define PACE_LOOK_US CLOCK_MS
 /* A batch is ended after this long, so that one slow write does not hold up many. */

@@ -164,12 +164,44 @@ static void test_sql_schema_is_the_same_each_time(void **state)
     assert_non_null(strstr(again.data, "    \"title\" TEXT NOT NULL DEFAULT 'it''s',\n"));
     assert_non_null(strstr(again.data,
                            "    \"name\" TEXT NOT NULL CONSTRAINT \"users_name_min\" CHECK "
-                           "(length(\"name\") >= 2) CONSTRAINT \"users_name_max\" CHECK "
-                           "(length(\"name\") <= 5),\n"));
+                           "(length(CAST(\"name\" AS BLOB)) >= 8 OR length(\"name\") >= 2) "
+                           "CONSTRAINT \"users_name_max\" CHECK "
+                           "(length(CAST(\"name\" AS BLOB)) <= 5 OR length(\"name\") <= 5),\n"));
     assert_non_null(strstr(again.data,
                            "    \"post\" BLOB NOT NULL CONSTRAINT \"comments_post_uuid\" CHECK "
                            "(length(\"post\") = 16) REFERENCES \"posts\" (\"id\") ON DELETE "
                            "CASCADE,\n"));
+}
+
+/* Two to five characters, of one to four bytes each. */
+static void test_sql_checks_count_characters(void **state)
+{
+    static const struct {
+        const char *name, *constraint;
+    } cases[] = {
+        { "a", "users_name_min" },
+        { "\u00e4", "users_name_min" },
+        { "\U0001f600", "users_name_min" },
+        { "ab", NULL },
+        { "\u00e4\u00f6", NULL },
+        { "\U0001f600\U0001f600", NULL },
+        { "abcde", NULL },
+        { "\u00e4\u00f6\u00fc\u00df\u00e9", NULL },
+        { "\U0001f600\U0001f600\U0001f600\U0001f600\U0001f600", NULL },
+        { "abcdef", "users_name_max" },
+        { "\u00e4\u00f6\u00fc\u00df\u00e9\u00e8", "users_name_max" },
+        { "\U0001f600\U0001f600\U0001f600\U0001f600\U0001f600\U0001f600", "users_name_max" },
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char value[100];
+        snprintf(value, sizeof(value), ", '%s'", cases[i].name);
+        int rc = put(f->db, "users", (int)i + 1, ", name", value);
+        if ((rc == SQLITE_OK) != (cases[i].constraint == NULL))
+            fail_msg("%s: %s", cases[i].name, sqlite3_errmsg(f->db));
+        if (cases[i].constraint && !strstr(sqlite3_errmsg(f->db), cases[i].constraint))
+            fail_msg("%s: %s", cases[i].name, sqlite3_errmsg(f->db));
+    }
 }
 
 static void test_sql_checks_hold_the_constraints(void **state)
@@ -419,6 +451,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sql_schema_is_the_same_each_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sql_checks_count_characters, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sql_checks_hold_the_constraints, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sql_unique_values_are_free_again_after_soft_delete,
                                         setup, teardown),

@@ -294,6 +294,82 @@ static void test_loop_hook_runs_before_the_poll(void **state)
     assert_true(h.task_ran);
 }
 
+struct later {
+    struct fixture *fixture;
+    struct loop_post post, first, second, dropped;
+    unsigned order[3], len;
+};
+
+static void on_later_first(struct loop_post *post)
+{
+    struct later *l = CONTAINER_OF(post, struct later, first);
+    l->order[l->len++] = 1;
+    loop_later(l->fixture->loop, &l->second); /* from inside: it still runs in this turn */
+}
+
+static void on_later_second(struct loop_post *post)
+{
+    struct later *l = CONTAINER_OF(post, struct later, second);
+    l->order[l->len++] = 2;
+}
+
+static void on_later_dropped(struct loop_post *post)
+{
+    (void)post;
+    fail_msg("it was taken back");
+}
+
+static void note_task(struct task *task, void *arg)
+{
+    struct later *l = arg;
+    (void)task_yield(task);
+    l->order[l->len++] = 3;
+    loop_stop(l->fixture->loop);
+}
+
+/* A callback of the poll: what it leaves for later runs before the task that it made ready. */
+static void leave_for_later(struct loop_post *post)
+{
+    struct later *l = CONTAINER_OF(post, struct later, post);
+    struct loop *loop = l->fixture->loop;
+    spawn(loop, note_task, l);
+    loop_later(loop, &l->first);
+    loop_later(loop, &l->dropped);
+    loop_later_stop(loop, &l->dropped);
+    loop_later_stop(loop, &l->dropped);
+}
+
+static void test_loop_later_runs_between_callbacks_and_tasks(void **state)
+{
+    struct fixture *f = *state;
+    struct later l = { .fixture = f,
+                       .post.fn = leave_for_later,
+                       .first.fn = on_later_first,
+                       .second.fn = on_later_second,
+                       .dropped.fn = on_later_dropped };
+    loop_post(f->loop, &l.post);
+    loop_run(f->loop);
+    assert_int_equal(l.len, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(l.order[i], i + 1);
+}
+
+static void leave_from_task(struct task *task, void *arg)
+{
+    (void)task;
+    struct later *l = arg;
+    loop_later(l->fixture->loop, &l->second);
+}
+
+static void test_loop_later_of_a_task_runs_before_the_poll(void **state)
+{
+    struct fixture *f = *state;
+    struct later l = { .fixture = f, .second.fn = on_later_second };
+    spawn(f->loop, leave_from_task, &l);
+    run_to_end(f);
+    assert_int_equal(l.len, 1);
+}
+
 static void test_loop_slots_are_per_loop(void **state)
 {
     struct fixture *f = *state;
@@ -357,6 +433,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_loop_timer_starts_itself_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loop_sleeps_when_nothing_is_near, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loop_hook_runs_before_the_poll, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_loop_later_runs_between_callbacks_and_tasks, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_loop_later_of_a_task_runs_before_the_poll, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_loop_slots_are_per_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(test_loop_run_lets_closing_handles_finish, setup, teardown),
     };
