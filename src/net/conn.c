@@ -455,7 +455,8 @@ void net__conn_run(struct net_conn *c)
              * written. */
             bool is_last = net__conn_unread(c).len == 0;
             bool is_whole = c->x->answer == NET__ANSWER_DONE;
-            if (is_last && !(is_whole && net__hold(c)))
+            bool is_held = is_last && is_whole && net__hold(c);
+            if (!is_held && (is_last || s->write_body.len > 0))
                 net__flush(c);
             if (!net__exchange_settle(c->x))
                 break;

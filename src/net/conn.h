@@ -202,6 +202,7 @@ struct net__greeting; /* net/greeting.c */
  */
 #define NET__HELD_MAX 16u
 #define NET__HELD_BYTES ((size_t)32 * 1024)
+#define NET__HELD_BODY_MAX ((size_t)64 * 1024)
 /* None waits longer than this while requests go on being taken up. */
 #define NET__HELD_US ((int64_t)500)
 
@@ -209,7 +210,8 @@ struct net__held {
     char *bytes;
     struct {
         struct net_conn *conn; /* NULL: it was closed */
-        uint32_t end;          /* of its answer in `bytes` */
+        struct slice body;     /* behind its bytes; it lives in the exchange */
+        uint32_t end;          /* of its bytes in `bytes` */
     } answers[NET__HELD_MAX];
     unsigned len;
     int64_t since_us; /* when the first came to wait */
@@ -244,6 +246,7 @@ struct net_server {
     size_t read_bytes;
     char *write_buffer; /* answers of `writer`, not yet given to the kernel */
     size_t write_len;
+    struct slice write_body; /* of the same answer, behind them; it lives in the exchange */
     struct net_conn *writer;
     struct net__held held;
     struct net__h2_server *h2; /* NULL until somebody speaks it */
@@ -338,8 +341,8 @@ bool net__hold(struct net_conn *c);
 void net__held_send(struct net_server *s); /* all of them, now */
 /* Send bytes as they are, after what is queued. */
 void net__write_raw(struct net_conn *c, const char *data, size_t len);
-/* Flush with `body` (of the exchange's answer) behind what was gathered, without copying it. */
-void net__flush_with(struct net_conn *c, struct slice body);
+/* End the gathered answer with `body`, which is not copied: it lives as long as the exchange. */
+void net__put_body(struct net_conn *c, struct slice body);
 void net__write_drop(struct net_conn *c); /* forget everything unsent */
 void net__date_refresh(struct net_server *s);
 

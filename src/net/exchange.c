@@ -332,7 +332,7 @@ void net_send(struct net_exchange *x, const struct net_head *head, struct slice 
         if (body.len <= NET__COPY_MAX)
             net__put(c, body.data, body.len);
         else
-            net__flush_with(c, body);
+            net__put_body(c, body);
     }
     answered(x);
 }

@@ -145,13 +145,22 @@ static void queue_copy(struct net_conn *c, const char *data, size_t len)
     }
 }
 
+/* Nobody's answer is being gathered any more; what it was stays in the buffer. */
+static void gathered_take(struct net_server *s, struct slice *ret_bytes, struct slice *ret_body)
+{
+    *ret_bytes = slice_of(s->write_buffer, s->write_len);
+    *ret_body = s->write_body;
+    s->writer = NULL;
+    s->write_len = 0;
+    s->write_body = SLICE_NULL;
+}
+
 void net__write_drop(struct net_conn *c)
 {
     struct net_server *s = c->server;
-    if (s->writer == c) {
-        s->writer = NULL;
-        s->write_len = 0;
-    }
+    struct slice bytes, body;
+    if (s->writer == c)
+        gathered_take(s, &bytes, &body);
     for (unsigned i = 0; c->held && i < s->held.len; i++) {
         if (s->held.answers[i].conn == c)
             s->held.answers[i].conn = NULL;
@@ -219,8 +228,8 @@ static void queue_body(struct net_conn *c, struct slice rest)
 }
 
 /* Seal some bytes and a body behind them, and send it: as much of it as the kernel takes, and no
- * more than one buffer beyond that. False: the connection is lost. */
-static bool send_sealed(struct net_conn *c, struct slice bytes, struct slice body)
+ * more than one buffer beyond that. */
+static void send_sealed(struct net_conn *c, struct slice bytes, struct slice body)
 {
     struct net_server *s = c->server;
     struct slice parts[2] = { bytes, body };
@@ -231,21 +240,44 @@ static bool send_sealed(struct net_conn *c, struct slice bytes, struct slice bod
             result = net__tls_seal(&c->secure->engine, &parts[i], &sink);
         if (result == NET__TLS_FAILED) {
             lose(c);
-            return false;
+            return;
         }
         net__write_raw(c, sink.data, sink.len);
         if (c->state == NET__CLOSED)
-            return false;
+            return;
     } while (parts[0].len > 0 || (parts[1].len > 0 && !c->out_first));
     if (parts[1].len > 0)
         queue_body(c, parts[1]);
-    return true;
 }
 
-static void send_bytes(struct net_conn *c, struct slice bytes)
+static void send_clear(struct net_conn *c, struct slice bytes, struct slice body)
+{
+    union {
+        const char *constant;
+        char *base;
+    } head = { .constant = bytes.data }, rest = { .constant = body.data }; /* as in write_start */
+    uv_buf_t bufs[2] = { uv_buf_init(head.base, (unsigned)bytes.len),
+                         uv_buf_init(rest.base, (unsigned)body.len) };
+    ssize_t n = try_write(c, bufs, 2);
+    if (n < 0) {
+        lose(c);
+        return;
+    }
+    size_t sent = (size_t)n;
+    if (sent == bytes.len + body.len)
+        return;
+    if (sent < bytes.len)
+        queue_copy(c, bytes.data + sent, bytes.len - sent);
+    queue_body(c, slice_from(body, sent > bytes.len ? sent - bytes.len : 0));
+}
+
+/* Of an open connection; what the kernel does not take is queued, of the body without a copy. */
+static void send_answer(struct net_conn *c, struct slice bytes, struct slice body)
 {
     if (c->secure)
-        (void)send_sealed(c, bytes, SLICE_NULL); /* lost: it is closed */
+        send_sealed(c, bytes, body);
+    else if (body.len > 0)
+        send_clear(c, bytes, body);
     else
         net__write_raw(c, bytes.data, bytes.len);
 }
@@ -257,18 +289,17 @@ void net__flush(struct net_conn *c)
         net__held_send(s);
     if (s->writer != c)
         return;
-    size_t len = s->write_len;
-    s->writer = NULL;
-    s->write_len = 0;
-    if (len > 0)
-        send_bytes(c, slice_of(s->write_buffer, len));
+    struct slice bytes, body;
+    gathered_take(s, &bytes, &body);
+    if (bytes.len + body.len > 0)
+        send_answer(c, bytes, body);
 }
 
 char *net__reserve(struct net_conn *c, size_t len)
 {
     struct net_server *s = c->server;
     assert(len <= NET__BUFFER_BYTES);
-    if (s->writer != c || NET__BUFFER_BYTES - s->write_len < len) {
+    if (s->writer != c || NET__BUFFER_BYTES - s->write_len < len || s->write_body.len > 0) {
         if (s->writer)
             net__flush(s->writer);
         if (c->state == NET__CLOSED)
@@ -292,35 +323,10 @@ void net__put(struct net_conn *c, const char *data, size_t len)
     }
 }
 
-void net__flush_with(struct net_conn *c, struct slice body)
+void net__put_body(struct net_conn *c, struct slice body)
 {
-    struct net_server *s = c->server;
-    if (c->state == NET__CLOSED || !net__reserve(c, 0))
-        return;
-    size_t head_len = s->write_len;
-    s->writer = NULL;
-    s->write_len = 0;
-    if (c->secure) {
-        (void)send_sealed(c, slice_of(s->write_buffer, head_len), body); /* lost: it is closed */
-        return;
-    }
-    union {
-        const char *constant;
-        char *base;
-    } data = { .constant = body.data }; /* as in write_start */
-    uv_buf_t bufs[2] = { uv_buf_init(s->write_buffer, (unsigned)head_len),
-                         uv_buf_init(data.base, (unsigned)body.len) };
-    ssize_t n = try_write(c, bufs, 2);
-    if (n < 0) {
-        lose(c);
-        return;
-    }
-    size_t sent = (size_t)n;
-    if (sent == head_len + body.len)
-        return;
-    if (sent < head_len)
-        queue_copy(c, s->write_buffer + sent, head_len - sent);
-    queue_body(c, slice_from(body, sent > head_len ? sent - head_len : 0));
+    if (c->state != NET__CLOSED && net__reserve(c, 0))
+        c->server->write_body = body;
 }
 
 /* -- held answers
@@ -337,18 +343,20 @@ bool net__hold(struct net_conn *c)
     struct net__held *h = &s->held;
     uint32_t at = h->len > 0 ? h->answers[h->len - 1].end : 0;
     /* What goes on while they are sent would wait behind the last of them. */
-    if (s->writer != c || s->write_len > NET__HELD_BYTES - at || c->out_first || h->is_sending)
+    if (s->writer != c || c->out_first || h->is_sending || s->write_len > NET__HELD_BYTES - at ||
+        s->write_body.len > NET__HELD_BODY_MAX)
         return false;
     if (h->len == 0) {
         h->since_us = clock_mono_us();
         h->later.fn = on_later;
         loop_later(s->loop, &h->later);
     }
-    memcpy(h->bytes + at, s->write_buffer, s->write_len);
+    struct slice bytes, body;
+    gathered_take(s, &bytes, &body);
+    memcpy(h->bytes + at, bytes.data, bytes.len);
     h->answers[h->len].conn = c;
-    h->answers[h->len++].end = at + (uint32_t)s->write_len;
-    s->writer = NULL;
-    s->write_len = 0;
+    h->answers[h->len].body = body;
+    h->answers[h->len++].end = at + (uint32_t)bytes.len;
     c->held = true;
     if (h->len == NET__HELD_MAX)
         net__held_send(s);
@@ -369,7 +377,7 @@ void net__held_send(struct net_server *s)
         if (c) {
             h->answers[i].conn = NULL;
             c->held = false;
-            send_bytes(c, slice_of(h->bytes + start, end - start));
+            send_answer(c, slice_of(h->bytes + start, end - start), h->answers[i].body);
             if (c->state != NET__CLOSED && c->x && !c->running)
                 (void)net__exchange_settle(c->x); /* else the last hold or the last byte does it */
         }

@@ -16,7 +16,7 @@
 
 #define CLIENTS_MAX 60u
 #define NOW_US ((int64_t)1800000000 * CLOCK_SECOND)
-#define BODY_MAX ((size_t)16 * 1024)
+#define BODY_MAX ((size_t)100 * 1000)
 
 struct world {
     struct loop *loop;
@@ -131,7 +131,7 @@ static void finish(struct world *w)
 
 static size_t received(struct world *w, unsigned client)
 {
-    static char bytes[BODY_MAX * 8];
+    static char bytes[BODY_MAX * 4];
     size_t len = 0;
     for (ssize_t n = 1; n > 0 && len<sizeof(bytes); len += n> 0 ? (size_t)n : 0)
         n = recv(w->clients[client], bytes + len, sizeof(bytes) - len, MSG_DONTWAIT);
@@ -175,6 +175,30 @@ static void test_held_answers_are_bounded_in_bytes(void **state)
     finish(&w);
 }
 
+/* A large body is not copied: what is bounded is its own length. */
+static void test_held_answers_take_large_bodies_along(void **state)
+{
+    struct world w = { .loop = ((struct fixture *)*state)->loop, .body_len = NET__HELD_BODY_MAX };
+    ask(&w, 4, one);
+    assert_int_equal(w.whole, 4);
+    assert_int_equal(w.had[3], 0);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(received(&w, i) > NET__HELD_BODY_MAX);
+    finish(&w);
+}
+
+static void test_held_answers_leave_out_larger_bodies(void **state)
+{
+    struct world w = { .loop = ((struct fixture *)*state)->loop,
+                       .body_len = NET__HELD_BODY_MAX + 1 };
+    ask(&w, 4, one);
+    assert_int_equal(w.whole, 4);
+    assert_int_equal(w.had[3], 3);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(received(&w, i) > NET__HELD_BODY_MAX + 1);
+    finish(&w);
+}
+
 static void work_long(struct world *w)
 {
     if (w->requests == 2)
@@ -215,6 +239,18 @@ static void reset_first(struct world *w)
     w->clients[0] = -1;
 }
 
+static void test_held_answers_of_a_pipeline_with_large_bodies(void **state)
+{
+    struct world w = { .loop = ((struct fixture *)*state)->loop, .body_len = 30000 };
+    ask(&w, 3,
+        "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"
+        "GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(w.whole, 9);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(received(&w, i) > 90000);
+    finish(&w);
+}
+
 static void test_held_answer_of_a_peer_that_is_gone_is_cut(void **state)
 {
     struct world w = { .loop = ((struct fixture *)*state)->loop,
@@ -252,8 +288,11 @@ int main(void)
         TEST(test_held_answers_leave_together),
         TEST(test_held_answers_are_bounded_in_number),
         TEST(test_held_answers_are_bounded_in_bytes),
+        TEST(test_held_answers_take_large_bodies_along),
+        TEST(test_held_answers_leave_out_larger_bodies),
         TEST(test_held_answers_do_not_wait_for_long_work),
         TEST(test_held_answers_of_a_pipeline_keep_their_order),
+        TEST(test_held_answers_of_a_pipeline_with_large_bodies),
         TEST(test_held_answer_of_a_peer_that_is_gone_is_cut),
         TEST(test_held_answers_of_a_closed_server_are_cut),
     };
