@@ -23,6 +23,7 @@
 #pragma once
 
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <uv.h>
 
 #include "base/buf.h"
@@ -163,7 +164,9 @@ void net__link_close(struct net__link *link);
 
 struct net_client_tls {
     SSL_CTX *ctx;
-    unsigned refs; /* atomic */
+    unsigned refs;        /* atomic */
+    bool has_authorities; /* atomic; the system's are read at the first handshake */
+    pthread_mutex_t lock; /* by one thread */
 };
 struct net_client_tls *net__client_tls_ref(struct net_client_tls *tls);
 /* TLS on a connected link; UNAVAILABLE client/tls, TIMEOUT (the caller's), CANCELLED. */

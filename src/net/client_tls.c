@@ -46,12 +46,9 @@ static bool path_of(struct slice text, char out[PATH_BYTES])
 static const char *load_files(SSL_CTX *ctx, const struct net_client_tls_options *o)
 {
     char path[PATH_BYTES];
-    if (o->ca_file.len == 0) {
-        if (SSL_CTX_set_default_verify_paths(ctx) != 1)
-            return "the system's certificate authorities cannot be read";
-    } else if (!path_of(o->ca_file, path) || SSL_CTX_load_verify_file(ctx, path) != 1) {
+    if (o->ca_file.len > 0 &&
+        (!path_of(o->ca_file, path) || SSL_CTX_load_verify_file(ctx, path) != 1))
         return "the file of certificate authorities cannot be read";
-    }
     if (o->cert_file.len == 0)
         return NULL;
     if (!path_of(o->cert_file, path) || SSL_CTX_use_certificate_chain_file(ctx, path) != 1)
@@ -83,10 +80,12 @@ enum status net_client_tls_new(const struct net_client_tls_options *options,
     struct net_client_tls *tls = calloc(1, sizeof(*tls));
     if (!tls)
         return STATUS_EXHAUSTED;
+    const struct net_client_tls_options *o = options ? options : &defaults;
     tls->refs = 1;
+    tls->has_authorities = o->ca_file.len > 0;
+    (void)pthread_mutex_init(&tls->lock, NULL); /* cannot fail without attributes */
     tls->ctx = SSL_CTX_new(TLS_client_method());
-    const char *reason =
-        tls->ctx ? set_up(tls->ctx, options ? options : &defaults) : "TLS cannot be set up";
+    const char *reason = tls->ctx ? set_up(tls->ctx, o) : "TLS cannot be set up";
     ERR_clear_error();
     if (reason) {
         *ret_reason = reason;
@@ -109,7 +108,33 @@ void net_client_tls_free(struct net_client_tls *tls)
     if (!tls || __atomic_sub_fetch(&tls->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     SSL_CTX_free(tls->ctx);
+    (void)pthread_mutex_destroy(&tls->lock); /* nobody holds it */
     free(tls);
+}
+
+/* The system's authorities are some 140 certificates, which take 40 ms to read: half of a start,
+ * for what many a server never needs. On a worker thread. */
+static void read_authorities(void *arg)
+{
+    struct net_client_tls *tls = arg;
+    (void)pthread_mutex_lock(&tls->lock);
+    if (!__atomic_load_n(&tls->has_authorities, __ATOMIC_RELAXED)) {
+        (void)SSL_CTX_set_default_verify_paths(tls->ctx); /* none: then no peer is trusted */
+        ERR_clear_error();
+        __atomic_store_n(&tls->has_authorities, true, __ATOMIC_RELEASE);
+    }
+    (void)pthread_mutex_unlock(&tls->lock);
+}
+
+static enum status need_authorities(struct task *task, struct net_client_tls *tls)
+{
+    if (LIKELY(__atomic_load_n(&tls->has_authorities, __ATOMIC_ACQUIRE)))
+        return STATUS_OK;
+    enum status st = task_offload(task, read_authorities, tls);
+    if (st != STATUS_EXHAUSTED && st != STATUS_UNAVAILABLE)
+        return st;
+    read_authorities(tls); /* no worker is to be had: this once it is done here */
+    return STATUS_OK;
 }
 
 /* -- the handshake
@@ -216,6 +241,9 @@ static int wants_of(SSL *ssl, int rc)
 enum status net__link_tls_handshake(struct task *task, struct net__link *link,
                                     const struct net__peer *peer, bool is_literal, int64_t until_us)
 {
+    enum status ready = need_authorities(task, peer->tls);
+    if (ready != STATUS_OK)
+        return ready;
     ERR_clear_error();
     link->ssl = SSL_new(peer->tls->ctx);
     if (!link->ssl || !prepare(link, peer, is_literal)) {

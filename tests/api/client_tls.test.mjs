@@ -88,6 +88,22 @@ test("peers are verified by chain, time, name and purpose", async (t) => {
   assert.equal(stats.connections, stats.idle);
 });
 
+test("the system's authorities are read at the first handshake, once for all who come together", async (t) => {
+  const ca = authority(t);
+  const good = ca.issue("good", "DNS:loopback.test");
+  const port = await listen(t, https.createServer(good, (request, response) => response.end("hello")));
+  const stranger = await listen(t, https.createServer(authority(t).issue("stranger", "DNS:loopback.test"), () => {}));
+  const fetchIt = proxied(await startConformance(t, { SSL_CERT_FILE: ca.ca }));
+  const first = await Promise.all(Array.from({ length: 8 }, () => fetchIt(`https://loopback.test:${port}/`)));
+  for (const got of first) assert.equal(got.text, "hello");
+  assert.match((await fetchIt(`https://loopback.test:${stranger}/`)).json.detail, /not issued by an authority that is known/);
+  /* A system that has none trusts nobody. */
+  const none = proxied(await startConformance(t, { SSL_CERT_FILE: `${ca.ca}.none`, SSL_CERT_DIR: `${ca.ca}.none` }));
+  const refused = await none(`https://loopback.test:${port}/`);
+  assert.deepEqual([refused.status, refused.code], [502, "tls"]);
+  assert.match(refused.json.detail, /not issued by an authority that is known/);
+});
+
 test("TLS connections are kept, sessions resumed, and an end without a word is no end", async (t) => {
   const ca = authority(t);
   const proxy = await startConformance(t, { CLIENT_CA: ca.ca });
