@@ -198,22 +198,6 @@ static void lose(struct net_conn *c)
     net__conn_close(c);
 }
 
-void net__write_raw(struct net_conn *c, const char *data, size_t len)
-{
-    union {
-        const char *constant;
-        char *base;
-    } from = { .constant = data }; /* as in write_start */
-    uv_buf_t buf = uv_buf_init(from.base, (unsigned)len);
-    ssize_t n = c->state == NET__CLOSED ? -1 : try_write(c, &buf, 1);
-    if (n < 0) {
-        lose(c);
-    } else if ((size_t)n < len) {
-        queue_copy(c, data + n, len - (size_t)n);
-        write_start(c);
-    }
-}
-
 /* Leave the rest of a body to the queue, which is not empty. */
 static void queue_body(struct net_conn *c, struct slice rest)
 {
@@ -225,6 +209,36 @@ static void queue_body(struct net_conn *c, struct slice rest)
     c->out_bytes += rest.len;
     c->x->body_in_queue = true;
     write_start(c);
+}
+
+/* What the kernel does not take is queued, of the body without a copy. */
+static void send_clear(struct net_conn *c, struct slice bytes, struct slice body)
+{
+    union {
+        const char *constant;
+        char *base;
+    } head = { .constant = bytes.data }, rest = { .constant = body.data }; /* as in write_start */
+    uv_buf_t bufs[2] = { uv_buf_init(head.base, (unsigned)bytes.len),
+                         uv_buf_init(rest.base, (unsigned)body.len) };
+    ssize_t n = c->state == NET__CLOSED ? -1 : try_write(c, bufs, body.len > 0 ? 2 : 1);
+    if (n < 0) {
+        lose(c);
+        return;
+    }
+    size_t sent = (size_t)n;
+    if (sent == bytes.len + body.len)
+        return;
+    if (sent < bytes.len)
+        queue_copy(c, bytes.data + sent, bytes.len - sent);
+    if (body.len > 0)
+        queue_body(c, slice_from(body, sent > bytes.len ? sent - bytes.len : 0));
+    else
+        write_start(c);
+}
+
+void net__write_raw(struct net_conn *c, const char *data, size_t len)
+{
+    send_clear(c, slice_of(data, len), SLICE_NULL);
 }
 
 /* Seal some bytes and a body behind them, and send it: as much of it as the kernel takes, and no
@@ -250,36 +264,12 @@ static void send_sealed(struct net_conn *c, struct slice bytes, struct slice bod
         queue_body(c, parts[1]);
 }
 
-static void send_clear(struct net_conn *c, struct slice bytes, struct slice body)
-{
-    union {
-        const char *constant;
-        char *base;
-    } head = { .constant = bytes.data }, rest = { .constant = body.data }; /* as in write_start */
-    uv_buf_t bufs[2] = { uv_buf_init(head.base, (unsigned)bytes.len),
-                         uv_buf_init(rest.base, (unsigned)body.len) };
-    ssize_t n = try_write(c, bufs, 2);
-    if (n < 0) {
-        lose(c);
-        return;
-    }
-    size_t sent = (size_t)n;
-    if (sent == bytes.len + body.len)
-        return;
-    if (sent < bytes.len)
-        queue_copy(c, bytes.data + sent, bytes.len - sent);
-    queue_body(c, slice_from(body, sent > bytes.len ? sent - bytes.len : 0));
-}
-
-/* Of an open connection; what the kernel does not take is queued, of the body without a copy. */
 static void send_answer(struct net_conn *c, struct slice bytes, struct slice body)
 {
     if (c->secure)
         send_sealed(c, bytes, body);
-    else if (body.len > 0)
-        send_clear(c, bytes, body);
     else
-        net__write_raw(c, bytes.data, bytes.len);
+        send_clear(c, bytes, body);
 }
 
 void net__flush(struct net_conn *c)
