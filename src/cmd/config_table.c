@@ -339,7 +339,7 @@ const struct config_key config_keys[] = {
       offsetof(struct config, write_batch), "256", NULL, 1, 10000, false, false,
       "Most writes in one commit." },
     { "database.wal_bytes", "PURLIN_DATABASE_WAL_BYTES", CONFIG_BYTES,
-      offsetof(struct config, wal_bytes), "8MiB", NULL, 1 * MIB, 4 * GIB, false, false,
+      offsetof(struct config, wal_bytes), "4MiB", NULL, 1 * MIB, 4 * GIB, false, false,
       "Size of the write-ahead log that starts a checkpoint." },
     { "database.mmap_bytes", "PURLIN_DATABASE_MMAP_BYTES", CONFIG_BYTES,
       offsetof(struct config, mmap_bytes), "256MiB", NULL, 0, 64 * GIB, false, false,

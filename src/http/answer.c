@@ -27,14 +27,30 @@ void http__step_header(struct http_request *req, struct slice name, struct slice
         header_put(req, name, value);
 }
 
+static bool is_control(unsigned char c)
+{
+    return (c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+/* Of eight characters at once: is any below 0x20, or 0x7f? */
+static bool may_have_control(const char *at)
+{
+    const uint64_t ones = UINT64_MAX / 0xff, high = ones << 7;
+    uint64_t x;
+    memcpy(&x, at, sizeof(x));
+    uint64_t deleted = x ^ ones * 0x7f;
+    return (((x - ones * 0x20) & ~x) | ((deleted - ones) & ~deleted)) & high;
+}
+
 /* No control characters: a line break in a value would be a header of its own. */
 static bool is_field_text(struct slice s)
 {
+    size_t i = 0;
+    while (i + 8 <= s.len && !may_have_control(s.data + i))
+        i += 8;
     bool bad = false;
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.data[i];
-        bad |= (c < 0x20 && c != '\t') || c == 0x7f;
-    }
+    for (; i < s.len; i++)
+        bad |= is_control((unsigned char)s.data[i]);
     return !bad;
 }
 

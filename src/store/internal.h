@@ -27,7 +27,7 @@
 #define STORE__WRITE_QUEUE_DEFAULT 4096u
 #define STORE__BATCH_DEFAULT 256u
 #define STORE__MMAP_BYTES_DEFAULT ((int64_t)256 << 20)
-#define STORE__WAL_BYTES_DEFAULT ((int64_t)8 << 20)
+#define STORE__WAL_BYTES_DEFAULT ((int64_t)4 << 20)
 
 #define STORE__ROWS_MAX 8u       /* statements one task may have open on a connection */
 #define STORE__SAVEPOINTS_MAX 8u /* within one write */
@@ -301,6 +301,7 @@ struct store {
     struct arena_pool *writer_arenas;
     unsigned gather_len;                  /* the writer's: how many writes lately came together */
     int64_t batch_begin_us, batch_end_us; /* the writer's: of the last batch */
+    bool was_busy;                        /* the writer's: each look before it was in vain */
     unsigned wake_len; /* under queue_lock: writes that are worth waking the writer for */
 
     /* Held by whoever writes in this process: the writer for a batch, a script, the end of a

@@ -91,7 +91,7 @@ struct store_options {
     unsigned statements_max;   /* prepared statements kept per connection; 0: 256 */
     unsigned write_queue_max;  /* waiting writes; beyond it store_write is EXHAUSTED. 0: 4096 */
     unsigned batch_max;        /* writes in one commit; 0: 256 */
-    int64_t wal_bytes_max;     /* checkpoint beyond; 0: 8 MiB */
+    int64_t wal_bytes_max;     /* checkpoint beyond; 0: 4 MiB */
     int64_t mmap_bytes;        /* of the file, mapped by readers; 0: 256 MiB, < 0: none */
     bool read_only;
     bool create; /* make the file (and its folder) when missing */

@@ -27,11 +27,12 @@
  * long after the last one began, and after a rest when that one took long: a commit costs the same
  * for few writes and for many, and makes every reader begin anew. After LOOK it is looked whether a
  * loop has become idle; when none had, after twice as long: each look takes the processor from a
- * loop. */
+ * loop. Where all looks before the last batch were in vain the first comes later too. */
 #define PACE_FROM 4u
 #define PACE_US (12 * CLOCK_MS)
 #define PACE_REST_US (4 * CLOCK_MS)
 #define PACE_LOOK_US CLOCK_MS
+#define PACE_LOOK_BUSY_US (4 * CLOCK_MS)
 /* A batch is ended after this long, so that one slow write does not hold up many. */
 #define BATCH_US (20 * CLOCK_MS)
 
@@ -407,11 +408,12 @@ static void gather(struct store *store)
         return;
     struct timespec time;
     int64_t now_us = system_us(&time), looked_us = now_us, end_us = now_us + gather_us(store);
-    int64_t look_us = PACE_LOOK_US;
+    int64_t look_us = store->was_busy ? PACE_LOOK_BUSY_US : PACE_LOOK_US;
     if (is_crowd)
         (void)has_idle_loop(store, 0); /* from here on */
+    bool is_idle = false;
     store->wake_len = want;
-    while (store->queue.len < want && !store->stopping && now_us < end_us) {
+    while (store->queue.len < want && !store->stopping && now_us < end_us && !is_idle) {
         int64_t until_us = is_crowd ? MIN(looked_us + look_us, end_us) : end_us;
         time = (struct timespec){ .tv_sec = until_us / CLOCK_SECOND,
                                   .tv_nsec = until_us % CLOCK_SECOND * 1000 };
@@ -419,12 +421,12 @@ static void gather(struct store *store)
         (void)pthread_cond_timedwait(&store->queue_filled, &store->queue_lock, &time);
         now_us = system_us(&time);
         if (is_crowd && now_us >= looked_us + look_us) {
-            if (has_idle_loop(store, now_us - looked_us))
-                break;
+            is_idle = has_idle_loop(store, now_us - looked_us);
             looked_us = now_us;
             look_us *= 2;
         }
     }
+    store->was_busy = is_crowd && !is_idle;
     store->writer_sleeps = false;
     store->wake_len = 1;
 }

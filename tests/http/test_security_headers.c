@@ -191,6 +191,31 @@ static void test_profiles(void **state)
     answer_free(&a);
 }
 
+/* A control character is found wherever it stands in a header, and nothing else is taken for one.
+ */
+static void test_control_characters_are_bad(void **state)
+{
+    (void)state;
+    struct http_request *req = calloc(1, sizeof(*req));
+    assert_non_null(req);
+    for (unsigned c = 0; c < 256; c++) {
+        bool is_bad = (c < 0x20 && c != '\t') || c == 0x7f;
+        for (size_t len = 1; len <= 18; len++) {
+            for (size_t at = 0; at < len; at++) {
+                char value[18];
+                memset(value, at % 2 ? 'a' : '\xff', sizeof(value));
+                value[at] = (char)c;
+                req->header_bad = false;
+                req->headers_len = 0;
+                http_header_add(req, SLICE("X-Name"), slice_of(value, len));
+                if (req->header_bad != is_bad)
+                    fail_msg("%#x at %zu of %zu", c, at, len);
+            }
+        }
+    }
+    free(req);
+}
+
 static unsigned count_of(const char *text, const char *part)
 {
     unsigned n = 0;
@@ -350,10 +375,14 @@ static void test_blocks_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_profiles),           cmocka_unit_test(test_handlers_win),
-        cmocka_unit_test(test_off_is_off),         cmocka_unit_test(test_nothing_is_disclosed),
-        cmocka_unit_test(test_disclosing_names),   cmocka_unit_test(test_hsts_lines),
+        cmocka_unit_test(test_profiles),
+        cmocka_unit_test(test_handlers_win),
+        cmocka_unit_test(test_off_is_off),
+        cmocka_unit_test(test_nothing_is_disclosed),
+        cmocka_unit_test(test_disclosing_names),
+        cmocka_unit_test(test_hsts_lines),
         cmocka_unit_test(test_blocks_are_bounded),
+        cmocka_unit_test(test_control_characters_are_bad),
     };
     return cmocka_run_group_tests(tests, set_up_routes, tear_down);
 }
